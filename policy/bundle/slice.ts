@@ -1,0 +1,223 @@
+// What a bundle holds: the slice of the fleet's policy that one device needs, and nothing else. Made by the build,
+// carried in content-addressed chunks under a signed manifest, read by the edge after verification.
+import { z } from 'zod';
+
+const id = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/, 'lower case letters, digits, dots, dashes; 1 to 64 characters');
+/** `file:line` in the policy repository at the published commit. */
+const place = z.string().max(512);
+const labels = z.record(z.string().max(64), z.string().max(256));
+
+const safetyClass = z.enum(['safety', 'normal', 'sensitive']);
+
+/** A network interface of a device, as the inventory says. */
+export const networkInterfaceSchema = z.strictObject({
+  /** Name on the device itself, e.g. `eth0`. */
+  name: z.string().min(1).max(15),
+  /** Network the interface is attached to; peers on the same network are expected on this interface. */
+  network: id,
+  address: z.union([z.ipv4(), z.ipv6()]),
+  mac: z
+    .string()
+    .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)
+    .optional(),
+});
+
+/** This device or a peer that some rule of the slice names. */
+export const sliceDeviceSchema = z.strictObject({
+  id,
+  labels,
+  interfaces: z.array(networkInterfaceSchema).max(16),
+});
+
+const range = z.tuple([z.int().min(0).max(65535), z.int().min(0).max(65535)]);
+
+export const sliceOperationSchema = z.discriminatedUnion('protocol', [
+  z.strictObject({
+    name: id,
+    protocol: z.literal('http'),
+    methods: z.array(z.string().regex(/^[A-Z]+$/)).min(1),
+    /** Path patterns: literal segments, `*` for one whole segment, a final `/**` for any rest. */
+    paths: z.array(z.string().startsWith('/').max(1024)).min(1),
+    class: safetyClass,
+    /** Stays available to a quarantined subject (island mode). */
+    island: z.boolean(),
+  }),
+  z.strictObject({
+    name: id,
+    protocol: z.literal('modbus'),
+    functionCodes: z.array(z.int().min(1).max(127)).min(1),
+    units: z.array(z.int().min(0).max(255)),
+    /** Inclusive register or coil ranges; an access has to lie inside one. */
+    addresses: z.array(range).min(1),
+    /** Inclusive range each written value has to lie in; absent for any. */
+    values: range.optional(),
+    class: safetyClass,
+    island: z.boolean(),
+  }),
+  z.strictObject({
+    name: id,
+    protocol: z.literal('port'),
+    class: safetyClass,
+    island: z.boolean(),
+  }),
+]);
+
+/** A service that this device offers (`local`) or that it may reach on a peer. */
+export const sliceInterfaceSchema = z.strictObject({
+  name: id,
+  /** Device that serves it. */
+  device: id,
+  protocol: z.enum(['http', 'modbus', 'port']),
+  transport: z.enum(['tcp', 'udp']),
+  port: z.int().min(1).max(65535),
+  operations: z.array(sliceOperationSchema).min(1),
+  /** Name of the Casbin model that narrows its grants; absent for none. */
+  casbin: id.optional(),
+  /** What the enforcement point does when the enforcer dies. */
+  onEnforcerDeath: z.enum(['closed', 'hold', 'open']),
+  /** Audit has to be on disk before the answer leaves. */
+  auditDurable: z.boolean(),
+  /** Observe mode until this time (milliseconds since the epoch): denials are logged and let through. */
+  observeUntil: z.int().optional(),
+  place,
+});
+
+export const sliceGrantSchema = z.strictObject({
+  id,
+  /** Device ids that the grant's selector chose. */
+  subjects: z.array(id),
+  interface: id,
+  device: id,
+  /** Names of operations of the interface. */
+  operations: z.array(id).min(1),
+  binding: z.enum(['svid', 'port+mac+ip', 'ip']),
+  conditions: z.strictObject({
+    /** Attestation classes that are good enough, e.g. `["software", "tpm"]`; absent for any, also none. */
+    attestation: z.array(z.string()).min(1).optional(),
+    attestationMaxAgeSeconds: z.int().positive().optional(),
+    maxRisk: z.int().min(0).max(100).optional(),
+    /** Daily window, minutes of the UTC day, end exclusive; may wrap over midnight. */
+    timeWindow: z.strictObject({ fromMinute: z.int().min(0).max(1439), toMinute: z.int().min(0).max(1440) }).optional(),
+  }),
+  /** End date, milliseconds since the epoch; beats every cache. */
+  until: z.int().optional(),
+  place,
+});
+
+export const sliceDenySchema = z.strictObject({
+  id,
+  /** Device ids; empty means every subject. */
+  subjects: z.array(id),
+  interface: id,
+  device: id,
+  /** Empty means every operation, also an unnamed one. */
+  operations: z.array(id),
+  place,
+});
+
+/** Packet rules that no grant expresses (repository `firewall/`). */
+export const sliceFirewallRuleSchema = z.strictObject({
+  id,
+  verdict: z.enum(['deny', 'allow']),
+  direction: z.enum(['in', 'out']),
+  transport: z.enum(['tcp', 'udp', 'icmp', 'any']),
+  /** CIDR of the other side. */
+  peer: z.union([z.cidrv4(), z.cidrv6()]),
+  /** Inclusive port range of the service; absent for every port (and for icmp). */
+  ports: range.optional(),
+  place,
+});
+
+export const sliceCasbinSchema = z.strictObject({ name: id, model: z.string(), policy: z.string(), place });
+
+export const selfTestVectorSchema = z.strictObject({
+  subject: id,
+  binding: z.enum(['svid', 'port+mac+ip', 'ip']),
+  state: z.string(),
+  attestation: z.string(),
+  interface: id,
+  device: id,
+  operation: z.union([
+    z.strictObject({ protocol: z.literal('http'), method: z.string(), path: z.string() }),
+    z.strictObject({
+      protocol: z.literal('modbus'),
+      unit: z.int(),
+      functionCode: z.int(),
+      address: z.int(),
+      quantity: z.int(),
+      values: z.array(z.int()),
+    }),
+    z.strictObject({ protocol: z.literal('port') }),
+  ]),
+  expect: z.enum(['allow', 'deny']),
+});
+
+export const sliceSchema = z.strictObject({
+  format: z.literal(1),
+  trustDomain: z.string(),
+  device: id,
+  devices: z.array(sliceDeviceSchema),
+  interfaces: z.array(sliceInterfaceSchema),
+  grants: z.array(sliceGrantSchema),
+  denies: z.array(sliceDenySchema),
+  firewall: z.array(sliceFirewallRuleSchema),
+  casbin: z.array(sliceCasbinSchema),
+  selfTest: z.array(selfTestVectorSchema),
+});
+
+/** SHA-256 digests are lower case hex. */
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const manifestSchema = z.strictObject({
+  format: z.literal(1),
+  trustDomain: z.string(),
+  device: id,
+  /** Monotonic per trust domain; the edge refuses anything not newer than what it has. */
+  version: z.int().positive(),
+  issuedAt: z.int(),
+  softExpiry: z.int(),
+  hardExpiry: z.int(),
+  /** Features the edge has to know, e.g. `modbus`, `casbin`; an unknown one is a NACK. */
+  requires: z.array(z.string()),
+  commit: z.string(),
+  /** Chunks in order; their contents joined are the slice as canonical JSON. */
+  chunks: z
+    .array(z.strictObject({ digest, size: z.int().positive() }))
+    .min(1)
+    .max(1024),
+});
+
+/** What the control plane itself needs of a commit; signed by the publisher (typ edgeward-release+json). */
+export const releaseSchema = z.strictObject({
+  format: z.literal(1),
+  trustDomain: z.string(),
+  version: z.int().positive(),
+  commit: z.string(),
+  author: z.string(),
+  committedAt: z.int(),
+  issuedAt: z.int(),
+  devices: z.array(sliceDeviceSchema),
+  /** Executable path to accepted SHA-256 digests, by device id; `*` for every device. */
+  referenceValues: z.record(z.string(), z.record(z.string(), z.array(digest))),
+  /** Sigma rules and correlations, as written; name to text. */
+  detections: z.record(z.string(), z.string()),
+  /** CACAO playbooks, as written; name to text. */
+  playbooks: z.record(z.string(), z.string()),
+  /** Device id to the digest of its manifest JWS. */
+  manifests: z.record(z.string(), digest),
+});
+
+export type NetworkInterface = z.infer<typeof networkInterfaceSchema>;
+export type SliceDevice = z.infer<typeof sliceDeviceSchema>;
+export type SliceOperation = z.infer<typeof sliceOperationSchema>;
+export type SliceInterface = z.infer<typeof sliceInterfaceSchema>;
+export type SliceGrant = z.infer<typeof sliceGrantSchema>;
+export type SliceDeny = z.infer<typeof sliceDenySchema>;
+export type SliceFirewallRule = z.infer<typeof sliceFirewallRuleSchema>;
+export type SliceCasbin = z.infer<typeof sliceCasbinSchema>;
+export type SelfTestVector = z.infer<typeof selfTestVectorSchema>;
+export type Slice = z.infer<typeof sliceSchema>;
+export type Manifest = z.infer<typeof manifestSchema>;
+export type Release = z.infer<typeof releaseSchema>;
