@@ -1,0 +1,93 @@
+// Sets up what a fresh clone on a fresh machine is missing, quickly when nothing is, and says what it does (on stderr).
+// Runs on whatever Node bootstraps (20.19 or later); the scripts after it run on the Node 24 that `npm ci` brings.
+//   node scripts/setup.mjs [demo|test]
+import { createHash } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = new URL('..', import.meta.url).pathname;
+const profile = process.argv[2] ?? 'test';
+
+// What the programs need of the system, by the command or file that proves it is there.
+const systemPackages = [
+  { package: 'nftables', proof: ['/usr/sbin/nft'], why: 'the firewall' },
+  { package: 'iproute2', proof: ['/usr/sbin/ip', '/sbin/ip', '/bin/ip'], why: 'network namespaces' },
+  { package: 'conntrack', proof: ['/usr/sbin/conntrack'], why: 'ending flows' },
+  { package: 'nginx-light', proof: ['/usr/sbin/nginx'], why: 'the HTTP workload' },
+  { package: 'python3-pymodbus', proof: ['/usr/lib/python3/dist-packages/pymodbus'], why: 'the Modbus workload' },
+  { package: 'mbpoll', proof: ['/usr/bin/mbpoll'], why: 'a foreign Modbus client' },
+  { package: 'tcpdump', proof: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'], why: 'packet probes' },
+  { package: 'openssl', proof: ['/usr/bin/openssl'], why: 'checking certificates with a foreign program' },
+  { package: 'curl', proof: ['/usr/bin/curl'], why: 'a foreign HTTP client' },
+  { package: 'procps', proof: ['/usr/bin/pkill'], why: 'ending workloads' },
+];
+
+const say = (text) => process.stderr.write(`setup: ${text}\n`);
+
+function run(command, args, env = {}) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (result.status === 0) return true;
+  say(`"${command} ${args.join(' ')}" failed (${result.status ?? result.error?.message}):`);
+  process.stderr.write(`${(result.stderr ?? '').split('\n').slice(-15).join('\n')}\n`);
+  return false;
+}
+
+function installNodeModules() {
+  const stamp = join(root, 'node_modules', '.edgeward-lock');
+  const digest = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  say('installing the locked npm packages, Node 24 among them (npm ci, about 30 s)');
+  if (!run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])) {
+    say('npm ci failed; nothing was changed outside node_modules. Check the registry that npm uses, then run the command again.');
+    process.exit(1);
+  }
+  if (!existsSync(join(root, 'node_modules', '.bin', 'node'))) {
+    const major = Number(process.versions.node.split('.')[0]);
+    if (major < 24) {
+      say(`no Node 24 package for ${process.platform}/${process.arch}; install Node 24 by hand and run the command again`);
+      process.exit(1);
+    }
+  }
+  writeFileSync(stamp, digest);
+}
+
+function installSystemPackages() {
+  const missing = systemPackages.filter((entry) => !entry.proof.some((path) => existsSync(path)));
+  if (missing.length === 0) return;
+  const names = missing.map((entry) => entry.package);
+  const reasons = missing.map((entry) => `${entry.package} (${entry.why})`).join(', ');
+  if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    say(`missing: ${reasons}. Not root on Debian/Ubuntu, so they are not installed; what needs them is left out by name.`);
+    return;
+  }
+  say(`installing Debian packages: ${reasons}`);
+  const apt = ['-y', '-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'Acquire::Retries=3'];
+  // Packaged nginx starts a server on port 80 at once; policy-rc.d of our own for the time of the installation prevents it.
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = !existsSync(policy);
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    const env = { DEBIAN_FRONTEND: 'noninteractive' };
+    const install = () => run('apt-get', ['install', ...apt, '--no-install-recommends', ...names], env);
+    if (!run('apt-get', ['update', ...apt.slice(1)], env) || !install()) {
+      say(`some Debian packages are missing (${names.join(', ')}); what needs them is left out by name.`);
+    }
+  } finally {
+    if (ours) spawnSync('rm', ['-f', policy]);
+  }
+}
+
+const started = Date.now();
+installNodeModules();
+installSystemPackages();
+const seconds = (Date.now() - started) / 1000;
+if (seconds > 1) say(`ready for "${profile}" after ${seconds.toFixed(0)} s`);
