@@ -4,6 +4,7 @@
 
 /** gRPC canonical status names (google.rpc.Code) that a coded error may become on the wire. */
 export type StatusName =
+  | 'CANCELLED'
   | 'INVALID_ARGUMENT'
   | 'NOT_FOUND'
   | 'ALREADY_EXISTS'
