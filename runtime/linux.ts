@@ -1,0 +1,285 @@
+// What Linux offers and Node does not: transparent sockets (ip(7) IP_TRANSPARENT, for TPROXY), netlink sockets (netlink(7),
+// read by runtime/nflog.ts) and systemd's notify socket (sd_notify(3)). The only place that loads koffi.
+import { createRequire } from 'node:module';
+import { isIPv4, isIPv6 } from 'node:net';
+import { errorTable } from './errors.ts';
+import type { CodedError } from './errors.ts';
+import type { LibraryHandle } from 'koffi';
+
+export const linuxErrors = errorTable({
+  LINUX_UNAVAILABLE: {
+    status: 'UNIMPLEMENTED',
+    remedy: 'Run on Linux (x86-64 or arm64) with the koffi package installed.',
+  },
+  LINUX_PERMISSION: {
+    status: 'PERMISSION_DENIED',
+    remedy: 'Give the process CAP_NET_ADMIN (run it as root, or set AmbientCapabilities= in its unit).',
+  },
+  LINUX_ADDRESS: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Choose an address that this host knows and a port that nothing else listens on.',
+  },
+  LINUX_CALL: {
+    status: 'INTERNAL',
+    remedy: 'Check that the kernel has the feature that the message names.',
+  },
+});
+
+// Values of x86-64, arm64, arm and riscv64, which share <asm-generic>; other architectures differ and get no koffi either.
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const AF_NETLINK = 16;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_RCVBUFFORCE = 33;
+const SOL_IP = 0;
+const IP_TRANSPARENT = 19;
+const SOL_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const IPV6_TRANSPARENT = 75;
+const SOL_NETLINK = 270;
+const NETLINK_NO_ENOBUFS = 5;
+const MSG_DONTWAIT = 0x40;
+
+/** Connections the kernel keeps while the process is busy; the kernel lowers it to net.core.somaxconn. */
+const LISTEN_BACKLOG = 1024;
+
+interface Libc {
+  socket(family: number, type: number, protocol: number): number;
+  bind(fd: number, address: Buffer, length: number): number;
+  listen(fd: number, backlog: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number;
+  sendto(
+    fd: number,
+    data: Buffer,
+    length: number,
+    flags: number,
+    address: Buffer | null,
+    addressLength: number,
+  ): number;
+  recv(fd: number, into: Buffer, length: number, flags: number): number;
+  close(fd: number): number;
+  errnoName(): string;
+  poll: typeof import('koffi').node.poll;
+}
+
+let loaded: Libc | undefined;
+
+function libc(): Libc {
+  loaded ??= loadLibc();
+  return loaded;
+}
+
+function loadLibc(): Libc {
+  if (process.platform !== 'linux') {
+    throw linuxErrors.error('LINUX_UNAVAILABLE', `this is ${process.platform}, not Linux`);
+  }
+  let koffi: typeof import('koffi');
+  let library: LibraryHandle;
+  try {
+    // Loaded on first use: a program that needs none of this starts without it, and says so when it does need it.
+    koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    library = koffi.load(null);
+  } catch (cause) {
+    throw linuxErrors.error('LINUX_UNAVAILABLE', `koffi does not load: ${String(cause)}`, { cause });
+  }
+  const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+  const call = (definition: string): never => library.func(definition) as never;
+  return {
+    socket: call('int socket(int family, int type, int protocol)'),
+    bind: call('int bind(int fd, const uint8_t *address, uint32_t length)'),
+    listen: call('int listen(int fd, int backlog)'),
+    setsockopt: call('int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)'),
+    // koffi has no ssize_t; int64_t is the same size on the 64-bit machines it supports here.
+    sendto: call(
+      'int64_t sendto(int fd, const uint8_t *data, size_t length, int flags, const uint8_t *address, uint32_t addressLength)',
+    ),
+    recv: call('int64_t recv(int fd, _Out_ uint8_t *into, size_t length, int flags)'),
+    close: call('int close(int fd)'),
+    errnoName: () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
+    poll: koffi.node.poll,
+  };
+}
+
+function failure(call: string, errno: string): CodedError {
+  const message = `${call}: ${errno}`;
+  if (errno === 'EPERM' || errno === 'EACCES') return linuxErrors.error('LINUX_PERMISSION', message);
+  if (errno === 'EADDRINUSE' || errno === 'EADDRNOTAVAIL') return linuxErrors.error('LINUX_ADDRESS', message);
+  return linuxErrors.error('LINUX_CALL', message);
+}
+
+/** Throws the coded error of the last call when it failed; `what` names the call for the reader. */
+function check(result: number, what: string): number {
+  if (result < 0) throw failure(what, libc().errnoName());
+  return result;
+}
+
+/** Opens a socket, prepares it, and closes it again when a step fails. */
+function prepared(family: number, type: number, protocol: number, prepare: (fd: number) => void): number {
+  const fd = check(libc().socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), 'socket');
+  try {
+    prepare(fd);
+  } catch (error) {
+    libc().close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+function setOption(fd: number, level: number, name: number, value: number, what: string): void {
+  const bytes = Buffer.alloc(4);
+  if (endianness === 'LE') bytes.writeInt32LE(value);
+  else bytes.writeInt32BE(value);
+  check(libc().setsockopt(fd, level, name, bytes, bytes.length), `setsockopt ${what}`);
+}
+
+const endianness = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 'LE' : 'BE';
+
+function u16Host(bytes: Buffer, value: number, offset: number): void {
+  if (endianness === 'LE') bytes.writeUInt16LE(value, offset);
+  else bytes.writeUInt16BE(value, offset);
+}
+
+/** `struct sockaddr_in` or `sockaddr_in6`. */
+function socketAddress(address: string, port: number): { family: number; bytes: Buffer } {
+  if (isIPv4(address)) {
+    const bytes = Buffer.alloc(16);
+    u16Host(bytes, AF_INET, 0);
+    bytes.writeUInt16BE(port, 2);
+    bytes.set(address.split('.').map(Number), 4);
+    return { family: AF_INET, bytes };
+  }
+  if (!isIPv6(address) || address.includes('%')) {
+    throw linuxErrors.error('LINUX_ADDRESS', `${address} is not an IP address without a zone`);
+  }
+  const bytes = Buffer.alloc(28);
+  u16Host(bytes, AF_INET6, 0);
+  bytes.writeUInt16BE(port, 2);
+  bytes.set(ipv6Bytes(address), 8);
+  return { family: AF_INET6, bytes };
+}
+
+/** The 16 bytes of a valid IPv6 address, also with an embedded IPv4 tail (RFC 4291 section 2.2). */
+function ipv6Bytes(address: string): Buffer {
+  const words = (text: string): number[] =>
+    text === ''
+      ? []
+      : text.split(':').flatMap((part) => {
+          if (!part.includes('.')) return [Number.parseInt(part, 16)];
+          const [a = 0, b = 0, c = 0, d = 0] = part.split('.').map(Number);
+          return [(a << 8) | b, (c << 8) | d];
+        });
+  const [head = '', tail] = address.split('::');
+  const left = words(head);
+  const right = tail === undefined ? [] : words(tail);
+  const all = [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
+  const bytes = Buffer.alloc(16);
+  all.forEach((word, index) => bytes.writeUInt16BE(word, index * 2));
+  return bytes;
+}
+
+/**
+ * A listening TCP socket that also accepts connections to addresses and ports that are not its own, as `tproxy` rules
+ * hand them over; `socket.localAddress` and `localPort` of an accepted connection are then the original destination.
+ * The descriptor goes to `net.Server.listen({ fd })`, which owns and closes it.
+ * Throws LINUX_PERMISSION without CAP_NET_ADMIN, LINUX_ADDRESS when the port is taken.
+ */
+export function transparentListener(address: string, port: number): number {
+  const { family, bytes } = socketAddress(address, port);
+  const place = family === AF_INET ? `${address}:${port}` : `[${address}]:${port}`;
+  return prepared(family, SOCK_STREAM, 0, (fd) => {
+    setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1, 'SO_REUSEADDR');
+    if (family === AF_INET) {
+      setOption(fd, SOL_IP, IP_TRANSPARENT, 1, 'IP_TRANSPARENT');
+    } else {
+      // Each family has its own listener: a v4-mapped peer address must never stand for the v4 address.
+      setOption(fd, SOL_IPV6, IPV6_V6ONLY, 1, 'IPV6_V6ONLY');
+      setOption(fd, SOL_IPV6, IPV6_TRANSPARENT, 1, 'IPV6_TRANSPARENT');
+    }
+    check(libc().bind(fd, bytes, bytes.length), `bind ${place}`);
+    check(libc().listen(fd, LISTEN_BACKLOG), `listen ${place}`);
+  });
+}
+
+/**
+ * Tells systemd about the service's state, e.g. `READY=1` or `STOPPING=1`. False when the process was not started by
+ * systemd with Type=notify (no NOTIFY_SOCKET), which is no fault.
+ */
+export function sdNotify(state: string, socketPath: string | undefined = process.env['NOTIFY_SOCKET']): boolean {
+  if (socketPath === undefined || socketPath === '') return false;
+  const path = Buffer.from(socketPath);
+  // A leading @ stands for the abstract namespace, whose names begin with a zero byte (unix(7)).
+  if (path[0] === 0x40) path[0] = 0;
+  const bytes = Buffer.alloc(2 + path.length + (path[0] === 0 ? 0 : 1));
+  u16Host(bytes, AF_UNIX, 0);
+  bytes.set(path, 2);
+  const text = Buffer.from(state);
+  const fd = prepared(AF_UNIX, SOCK_DGRAM, 0, () => {});
+  try {
+    check(libc().sendto(fd, text, text.length, 0, bytes, bytes.length), `sendto ${socketPath}`);
+  } finally {
+    libc().close(fd);
+  }
+  return true;
+}
+
+/** What one read of a netlink socket gave: a datagram, nothing yet, or the kernel's word that it dropped some. */
+export type NetlinkRead = { readonly kind: 'data'; readonly bytes: Buffer } | { readonly kind: 'empty' | 'overrun' };
+
+export interface NetlinkSocket {
+  send(message: Buffer): void;
+  /** One datagram without waiting; `bytes` is a view that is valid until the next read. */
+  read(): NetlinkRead;
+  /** Calls back on the event loop whenever something can be read; does not keep the process alive. */
+  onReadable(callback: () => void): void;
+  close(): void;
+}
+
+/**
+ * A netlink socket of `protocol` (12 = NETLINK_NETFILTER). `receiveBufferBytes` overrides net.core.rmem_max, which needs
+ * CAP_NET_ADMIN; `datagramBytes` is the largest datagram that a read returns whole.
+ */
+export function openNetlink(protocol: number, receiveBufferBytes: number, datagramBytes: number): NetlinkSocket {
+  const own = libc();
+  const fd = prepared(AF_NETLINK, SOCK_RAW, protocol, (opened) => {
+    setOption(opened, SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferBytes, 'SO_RCVBUFFORCE');
+    setOption(opened, SOL_NETLINK, NETLINK_NO_ENOBUFS, 0, 'NETLINK_NO_ENOBUFS');
+    const address = Buffer.alloc(12);
+    u16Host(address, AF_NETLINK, 0);
+    check(own.bind(opened, address, address.length), 'bind netlink');
+  });
+  const buffer = Buffer.alloc(datagramBytes);
+  let watch: ReturnType<Libc['poll']> | undefined;
+  let open = true;
+  return {
+    send(message): void {
+      check(own.sendto(fd, message, message.length, 0, null, 0), 'send netlink');
+    },
+    read(): NetlinkRead {
+      if (!open) return { kind: 'empty' };
+      const length = own.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+      if (length >= 0) return { kind: 'data', bytes: buffer.subarray(0, length) };
+      const errno = own.errnoName();
+      if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK' || errno === 'EINTR') return { kind: 'empty' };
+      if (errno === 'ENOBUFS') return { kind: 'overrun' };
+      throw failure('recv netlink', errno);
+    },
+    onReadable(callback): void {
+      watch?.close();
+      watch = own.poll(fd, { readable: true }, callback);
+      watch.unref();
+    },
+    close(): void {
+      if (!open) return;
+      open = false;
+      watch?.close();
+      own.close(fd);
+    },
+  };
+}
