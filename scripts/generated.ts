@@ -15,7 +15,8 @@ try {
   const differing = [...new Set([...made, ...kept])].filter(
     (file) => read(join(scratch, 'proto/gen', file)) !== read(join(root, 'proto/gen', file)),
   );
-  for (const file of differing) process.stderr.write(`proto/gen/${file}: differs from what proto/ generates; run: npm run generate\n`);
+  for (const file of differing)
+    process.stderr.write(`proto/gen/${file}: differs from what proto/ generates; run: npm run generate\n`);
   if (differing.length > 0) process.exitCode = 1;
 } finally {
   rmSync(scratch, { recursive: true, force: true });

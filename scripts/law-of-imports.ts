@@ -43,11 +43,14 @@ export interface Import {
   readonly target: string;
 }
 
-const importPattern = /(?:^|[\s;])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|(?:^|[\s;(=])import\s*\(?\s*['"]([^'"]+)['"]/g;
+const importPattern =
+  /(?:^|[\s;])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|(?:^|[\s;(=])import\s*\(?\s*['"]([^'"]+)['"]/g;
 
 /** Imports of a source text, with lines; static, dynamic, type and re-exports alike. Comments are ignored. */
 export function importsOf(file: string, text: string): Import[] {
-  const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, ' ')).replaceAll(/^\s*\/\/.*$/gm, '');
+  const code = text
+    .replaceAll(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, ' '))
+    .replaceAll(/^\s*\/\/.*$/gm, '');
   return [...code.matchAll(importPattern)].map((match) => ({
     file,
     line: code.slice(0, match.index + match[0].length).split('\n').length,
@@ -55,8 +58,7 @@ export function importsOf(file: string, text: string): Import[] {
   }));
 }
 
-const isTest = (file: string): boolean =>
-  /\.test\.ts$/.test(file) || /^(test|bench|scripts|examples)\//.test(file);
+const isTest = (file: string): boolean => /\.test\.ts$/.test(file) || /^(test|bench|scripts|examples)\//.test(file);
 
 /** What is wrong with one import, or undefined when the law allows it. */
 export function judge({ file, target }: Import): string | undefined {
@@ -67,10 +69,13 @@ export function judge({ file, target }: Import): string | undefined {
   const to = resolved.split('/')[0] ?? '';
   if (resolved.startsWith('..')) return 'leaves the repository';
   if (/^(test|bench|scripts|examples)\//.test(resolved)) return `product code imports ${to}/`;
-  if (file.includes('/edge/') && (resolved.includes('/cloud/') || to === 'response')) return 'edge code imports cloud code';
+  if (file.includes('/edge/') && (resolved.includes('/cloud/') || to === 'response'))
+    return 'edge code imports cloud code';
   if (from === to) return undefined;
   if (from in foundations) {
-    return foundations[from]?.includes(to) ? undefined : `foundation ${from}/ may import only ${foundations[from]?.join(', ') || 'nothing'}`;
+    return foundations[from]?.includes(to)
+      ? undefined
+      : `foundation ${from}/ may import only ${foundations[from]?.join(', ') || 'nothing'}`;
   }
   if (!rooms.includes(from)) return from === 'bin' || from === 'cli' ? undefined : `${from}/ is neither room nor face`;
   if (to in foundations) return undefined;
@@ -81,13 +86,21 @@ export function judge({ file, target }: Import): string | undefined {
 }
 
 function judgeLibrary(file: string, target: string): string | undefined {
-  const name = target.startsWith('node:') ? target : target.split('/').slice(0, target.startsWith('@') ? 2 : 1).join('/');
+  const name = target.startsWith('node:')
+    ? target
+    : target
+        .split('/')
+        .slice(0, target.startsWith('@') ? 2 : 1)
+        .join('/');
   const place = boundaries[name];
   return place === undefined || place.test(file) ? undefined : `${name} is imported only in ${place.source}`;
 }
 
 export function breaks(): string[] {
-  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.ts'], { cwd: root, encoding: 'utf8' })
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.ts'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
     .split('\n')
     .filter((file) => file !== '' && !file.startsWith('proto/gen/'));
   return files.flatMap((file) =>

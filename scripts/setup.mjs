@@ -47,13 +47,17 @@ function installNodeModules() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
   say('installing the locked npm packages, Node 24 among them (npm ci, about 30 s)');
   if (!run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])) {
-    say('npm ci failed; nothing was changed outside node_modules. Check the registry that npm uses, then run the command again.');
+    say(
+      'npm ci failed; nothing was changed outside node_modules. Check the registry that npm uses, then run the command again.',
+    );
     process.exit(1);
   }
   if (!existsSync(join(root, 'node_modules', '.bin', 'node'))) {
     const major = Number(process.versions.node.split('.')[0]);
     if (major < 24) {
-      say(`no Node 24 package for ${process.platform}/${process.arch}; install Node 24 by hand and run the command again`);
+      say(
+        `no Node 24 package for ${process.platform}/${process.arch}; install Node 24 by hand and run the command again`,
+      );
       process.exit(1);
     }
   }
@@ -66,7 +70,9 @@ function installSystemPackages() {
   const names = missing.map((entry) => entry.package);
   const reasons = missing.map((entry) => `${entry.package} (${entry.why})`).join(', ');
   if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    say(`missing: ${reasons}. Not root on Debian/Ubuntu, so they are not installed; what needs them is left out by name.`);
+    say(
+      `missing: ${reasons}. Not root on Debian/Ubuntu, so they are not installed; what needs them is left out by name.`,
+    );
     return;
   }
   say(`installing Debian packages: ${reasons}`);

@@ -1,0 +1,130 @@
+// The one decision path under every request enforcement point: establish the subject, ask the engine, put the event in
+// the spool, answer. A fault anywhere on the way is a denial with reason `fault`; nothing here can raise an allow.
+import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+
+/** What a proxy can say of its peer. Only fields that the proxy itself owns; never a header of the client. */
+export interface PeerEvidence {
+  /** PEM of the client's leaf certificate, verified again here. */
+  readonly certificatePem?: string;
+  /** SPIFFE ID that the proxy verified; used only where no certificate is given. */
+  readonly principal?: string;
+}
+
+/** A request as an HTTP enforcement point saw it. */
+export interface HttpQuestion {
+  /** Interface name from the proxy's own configuration. */
+  readonly interface: string;
+  readonly method: string;
+  /** Raw request target, query included, exactly as the client sent it. */
+  readonly target: string;
+  readonly peer: PeerEvidence;
+  /** `address:port` of the client; empty when unknown. */
+  readonly connection: string;
+  readonly source: 'ext-authz' | 'forward-auth';
+}
+
+export interface AuthzPorts {
+  /** The engine in force under the freshness of its bundle; answers `no-bundle` without one and never throws. */
+  readonly decide: (request: AccessRequest) => Decision;
+  /** Verifies the evidence and joins it with the device's state. Throws when it does not verify. */
+  readonly identify: (peer: PeerEvidence) => AccessRequest['subject'];
+  readonly emit: EmitEvent;
+  /** Whether audit of this interface has to be on disk before the answer leaves. */
+  readonly auditDurable: (interfaceName: string) => boolean;
+  /** Trusted time, milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export interface Answer {
+  readonly decision: Decision;
+  /** Device id of the established subject; empty when nobody could be established. */
+  readonly subject: string;
+}
+
+const nobody: AccessRequest['subject'] = { id: '', binding: 'svid', state: 'unknown', attributes: {} };
+
+const fault = (bundle: string): Decision => ({
+  allow: false,
+  reason: 'fault',
+  rule: '',
+  place: '',
+  operation: '',
+  bundle,
+});
+
+export async function authorize(ports: AuthzPorts, question: HttpQuestion): Promise<Answer> {
+  let subject = nobody;
+  let decision: Decision;
+  let message = '';
+  try {
+    subject = hasEvidence(question.peer) ? ports.identify(question.peer) : nobody;
+  } catch (error) {
+    message = error instanceof Error ? error.message : 'unverifiable evidence';
+  }
+  try {
+    decision = ports.decide(accessRequest(question, subject, ports.now()));
+  } catch {
+    decision = fault('');
+  }
+  try {
+    await ports.emit(decisionEvent(question, subject.id, decision, message), ports.auditDurable(question.interface));
+  } catch {
+    // What cannot be remembered is not allowed on an interface that asked for durable audit; elsewhere the spool
+    // counts what it had to drop.
+    if (auditIsDurable(ports, question.interface)) decision = fault(decision.bundle);
+  }
+  return { decision, subject: subject.id };
+}
+
+function auditIsDurable(ports: AuthzPorts, interfaceName: string): boolean {
+  try {
+    return ports.auditDurable(interfaceName);
+  } catch {
+    return true;
+  }
+}
+
+const hasEvidence = (peer: PeerEvidence): boolean =>
+  (peer.certificatePem ?? '') !== '' || (peer.principal ?? '') !== '';
+
+function accessRequest(question: HttpQuestion, subject: AccessRequest['subject'], time: number): AccessRequest {
+  return {
+    subject,
+    operation: { protocol: 'http', method: question.method, path: question.target },
+    resource: { interface: question.interface, attributes: {} },
+    context: { time, source: question.source, connection: question.connection, attributes: {} },
+  };
+}
+
+function decisionEvent(question: HttpQuestion, subject: string, decision: Decision, message: string) {
+  const { address, port } = splitConnection(question.connection);
+  return {
+    kind: 'authz' as const,
+    activity: decision.allow ? 'allow' : 'deny',
+    severity: decision.allow ? ('info' as const) : ('medium' as const),
+    bundle: decision.bundle,
+    data: {
+      subject,
+      interface: question.interface,
+      operation: decision.operation,
+      method: question.method.slice(0, 32),
+      path: question.target.slice(0, 2048),
+      decision: decision.allow ? 'allow' : 'deny',
+      reason: decision.reason,
+      rule: decision.rule,
+      place: decision.place,
+      source_ip: address,
+      source_port: port,
+      enforcement_point: question.source,
+      ...(decision.observed === undefined ? {} : { observed: decision.observed }),
+      ...(message === '' ? {} : { message: message.slice(0, 256) }),
+    },
+  };
+}
+
+/** Splits `192.0.2.1:443` or `[2001:db8::1]:443`; an unknown connection gives an empty address and port 0. */
+export function splitConnection(connection: string): { address: string; port: number } {
+  const match = /^\[?([0-9a-fA-F:.]+?)\]?:(\d{1,5})$/.exec(connection);
+  return match === null ? { address: '', port: 0 } : { address: match[1] ?? '', port: Number(match[2]) };
+}

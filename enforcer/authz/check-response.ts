@@ -1,0 +1,63 @@
+// The only two ways to answer an ext_authz Check. Envoy looks at status.code alone: code 0, an absent status, even a
+// message of zero bytes is an ALLOW, so half-filled answers must not be constructible (policy note, ext_authz bytes).
+import { create, toBinary } from '@bufbuild/protobuf';
+import { type CheckResponse, CheckResponseSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { HeaderValueOption_HeaderAppendAction } from '../../proto/gen/envoy/config/core/v3/base_pb.ts';
+import { StatusCode } from '../../proto/gen/envoy/type/v3/http_status_pb.ts';
+import type { Answer } from './authorize.ts';
+
+const ok = 0;
+const permissionDenied = 7;
+const unauthenticated = 16;
+
+/** Identity headers, always all of them, so that a client's own copy never survives. */
+export function identityHeaders(answer: Answer): Readonly<Record<string, string>> {
+  return {
+    'x-edgeward-subject': answer.subject,
+    'x-edgeward-decision': answer.decision.allow ? 'allow' : 'deny',
+    'x-edgeward-rule': answer.decision.rule,
+  };
+}
+
+const overwrite = (headers: Readonly<Record<string, string>>) =>
+  Object.entries(headers).map(([key, value]) => ({
+    header: { key, value },
+    // Both forms: an Envoy that reads the old field and one that reads the new one overwrite alike.
+    append: { value: false },
+    appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+  }));
+
+export function checkResponse(answer: Answer): CheckResponse {
+  return answer.decision.allow ? allowed(answer) : denied(answer);
+}
+
+function allowed(answer: Answer): CheckResponse {
+  return create(CheckResponseSchema, {
+    status: { code: ok },
+    httpResponse: { case: 'okResponse', value: { headers: overwrite(identityHeaders(answer)) } },
+  });
+}
+
+function denied(answer: Answer): CheckResponse {
+  const known = answer.subject !== '';
+  const response = create(CheckResponseSchema, {
+    status: { code: known ? permissionDenied : unauthenticated, message: answer.decision.reason },
+    httpResponse: {
+      case: 'deniedResponse',
+      value: {
+        status: { code: known ? StatusCode.Forbidden : StatusCode.Unauthorized },
+        headers: overwrite(identityHeaders(answer)),
+        body: `${answer.decision.reason}\n`,
+      },
+    },
+  });
+  assertDenies(toBinary(CheckResponseSchema, response));
+  return response;
+}
+
+/** Field 1 (status) comes first and holds field 1 (code) with a value other than 0. */
+function assertDenies(bytes: Uint8Array): void {
+  if (bytes[0] !== 0x0a || bytes[2] !== 0x08 || bytes[3] === undefined || bytes[3] === 0) {
+    throw new Error('a denial would have been read as an allow');
+  }
+}

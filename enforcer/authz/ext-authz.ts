@@ -1,0 +1,49 @@
+// Envoy's external authorization API v3 (envoy.service.auth.v3.Authorization/Check). The interface comes from the
+// filter's `context_extensions: {edgeward-interface: NAME}`, the subject from the mTLS peer that Envoy verified;
+// nothing comes from the client's headers.
+import type { CheckRequest, CheckResponse } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import type {
+  AttributeContext,
+  AttributeContext_Peer,
+} from '../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
+import { type AuthzPorts, authorize, type HttpQuestion } from './authorize.ts';
+import { checkResponse } from './check-response.ts';
+
+const interfaceExtension = 'edgeward-interface';
+
+export async function check(ports: AuthzPorts, request: CheckRequest): Promise<CheckResponse> {
+  return checkResponse(await authorize(ports, questionOf(request.attributes)));
+}
+
+function questionOf(attributes: AttributeContext | undefined): HttpQuestion {
+  const http = attributes?.request?.http;
+  return {
+    interface: attributes?.contextExtensions[interfaceExtension] ?? '',
+    method: http?.method ?? '',
+    target: http?.path ?? '',
+    peer: peerOf(attributes?.source),
+    connection: connectionOf(attributes?.source),
+    source: 'ext-authz',
+  };
+}
+
+function peerOf(source: AttributeContext_Peer | undefined): HttpQuestion['peer'] {
+  if (source === undefined) return {};
+  if (source.certificate !== '') {
+    try {
+      // Envoy sends the certificate URL-encoded PEM (include_peer_certificate).
+      return { certificatePem: decodeURIComponent(source.certificate) };
+    } catch {
+      return { certificatePem: source.certificate };
+    }
+  }
+  return source.principal === '' ? {} : { principal: source.principal };
+}
+
+function connectionOf(source: AttributeContext_Peer | undefined): string {
+  const address = source?.address?.address;
+  if (address?.case !== 'socketAddress') return '';
+  const { address: host, portSpecifier } = address.value;
+  const port = portSpecifier.case === 'portValue' ? portSpecifier.value : 0;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

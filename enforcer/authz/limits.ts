@@ -1,0 +1,10 @@
+// Limits of the request enforcement points, each with unit and reason.
+
+/** Bytes of one ext_authz message: Envoy sends headers only (no body is ever asked for). */
+export const maxCheckRequestBytes = 128 * 1024;
+/** Bytes of forward-auth request headers: a client certificate in PEM, percent-encoded, is about 3 KiB. */
+export const maxForwardAuthHeaderBytes = 32 * 1024;
+/** Milliseconds until a forward-auth request has to be complete; nginx is on the same host. */
+export const forwardAuthTimeoutMs = 2_000;
+/** Seconds an idle Envoy connection is kept: longer than Envoy's own 50 s eviction would only hide leaks. */
+export const idleConnectionMs = 120_000;
