@@ -1,0 +1,14 @@
+// Closed table of what the commands themselves refuse.
+import { errorTable } from '../runtime/errors.ts';
+
+export const cliErrors = errorTable({
+  CLI_NO_CREDENTIAL: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Pass --identity DIR or set EDGEWARD_IDENTITY; "edgeward control init" makes the first one, "edgeward operator issue" more.',
+  },
+  CLI_INPUT_MISSING: { status: 'INVALID_ARGUMENT', remedy: 'Give the input as a file, on standard input, or at the prompt.' },
+  CLI_NOT_ROOT: { status: 'PERMISSION_DENIED', remedy: 'Run the command as root, or leave out what needs it.' },
+  CLI_TARGET_EXISTS: { status: 'ALREADY_EXISTS', remedy: 'Choose an empty directory, or remove what is there if it is not needed.' },
+  CLI_VERIFY_FAILED: { status: 'DATA_LOSS', remedy: 'Keep the exported log and the checkpoint; somebody changed what was acknowledged.' },
+  CLI_CHECK_FAILED: { status: 'FAILED_PRECONDITION', remedy: 'Correct what is listed and run the command again.' },
+});
