@@ -1,5 +1,5 @@
 // What Linux offers and Node does not: transparent sockets (ip(7) IP_TRANSPARENT, for TPROXY), netlink sockets (netlink(7),
-// read by runtime/nflog.ts) and systemd's notify socket (sd_notify(3)). The only place that loads koffi.
+// read by linux-nflog.ts) and systemd's notify socket (sd_notify(3)). The only place that loads koffi.
 import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
 import { errorTable } from './errors.ts';
@@ -9,19 +9,19 @@ import type { LibraryHandle } from 'koffi';
 export const linuxErrors = errorTable({
   LINUX_UNAVAILABLE: {
     status: 'UNIMPLEMENTED',
-    remedy: 'Run on Linux (x86-64 or arm64) with the koffi package installed.',
+    remedy: 'Run on Linux (x86-64 or arm64) with the koffi package installed',
   },
   LINUX_PERMISSION: {
     status: 'PERMISSION_DENIED',
-    remedy: 'Give the process CAP_NET_ADMIN (run it as root, or set AmbientCapabilities= in its unit).',
+    remedy: 'Give the process CAP_NET_ADMIN (run it as root, or set AmbientCapabilities= in its unit)',
   },
   LINUX_ADDRESS: {
     status: 'FAILED_PRECONDITION',
-    remedy: 'Choose an address that this host knows and a port that nothing else listens on.',
+    remedy: 'Choose an address that this host knows and a port that nothing else listens on',
   },
   LINUX_CALL: {
     status: 'INTERNAL',
-    remedy: 'Check that the kernel has the feature that the message names.',
+    remedy: 'Check that the kernel has the feature that the message names',
   },
 });
 
@@ -49,6 +49,8 @@ const MSG_DONTWAIT = 0x40;
 
 /** Connections the kernel keeps while the process is busy; the kernel lowers it to net.core.somaxconn. */
 const LISTEN_BACKLOG = 1024;
+/** IF_NAMESIZE of <net/if.h>, with the closing zero. */
+const INTERFACE_NAME_BYTES = 16;
 
 interface Libc {
   socket(family: number, type: number, protocol: number): number;
@@ -65,6 +67,7 @@ interface Libc {
   ): number;
   recv(fd: number, into: Buffer, length: number, flags: number): number;
   close(fd: number): number;
+  if_indextoname(index: number, into: Buffer): unknown;
   errnoName(): string;
   poll: typeof import('koffi').node.poll;
 }
@@ -102,6 +105,7 @@ function loadLibc(): Libc {
     ),
     recv: call('int64_t recv(int fd, _Out_ uint8_t *into, size_t length, int flags)'),
     close: call('int close(int fd)'),
+    if_indextoname: call('void *if_indextoname(unsigned int index, _Out_ uint8_t *into)'),
     errnoName: () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
     poll: koffi.node.poll,
   };
@@ -230,7 +234,10 @@ export function sdNotify(state: string, socketPath: string | undefined = process
 }
 
 /** What one read of a netlink socket gave: a datagram, nothing yet, or the kernel's word that it dropped some. */
-export type NetlinkRead = { readonly kind: 'data'; readonly bytes: Buffer } | { readonly kind: 'empty' | 'overrun' };
+export type NetlinkRead =
+  | { readonly kind: 'data'; readonly bytes: Buffer }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'overrun' };
 
 export interface NetlinkSocket {
   send(message: Buffer): void;
@@ -282,4 +289,11 @@ export function openNetlink(protocol: number, receiveBufferBytes: number, datagr
       own.close(fd);
     },
   };
+}
+
+/** Name of the interface with this index in the process's network namespace; empty when there is none (any more). */
+export function interfaceName(index: number): string {
+  const name = Buffer.alloc(INTERFACE_NAME_BYTES);
+  libc().if_indextoname(index, name);
+  return name.subarray(0, name.indexOf(0)).toString();
 }

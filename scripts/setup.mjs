@@ -20,6 +20,7 @@ const systemPackages = [
   { package: 'python3-serial-asyncio', proof: ['/usr/lib/python3/dist-packages/serial_asyncio'], why: 'pymodbus imports it' },
   { package: 'mbpoll', proof: ['/usr/bin/mbpoll'], why: 'a foreign Modbus client' },
   { package: 'tcpdump', proof: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'], why: 'packet probes' },
+  { package: 'iputils-ping', proof: ['/usr/bin/ping', '/bin/ping'], why: 'packet probes' },
   { package: 'openssl', proof: ['/usr/bin/openssl'], why: 'checking certificates with a foreign program' },
   { package: 'curl', proof: ['/usr/bin/curl'], why: 'a foreign HTTP client' },
   { package: 'procps', proof: ['/usr/bin/pkill'], why: 'ending workloads' },
