@@ -1,0 +1,13 @@
+// Closed table of what detection refuses.
+import { errorTable } from '../../runtime/errors.ts';
+
+export const detectErrors = errorTable({
+  DETECT_RULE_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Correct the Sigma rule at the place named; docs/detection.md lists what is evaluated.',
+  },
+  DETECT_DELIVERY_FAILED: {
+    status: 'UNAVAILABLE',
+    remedy: 'Check the webhook or syslog address in the control plane configuration; findings stay in the database.',
+  },
+});
