@@ -2,9 +2,9 @@
 // carried in content-addressed chunks under a signed manifest, read by the edge after verification.
 import { z } from 'zod';
 
-const id = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/, 'lower case letters, digits, dots, dashes; 1 to 64 characters');
+/** Ids of devices, interfaces, operations and rules, in the repository as in the bundle. */
+export const idPattern: RegExp = /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
+const id = z.string().regex(idPattern, 'lower case letters, digits, dots, dashes; 1 to 64 characters');
 /** `file:line` in the policy repository at the published commit. */
 const place = z.string().max(512);
 const labels = z.record(z.string().max(64), z.string().max(256));

@@ -1,0 +1,49 @@
+// Named bounds of the policy room, each with its unit and reason.
+
+/** Bytes of one file of a policy repository: a Casbin policy of ten thousand lines is below half of it. */
+export const MAX_FILE_BYTES = 1024 * 1024;
+/** Files of a policy repository that are read. */
+export const MAX_FILES = 10_000;
+/** Bytes of all files together: what a publisher's machine holds twice in memory without noticing. */
+export const MAX_REPOSITORY_BYTES = 64 * 1024 * 1024;
+/** Characters of a path inside the repository; leaves room for `:line` in a slice's place (512). */
+export const MAX_PATH_LENGTH = 400;
+/** Folders below the root: deeper is a mistake, and a bound for the walk. */
+export const MAX_PATH_DEPTH = 16;
+/** Problems reported of one repository; the count of the rest is said. */
+export const MAX_PROBLEMS = 1_000;
+
+/** Milliseconds a git command may take; clones of a policy repository are small. */
+export const GIT_TIMEOUT_MS = 120_000;
+/** Bytes a git command may answer: the repository's cap plus headers. */
+export const GIT_MAX_OUTPUT_BYTES = MAX_REPOSITORY_BYTES + 16 * 1024 * 1024;
+
+/** Milliseconds an observe mode or a waiver may last: a year is already a permanent hole with a date on it. */
+export const MAX_OBSERVE_MS = 92 * 86_400_000;
+export const MAX_WAIVER_MS = 366 * 86_400_000;
+/** Bounds of bundle expiry in milliseconds: below the first no edge survives a reboot, above the last offline means forever. */
+export const MIN_EXPIRY_MS = 60_000;
+export const MAX_EXPIRY_MS = 90 * 86_400_000;
+
+/** Self-test vectors of one slice: checked at every activation, so bounded well below a tenth of a second. */
+export const MAX_SELF_TEST_VECTORS = 512;
+
+/** Bytes of one chunk: fits a default gRPC message many times, and one element change moves at most this much. */
+export const MAX_CHUNK_BYTES = 256 * 1024;
+/** Bytes after which a chunk may end at an element that its content chooses. */
+export const MIN_CHUNK_BYTES = 32 * 1024;
+/** Chunks of one bundle; the same bound as in the manifest's schema. */
+export const MAX_CHUNKS = 1024;
+/** Bytes of one slice: what a small gateway can parse in well under a second. */
+export const MAX_SLICE_BYTES = 32 * 1024 * 1024;
+/** Characters of a manifest JWS: 1,024 chunks of 110 characters, in base64. */
+export const MAX_MANIFEST_LENGTH = 256 * 1024;
+/** Characters of a release JWS: inventory, detections and playbooks of a large fleet. */
+export const MAX_RELEASE_LENGTH = 64 * 1024 * 1024;
+
+/** Chunks uploaded at the same time by a publisher. */
+export const UPLOAD_CONCURRENCY = 8;
+/** Milliseconds a publisher's clock may be ahead of the control plane's. */
+export const MAX_PUBLISHER_AHEAD_MS = 5 * 60_000;
+/** Digests asked of the database in one query: below SQLite's and PostgreSQL's bind limits. */
+export const QUERY_BATCH = 500;

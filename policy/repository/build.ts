@@ -1,0 +1,142 @@
+// One slice per device: what it serves, what it may reach on peers, and the rules and addresses those need. Nothing
+// else of the fleet goes onto a device that can be stolen.
+import type { Slice, SliceDeny, SliceDevice, SliceFirewallRule, SliceGrant, SliceInterface } from '../bundle/slice.ts';
+import { placeText } from './repository.ts';
+import type { Deny, Device, Grant, Interface, Repository } from './repository.ts';
+import { selfTestVectors } from './self-test.ts';
+
+/** Slices by device id. A pure function of the repository: the same commit gives the same bytes. */
+export function buildSlices(repository: Repository): Map<string, Slice> {
+  const catalogue = expandCatalogue(repository);
+  return new Map(repository.devices.map((device) => [device.id, buildSlice(repository, catalogue, device)]));
+}
+
+/** Interfaces and rules with the device they concern: an interface on three devices counts three times. */
+interface Catalogue {
+  readonly interfaces: readonly SliceInterface[];
+  readonly grants: readonly SliceGrant[];
+  readonly denies: readonly SliceDeny[];
+}
+
+function expandCatalogue(repository: Repository): Catalogue {
+  const byName = new Map(repository.interfaces.map((entry) => [entry.name, entry]));
+  const devicesOf = (name: string): readonly string[] => byName.get(name)?.devices ?? [];
+  return {
+    interfaces: repository.interfaces.flatMap((entry) => entry.devices.map((device) => sliceInterface(entry, device))),
+    grants: repository.grants.flatMap((grant) =>
+      devicesOf(grant.interface).flatMap((device) => sliceGrant(grant, device)),
+    ),
+    denies: repository.denies.flatMap((deny) => devicesOf(deny.interface).map((device) => sliceDeny(deny, device))),
+  };
+}
+
+function buildSlice(repository: Repository, catalogue: Catalogue, device: Device): Slice {
+  const grants = catalogue.grants.flatMap((grant) => grantFor(grant, device.id));
+  const interfaces = interfacesFor(catalogue, grants, device.id);
+  const denies = catalogue.denies.flatMap((deny) => denyFor(deny, device.id, interfaces));
+  const models = new Set(interfaces.filter((entry) => entry.device === device.id).map((entry) => entry.casbin));
+  const slice: Omit<Slice, 'selfTest'> = {
+    format: 1,
+    trustDomain: repository.trustDomain,
+    device: device.id,
+    devices: devicesFor(repository, device, [...grants, ...denies], interfaces),
+    interfaces,
+    grants,
+    denies,
+    firewall: firewallFor(repository, device.id),
+    casbin: repository.casbin
+      .filter((model) => models.has(model.name))
+      .map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
+  };
+  return { ...slice, selfTest: selfTestVectors(slice, repository.devices) };
+}
+
+/** As server a device needs every subject of the grant; as client only that it is one itself. */
+function grantFor(grant: SliceGrant, device: string): SliceGrant[] {
+  if (grant.device === device) return [grant];
+  return grant.subjects.includes(device) ? [{ ...grant, subjects: [device] }] : [];
+}
+
+/**
+ * As client a device needs only the denies that name it, about operations it sees. In a deny an empty list means
+ * everyone or everything, so a list that narrowing would empty leaves the deny out instead.
+ */
+function denyFor(deny: SliceDeny, device: string, interfaces: readonly SliceInterface[]): SliceDeny[] {
+  if (deny.device === device) return [deny];
+  const seen = interfaces.find((entry) => entry.device === deny.device && entry.name === deny.interface);
+  const operations = deny.operations.filter((name) => seen?.operations.some((operation) => operation.name === name));
+  const everyone = deny.subjects.length === 0;
+  const everything = deny.operations.length === 0;
+  if (seen === undefined || (!everything && operations.length === 0)) return [];
+  if (!everyone && !deny.subjects.includes(device)) return [];
+  return [{ ...deny, subjects: everyone ? [] : [device], operations }];
+}
+
+/** Own interfaces complete; those of peers with the operations that a grant gives, and without their Casbin model. */
+function interfacesFor(catalogue: Catalogue, grants: readonly SliceGrant[], device: string): SliceInterface[] {
+  return catalogue.interfaces.flatMap((entry) => {
+    if (entry.device === device) return [entry];
+    const granted = new Set(
+      grants
+        .filter((grant) => grant.device === entry.device && grant.interface === entry.name)
+        .flatMap((grant) => grant.operations),
+    );
+    if (granted.size === 0) return [];
+    const { casbin: _, ...rest } = entry;
+    return [{ ...rest, operations: entry.operations.filter((operation) => granted.has(operation.name)) }];
+  });
+}
+
+function devicesFor(
+  repository: Repository,
+  device: Device,
+  rules: readonly { readonly device: string; readonly subjects: readonly string[] }[],
+  interfaces: readonly SliceInterface[],
+): SliceDevice[] {
+  const named = new Set([
+    device.id,
+    ...interfaces.map((entry) => entry.device),
+    ...rules.flatMap((rule) => [rule.device, ...rule.subjects]),
+  ]);
+  const networks = new Set(device.interfaces.map((card) => card.network));
+  return repository.devices
+    .filter((candidate) => named.has(candidate.id))
+    .map((candidate) => ({
+      id: candidate.id,
+      labels: candidate.labels,
+      interfaces: sharedInterfaces(candidate, networks),
+    }));
+}
+
+/** Of a peer only the addresses on networks both are on; all of them when there is none, for routed sites. */
+function sharedInterfaces(device: Device, networks: ReadonlySet<string>): SliceDevice['interfaces'] {
+  const shared = device.interfaces.filter((card) => networks.has(card.network));
+  return shared.length > 0 ? shared : device.interfaces;
+}
+
+function firewallFor(repository: Repository, device: string): SliceFirewallRule[] {
+  return repository.firewall
+    .filter((rule) => rule.devices.includes(device))
+    .map(({ devices: _, at, ...rule }) => ({ ...rule, place: placeText(at('id')) }));
+}
+
+function sliceInterface(entry: Interface, device: string): SliceInterface {
+  const { devices: _, at, operations, ...rest } = entry;
+  return { ...rest, device, operations: [...operations].sort(byName), place: placeText(at('name')) };
+}
+
+/** A device needs no grant to reach itself, so it is never its own subject. */
+function sliceGrant(grant: Grant, device: string): SliceGrant[] {
+  const { at, ...rest } = grant;
+  const subjects = grant.subjects.filter((subject) => subject !== device);
+  return subjects.length === 0 ? [] : [{ ...rest, subjects, device, place: placeText(at('id')) }];
+}
+
+function sliceDeny(deny: Deny, device: string): SliceDeny {
+  const { at, subjects, ...rest } = deny;
+  return { ...rest, subjects: subjects === 'all' ? [] : [...subjects], device, place: placeText(at('id')) };
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : 1;
+}

@@ -1,0 +1,67 @@
+// interfaces/*.yaml: the catalogue of services, each with named operations in the terms of its protocol.
+import { z } from 'zod';
+import { modbusFunction } from './modbus-function.ts';
+import { id, labelSelector, port, range16, safetyClass, until, worded } from './scalars.ts';
+
+const everyOperation = { island: z.boolean().default(false), class: safetyClass.optional() };
+
+const httpOperation = z.strictObject({
+  methods: z.array(worded(/^[A-Z]{1,32}$/, 'an HTTP method in capitals such as GET')).min(1),
+  /** The rest of the form is rule POLICY_PATH_PATTERN. */
+  paths: z.array(worded(/^\/.{0,1023}$/, 'a path that starts with /')).min(1),
+  ...everyOperation,
+});
+
+const modbusOperation = z.strictObject({
+  functions: z.array(modbusFunction).min(1),
+  units: z.array(z.int().min(0).max(255)).default([]),
+  addresses: z.array(range16).min(1),
+  values: range16.optional(),
+  ...everyOperation,
+});
+
+const portOperation = z.strictObject({ ...everyOperation });
+
+const everyInterface = {
+  name: id,
+  device: id.optional(),
+  devices: labelSelector.optional(),
+  port,
+  class: safetyClass.default('normal'),
+  casbin: id.optional(),
+  onEnforcerDeath: z.enum(['closed', 'hold', 'open']).default('closed'),
+  audit: z.strictObject({ durable: z.boolean().default(false) }).default({ durable: false }),
+  observe: z.strictObject({ until }).optional(),
+};
+
+const some = (value: object): boolean => Object.keys(value).length > 0;
+const none = 'expected at least one operation';
+
+const interfaceSchema = z
+  .discriminatedUnion('protocol', [
+    z.strictObject({
+      ...everyInterface,
+      protocol: z.literal('http'),
+      transport: z.literal('tcp').default('tcp'),
+      operations: z.record(id, httpOperation).refine(some, none),
+    }),
+    z.strictObject({
+      ...everyInterface,
+      protocol: z.literal('modbus'),
+      transport: z.literal('tcp').default('tcp'),
+      operations: z.record(id, modbusOperation).refine(some, none),
+    }),
+    z.strictObject({
+      ...everyInterface,
+      protocol: z.literal('port'),
+      transport: z.enum(['tcp', 'udp']).default('tcp'),
+      operations: z.record(id, portOperation).refine(some, none),
+    }),
+  ])
+  .refine((entry) => (entry.device === undefined) !== (entry.devices === undefined), {
+    path: ['name'],
+    message: 'expected either device: <id> or devices: {labels: ...} beside the name',
+  });
+
+export const interfacesSchema = z.strictObject({ interfaces: z.array(interfaceSchema) });
+export type InterfaceEntry = z.infer<typeof interfaceSchema>;

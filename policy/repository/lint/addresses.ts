@@ -1,0 +1,110 @@
+// Rules about the inventory's addresses and ports: each address inside its network, with one owner; one interface per
+// port of a device; prefixes without host bits.
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { nearest } from '../nearest.ts';
+import type { Problems } from '../problems.ts';
+import type { Device, Repository } from '../repository.ts';
+
+export function lintAddresses(repository: Repository, problems: Problems): void {
+  const networks = new Map(repository.networks.map((network) => [network.name, network]));
+  const owners = new Map<string, string>();
+  for (const device of repository.devices) {
+    const names = new Set<string>();
+    device.interfaces.forEach((card, index) => {
+      if (names.has(card.name)) {
+        problems.add('POLICY_ADDRESS', device.at('interfaces', index, 'name'), `${device.id} has ${card.name} twice`);
+      }
+      names.add(card.name);
+      checkNetwork(device, index, networks, problems);
+      checkOwner(device, index, owners, problems);
+    });
+  }
+}
+
+function checkNetwork(
+  device: Device,
+  index: number,
+  networks: ReadonlyMap<string, { readonly cidrs: readonly string[] }>,
+  problems: Problems,
+): void {
+  const card = device.interfaces[index];
+  if (card === undefined) return;
+  const network = networks.get(card.network);
+  if (network === undefined) {
+    const near = nearest(card.network, networks.keys());
+    const hint = near === undefined ? '' : `; did you mean ${near}?`;
+    const place = device.at('interfaces', index, 'network');
+    problems.add('POLICY_REFERENCE_UNKNOWN', place, `unknown network ${card.network}${hint}`);
+    return;
+  }
+  const parsed = ipaddr.parse(card.address);
+  const inside = network.cidrs.some((cidr) => {
+    const [base, bits] = ipaddr.parseCIDR(cidr);
+    return base.kind() === parsed.kind() && parsed.match(base, bits);
+  });
+  if (!inside) {
+    const expected = network.cidrs.join(', ');
+    const place = device.at('interfaces', index, 'address');
+    problems.add('POLICY_ADDRESS', place, `${card.address} is outside network ${card.network}; expected ${expected}`);
+  }
+}
+
+/** An address or hardware address may appear once on a network: it establishes who speaks there. */
+function checkOwner(device: Device, index: number, owners: Map<string, string>, problems: Problems): void {
+  const card = device.interfaces[index];
+  if (card === undefined) return;
+  const values = [
+    ['address', ipaddr.parse(card.address).toNormalizedString()],
+    ['mac', card.mac],
+  ] as const;
+  for (const [field, value] of values) {
+    if (value === undefined) continue;
+    const key = `${card.network} ${field} ${value}`;
+    const owner = owners.get(key);
+    if (owner !== undefined) {
+      const place = device.at('interfaces', index, field);
+      problems.add('POLICY_ADDRESS', place, `${value} on network ${card.network} belongs to ${owner} already`);
+    }
+    owners.set(key, owner ?? device.id);
+  }
+}
+
+export function lintPorts(repository: Repository, problems: Problems): void {
+  const owners = new Map<string, string>();
+  for (const entry of repository.interfaces) {
+    for (const device of entry.devices) {
+      const key = `${device} ${entry.transport} ${entry.port}`;
+      const owner = owners.get(key);
+      if (owner !== undefined) {
+        const message = `${entry.transport} port ${entry.port} of ${device} is interface ${owner} already`;
+        problems.add('POLICY_PORT_DUPLICATE', entry.at('port'), message);
+      }
+      owners.set(key, owner ?? entry.name);
+    }
+  }
+}
+
+export function lintCidrs(repository: Repository, problems: Problems): void {
+  for (const network of repository.networks) {
+    network.cidrs.forEach((cidr, index) => checkHostBits(cidr, () => network.at('cidrs', index), problems));
+  }
+  for (const rule of repository.firewall) {
+    checkHostBits(rule.peer, () => rule.at('peer'), problems);
+    if (rule.verdict === 'allow' && rule.peer.endsWith('/0')) {
+      problems.add('POLICY_FIREWALL_WIDE', rule.at('peer'), `${rule.id} allows every address`);
+    }
+  }
+}
+
+function checkHostBits(cidr: string, place: () => ReturnType<Device['at']>, problems: Problems): void {
+  const [base, bits] = ipaddr.parseCIDR(cidr);
+  const network = isIP(base.toString()) === 4 ? ipaddr.IPv4.networkAddressFromCIDR(cidr) : ipv6Network(cidr, bits);
+  if (network.toNormalizedString() === base.toNormalizedString()) return;
+  problems.add('POLICY_CIDR', place(), `${cidr} has host bits set; expected ${network.toString()}/${bits}`);
+}
+
+function ipv6Network(cidr: string, bits: number): ipaddr.IPv6 {
+  const bytes = ipaddr.IPv6.parseCIDR(cidr)[0].toByteArray();
+  return new ipaddr.IPv6(bytes.map((byte, index) => byte & (0xff << (8 - Math.min(8, Math.max(0, bits - index * 8))))));
+}

@@ -1,0 +1,23 @@
+// All lint passes, in the order of the rule table.
+import type { Problems } from '../problems.ts';
+import type { Repository } from '../repository.ts';
+import { lintAddresses, lintCidrs, lintPorts } from './addresses.ts';
+import { lintCasbin } from './casbin.ts';
+import { lintDates } from './dates.ts';
+import { lintBindings, lintReachability, lintSelfGrants, lintUntested, lintWriteOverAddress } from './grants.ts';
+import { lintPaths } from './paths.ts';
+
+/** Adds every problem of the repository. `now` in milliseconds since the epoch, for end dates. */
+export function lint(repository: Repository, problems: Problems, now: number): void {
+  lintAddresses(repository, problems);
+  lintPorts(repository, problems);
+  lintCidrs(repository, problems);
+  lintPaths(repository, problems);
+  lintCasbin(repository, problems);
+  lintDates(repository, problems, now);
+  lintSelfGrants(repository, problems);
+  lintBindings(repository, problems);
+  lintWriteOverAddress(repository, problems);
+  lintReachability(repository, problems);
+  lintUntested(repository, problems);
+}

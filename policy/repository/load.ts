@@ -1,0 +1,195 @@
+// Reads a policy repository completely: parse every file, resolve every reference, run every lint rule. Nothing stops
+// at the first problem.
+import { lint } from './lint/index.ts';
+import { collectProblems, isError } from './problems.ts';
+import type { Problem, Problems } from './problems.ts';
+import { readFiles } from './read-files.ts';
+import type { Files } from './read-files.ts';
+import type { Attributes, CasbinModel, Repository } from './repository.ts';
+import {
+  entryAt,
+  readDevices,
+  readNetworks,
+  resolveDenies,
+  resolveFirewall,
+  resolveGrants,
+  resolveInterfaces,
+  resolveTests,
+  resolveWaivers,
+  unique,
+  unknown,
+} from './resolve.ts';
+import type { Resolver } from './resolve.ts';
+import type { PolicyTree } from './tree.ts';
+
+export interface Loaded {
+  /** Absent when a problem is an error. */
+  readonly repository?: Repository;
+  /** Errors and warnings, by place. */
+  readonly problems: readonly Problem[];
+}
+
+/** `now` in milliseconds since the epoch: end dates are compared with it. */
+export function loadRepository(tree: PolicyTree, now: number): Loaded {
+  const problems = collectProblems();
+  const files = readFiles(tree, problems);
+  const repository = resolve(files, problems);
+  // Rules over half a repository would blame what is only unread.
+  if (repository !== undefined && files.broken.size === 0) lint(repository, problems, now);
+  const list = problems.list();
+  return repository === undefined || list.some(isError) ? { problems: list } : { repository, problems: list };
+}
+
+function resolve(files: Files, problems: Problems): Repository | undefined {
+  const devices = unique(readDevices(files), (device) => device.id, 'id', problems);
+  const networks = unique(readNetworks(files), (network) => network.name, 'name', problems);
+  const resolver: Resolver = { problems, broken: files.broken, devices };
+  const casbin = readCasbin(files, problems);
+  const models = new Set(casbin.map((model) => model.name));
+  const interfaces = unique(resolveInterfaces(files, resolver, models), (entry) => entry.name, 'name', problems);
+  const grants = unique(resolveGrants(files, resolver, interfaces), (grant) => grant.id, 'id', problems);
+  const denies = unique(resolveDenies(files, resolver, interfaces), (deny) => deny.id, 'id', problems);
+  const firewall = unique(resolveFirewall(files, resolver), (rule) => rule.id, 'id', problems);
+  const waivers = unique(resolveWaivers(files, resolver, grants), (waiver) => waiver.id, 'id', problems);
+  const tests = resolveTests(files, resolver, interfaces);
+  const attributes = readAttributes(files, problems);
+  checkTestAttributes(files, tests, attributes, resolver);
+  const root = files.root[0]?.value;
+  if (root === undefined) return undefined;
+  return {
+    trustDomain: root.trustDomain,
+    softExpiryMs: root.softExpiry,
+    hardExpiryMs: root.hardExpiry,
+    networks: [...networks.values()],
+    devices: sorted(devices),
+    interfaces: sorted(interfaces),
+    grants: sorted(grants),
+    denies: sorted(denies),
+    firewall: sorted(firewall),
+    casbin,
+    referenceValues: readReferences(files, resolver),
+    detections: readDetections(files, problems),
+    playbooks: readPlaybooks(files, problems),
+    tests,
+    waivers: sorted(waivers),
+    attributes,
+  };
+}
+
+/** By id, so that the place of a file in the tree does not change a build. */
+function sorted<T>(byId: ReadonlyMap<string, T>): T[] {
+  return [...byId].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+}
+
+function readCasbin(files: Files, problems: Problems): CasbinModel[] {
+  const models: CasbinModel[] = [];
+  for (const [name, { model, policy }] of files.casbin) {
+    const paths = { model: `casbin/${name}/model.conf`, policy: `casbin/${name}/policy.csv` };
+    if (!/^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/.test(name)) {
+      problems.add(
+        'POLICY_FORMAT',
+        { file: paths.model },
+        `${name} is not an id; expected lower case letters and digits`,
+      );
+    }
+    if (model === undefined)
+      problems.add('POLICY_FORMAT', { file: paths.model }, 'the file is missing beside policy.csv');
+    if (policy === undefined)
+      problems.add('POLICY_FORMAT', { file: paths.policy }, 'the file is missing beside model.conf');
+    models.push({ name, model: model ?? '', policy: policy ?? '', files: paths });
+  }
+  return models.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function readAttributes(files: Files, problems: Problems): Attributes {
+  const attributes = { subject: new Map(), resource: new Map(), context: new Map() };
+  for (const file of files.attributes) {
+    for (const source of ['subject', 'resource', 'context'] as const) {
+      for (const [name, { type }] of Object.entries(file.value[source])) {
+        if (attributes[source].has(name)) {
+          problems.add(
+            'POLICY_ID_DUPLICATE',
+            file.placeOf([source, name]),
+            `${source} attribute ${name} is defined twice`,
+          );
+        }
+        attributes[source].set(name, type);
+      }
+    }
+  }
+  return attributes;
+}
+
+function checkTestAttributes(
+  files: Files,
+  tests: Repository['tests'],
+  attributes: Attributes,
+  resolver: Resolver,
+): void {
+  if (files.broken.has('attributes')) return;
+  for (const test of tests) {
+    for (const [name, value] of Object.entries(test.given.attributes)) {
+      const place = test.at('given', 'attributes', name);
+      const type = attributes.subject.get(name);
+      const actual = Array.isArray(value) ? 'strings' : typeof value;
+      if (type === undefined) {
+        unknown(resolver, 'attributes', 'subject attribute', name, attributes.subject.keys(), place);
+      } else if (actual !== type) {
+        resolver.problems.add('POLICY_FORMAT', place, `${name} is a ${actual}; expected ${type}, as schema/ says`);
+      }
+    }
+  }
+}
+
+function readReferences(files: Files, resolver: Resolver): Repository['referenceValues'] {
+  const values: Record<string, Record<string, string[]>> = {};
+  for (const file of files.reference) {
+    for (const [device, executables] of Object.entries(file.value.executables)) {
+      if (device !== '*' && !resolver.devices.has(device)) {
+        unknown(
+          resolver,
+          'inventory',
+          'device',
+          device,
+          resolver.devices.keys(),
+          file.placeOf(['executables', device]),
+        );
+      }
+      const known = (values[device] ??= {});
+      for (const [path, digests] of Object.entries(executables)) {
+        if (known[path] !== undefined) {
+          const place = file.placeOf(['executables', device, path]);
+          resolver.problems.add(
+            'POLICY_ID_DUPLICATE',
+            place,
+            `${path} of ${device} is defined in another file already`,
+          );
+        }
+        known[path] = [...new Set(digests)].sort();
+      }
+    }
+  }
+  return values;
+}
+
+function readDetections(files: Files, problems: Problems): Repository['detections'] {
+  const rules = files.detections.map((file) => ({ id: file.value.id, file, at: entryAt(file) }));
+  unique(rules, (rule) => rule.id, 'id', problems);
+  return Object.fromEntries(files.detections.map((file) => [stem(file.path), file.text]));
+}
+
+function readPlaybooks(files: Files, problems: Problems): Repository['playbooks'] {
+  const playbooks = files.playbooks.map((file) => ({ id: file.value.id, file, at: entryAt(file) }));
+  unique(playbooks, (playbook) => playbook.id, 'id', problems);
+  for (const file of files.playbooks) {
+    if (Object.hasOwn(file.value.workflow, file.value.workflow_start)) continue;
+    const place = file.placeOf(['workflow_start']);
+    problems.add('POLICY_REFERENCE_UNKNOWN', place, `unknown workflow step ${file.value.workflow_start}`);
+  }
+  return Object.fromEntries(files.playbooks.map((file) => [stem(file.path), file.text]));
+}
+
+/** `detections/port-scan.yml` is the rule `port-scan`. */
+function stem(path: string): string {
+  return path.replace(/^.*\//, '').replace(/\.[a-z]+$/, '');
+}

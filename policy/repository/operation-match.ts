@@ -1,0 +1,76 @@
+// Which named operations a request falls under, written independently of the engine so that the self-test vectors
+// check the engine and not themselves.
+import type { SelfTestVector, SliceOperation } from '../bundle/slice.ts';
+
+export type SampleRequest = SelfTestVector['operation'];
+
+/** Modbus functions whose request is one range of registers or coils, read or written. */
+const plainCodes: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 15, 16]);
+const writingCodes: ReadonlySet<number> = new Set([5, 6, 15, 16]);
+const coilCodes: ReadonlySet<number> = new Set([5, 15]);
+
+/** A request that falls under the operation, or undefined where its shape needs more than one range. */
+export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
+  switch (operation.protocol) {
+    case 'http':
+      return { protocol: 'http', method: operation.methods[0] ?? '', path: samplePath(operation.paths[0] ?? '/') };
+    case 'modbus': {
+      const functionCode = operation.functionCodes.find((code) => plainCodes.has(code));
+      if (functionCode === undefined) return undefined;
+      const address = operation.addresses[0]?.[0] ?? 0;
+      return modbusSample(functionCode, operation.units[0] ?? 1, address, operation.values?.[0] ?? 0);
+    }
+    case 'port':
+      return { protocol: 'port' };
+  }
+}
+
+export function modbusSample(functionCode: number, unit: number, address: number, value: number): SampleRequest {
+  const written = coilCodes.has(functionCode) ? Math.min(value, 1) : value;
+  const values = writingCodes.has(functionCode) ? [written] : [];
+  return { protocol: 'modbus', unit, functionCode, address, quantity: 1, values };
+}
+
+/** Literal segments stay; a wildcard becomes a segment nobody writes literally. */
+function samplePath(pattern: string): string {
+  return pattern
+    .split('/')
+    .map((segment) => (segment === '*' || segment === '**' ? 'self-test' : segment))
+    .join('/');
+}
+
+export function matches(operation: SliceOperation, request: SampleRequest): boolean {
+  switch (operation.protocol) {
+    case 'http':
+      return (
+        request.protocol === 'http' &&
+        operation.methods.includes(request.method) &&
+        operation.paths.some((pattern) => pathMatches(pattern, request.path))
+      );
+    case 'modbus':
+      return (
+        request.protocol === 'modbus' &&
+        operation.functionCodes.includes(request.functionCode) &&
+        (operation.units.length === 0 || operation.units.includes(request.unit)) &&
+        operation.addresses.some(
+          ([from, to]) => request.address >= from && request.address + request.quantity - 1 <= to,
+        ) &&
+        request.values.every((value) => inRange(value, operation.values))
+      );
+    case 'port':
+      return request.protocol === 'port';
+  }
+}
+
+function inRange(value: number, range: readonly [number, number] | undefined): boolean {
+  return range === undefined || (value >= range[0] && value <= range[1]);
+}
+
+function pathMatches(pattern: string, path: string): boolean {
+  const wanted = pattern.split('/');
+  const given = path.split('/');
+  const open = wanted[wanted.length - 1] === '**';
+  const fixed = open ? wanted.slice(0, -1) : wanted;
+  if (open ? given.length <= fixed.length : given.length !== fixed.length) return false;
+  return fixed.every((segment, index) => (segment === '*' ? given[index] !== '' : segment === given[index]));
+}

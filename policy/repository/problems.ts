@@ -1,0 +1,90 @@
+// What is wrong with a policy repository, as values: every problem names its rule, file, line and column, and a run
+// reports all of them, not the first.
+import { formatPlace } from '../../runtime/errors.ts';
+import type { Place } from '../../runtime/errors.ts';
+import { MAX_PROBLEMS } from '../limits.ts';
+import { lintRules } from './rules.ts';
+import type { RuleId } from './rules.ts';
+
+export interface Problem {
+  readonly rule: RuleId;
+  readonly severity: 'error' | 'warning';
+  readonly place: Place;
+  /** What was found and what was expected. */
+  readonly message: string;
+}
+
+/** Collects problems while a repository is read and checked. */
+export interface Problems {
+  add(rule: RuleId, place: Place, message: string): void;
+  /** By file, line, column; capped, with a last entry that says how many more there are. */
+  list(): readonly Problem[];
+}
+
+export function collectProblems(): Problems {
+  const found: Problem[] = [];
+  return {
+    add(rule, place, message): void {
+      found.push({ rule, severity: lintRules[rule].severity, place, message });
+    },
+    list(): readonly Problem[] {
+      // Errors first when cut off, so that the cap never hides the only error behind warnings.
+      const sorted = found.toSorted(byPlace);
+      if (sorted.length <= MAX_PROBLEMS) return sorted;
+      const kept = [...sorted.filter(isError), ...sorted.filter((problem) => !isError(problem))].slice(0, MAX_PROBLEMS);
+      const rest = sorted.length - kept.length;
+      const last = kept[kept.length - 1];
+      if (last !== undefined) kept.push({ ...last, message: `and ${rest} more problems` });
+      return kept;
+    },
+  };
+}
+
+export function isError(problem: Problem): boolean {
+  return problem.severity === 'error';
+}
+
+/** One line for a terminal, as editors understand it: `file:line:column: error RULE: message; fix`. */
+export function formatProblem(problem: Problem): string {
+  const fix = lintRules[problem.rule].fix;
+  return `${formatPlace(problem.place)}: ${problem.severity} ${problem.rule}: ${problem.message}; ${fix}`;
+}
+
+/** The report of `policy lint --json`. */
+export interface LoadReport {
+  readonly ok: boolean;
+  readonly errors: number;
+  readonly warnings: number;
+  readonly problems: readonly {
+    readonly rule: RuleId;
+    readonly severity: 'error' | 'warning';
+    readonly file: string;
+    readonly line: number | null;
+    readonly column: number | null;
+    readonly message: string;
+    readonly fix: string;
+  }[];
+}
+
+export function loadReport(problems: readonly Problem[]): LoadReport {
+  const errors = problems.filter(isError).length;
+  return {
+    ok: errors === 0,
+    errors,
+    warnings: problems.length - errors,
+    problems: problems.map((problem) => ({
+      rule: problem.rule,
+      severity: problem.severity,
+      file: problem.place.file,
+      line: problem.place.line ?? null,
+      column: problem.place.column ?? null,
+      message: problem.message,
+      fix: lintRules[problem.rule].fix,
+    })),
+  };
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  if (a.place.file !== b.place.file) return a.place.file < b.place.file ? -1 : 1;
+  return (a.place.line ?? 0) - (b.place.line ?? 0) || (a.place.column ?? 0) - (b.place.column ?? 0);
+}

@@ -1,0 +1,91 @@
+// A policy repository after reading: every reference resolved, every selector turned into device ids, every rule with
+// the place it was written at. What build, test and publication work on.
+import type { Place } from '../../runtime/errors.ts';
+import type {
+  SliceCasbin,
+  SliceDeny,
+  SliceDevice,
+  SliceFirewallRule,
+  SliceGrant,
+  SliceInterface,
+  SliceOperation,
+} from '../bundle/slice.ts';
+import type { AttributeType } from './format/attributes.ts';
+import type { TestEntry } from './format/tests.ts';
+
+/** Place of a value inside the entry, e.g. `at('operations', 0)`. */
+export type At = (...path: readonly (string | number)[]) => Place;
+
+export interface Device extends SliceDevice {
+  readonly at: At;
+}
+
+export interface Network {
+  readonly name: string;
+  readonly cidrs: readonly string[];
+  readonly at: At;
+}
+
+/** An interface of the catalogue, on every device its selector chose. */
+export interface Interface extends Omit<SliceInterface, 'device' | 'operations' | 'place'> {
+  readonly devices: readonly string[];
+  readonly operations: readonly SliceOperation[];
+  readonly at: At;
+}
+
+export interface Grant extends Omit<SliceGrant, 'device' | 'place'> {
+  readonly at: At;
+}
+
+export interface Deny extends Omit<SliceDeny, 'device' | 'subjects' | 'place'> {
+  /** `all`, or device ids; never an empty list. */
+  readonly subjects: 'all' | readonly string[];
+  readonly at: At;
+}
+
+export interface FirewallRule extends Omit<SliceFirewallRule, 'place'> {
+  readonly devices: readonly string[];
+  readonly at: At;
+}
+
+export interface CasbinModel extends Omit<SliceCasbin, 'place'> {
+  readonly files: { readonly model: string; readonly policy: string };
+}
+
+export interface Waiver {
+  readonly id: string;
+  readonly rule: 'POLICY_WRITE_OVER_ADDRESS';
+  readonly grant: string;
+  readonly owner: string;
+  readonly until: number;
+  readonly at: At;
+}
+
+export type PolicyTest = TestEntry & { readonly at: At };
+
+export type Attributes = Readonly<Record<'subject' | 'resource' | 'context', ReadonlyMap<string, AttributeType>>>;
+
+export interface Repository {
+  readonly trustDomain: string;
+  readonly softExpiryMs: number;
+  readonly hardExpiryMs: number;
+  readonly networks: readonly Network[];
+  readonly devices: readonly Device[];
+  readonly interfaces: readonly Interface[];
+  readonly grants: readonly Grant[];
+  readonly denies: readonly Deny[];
+  readonly firewall: readonly FirewallRule[];
+  readonly casbin: readonly CasbinModel[];
+  /** Device id or `*`, then executable path, to accepted digests. */
+  readonly referenceValues: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+  readonly detections: Readonly<Record<string, string>>;
+  readonly playbooks: Readonly<Record<string, string>>;
+  readonly tests: readonly PolicyTest[];
+  readonly waivers: readonly Waiver[];
+  readonly attributes: Attributes;
+}
+
+/** `file:line`, as a slice carries it. */
+export function placeText(place: Place): string {
+  return place.line === undefined ? place.file : `${place.file}:${place.line}`;
+}

@@ -1,0 +1,281 @@
+// Second stage of reading: the entries of all files joined, every reference looked up, every selector turned into
+// device ids. Problems are reported at the word that is wrong.
+import type { Place } from '../../runtime/errors.ts';
+import type { SliceOperation } from '../bundle/slice.ts';
+import type { InterfaceEntry } from './format/interfaces.ts';
+import type { Selector, SelectorOrAll } from './format/scalars.ts';
+import { nearest } from './nearest.ts';
+import type { Problems } from './problems.ts';
+import type { Files, Kind } from './read-files.ts';
+import type { At, Deny, Device, FirewallRule, Grant, Interface, Network, PolicyTest, Waiver } from './repository.ts';
+
+/** What lookups need; grows as the stages go on. */
+export interface Resolver {
+  readonly problems: Problems;
+  readonly broken: ReadonlySet<Kind>;
+  readonly devices: ReadonlyMap<string, Device>;
+}
+
+/** `at` of one entry of a list in a file: `entryAt(file, 'grants', 3)('operations', 0)`. */
+export function entryAt(file: { placeOf(path: (string | number)[]): Place }, ...prefix: (string | number)[]): At {
+  return (...path) => file.placeOf([...prefix, ...path]);
+}
+
+/** Keeps the first entry of each id and reports the others. */
+export function unique<T extends { readonly at: At }>(
+  entries: readonly T[],
+  keyOf: (entry: T) => string,
+  key: string,
+  problems: Problems,
+): Map<string, T> {
+  const kept = new Map<string, T>();
+  for (const entry of entries) {
+    const id = keyOf(entry);
+    const first = kept.get(id);
+    if (first === undefined) {
+      kept.set(id, entry);
+      continue;
+    }
+    const place = first.at(key);
+    problems.add('POLICY_ID_DUPLICATE', entry.at(key), `${id} is already defined at ${place.file}:${place.line ?? 1}`);
+  }
+  return kept;
+}
+
+/** Reports an unknown name, unless the kind that would define it has a file that could not be read. */
+export function unknown(
+  resolver: Resolver,
+  kind: Kind,
+  what: string,
+  name: string,
+  known: Iterable<string>,
+  place: Place,
+): void {
+  if (resolver.broken.has(kind)) return;
+  const near = nearest(name, known);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  resolver.problems.add('POLICY_REFERENCE_UNKNOWN', place, `unknown ${what} ${name}${hint}`);
+}
+
+export function readNetworks(files: Files): Network[] {
+  return files.inventory.flatMap((file) =>
+    file.value.networks.map((network, index) => ({ ...network, at: entryAt(file, 'networks', index) })),
+  );
+}
+
+export function readDevices(files: Files): Device[] {
+  return files.inventory.flatMap((file) =>
+    file.value.devices.map((device, index) => ({
+      id: device.id,
+      labels: device.labels,
+      interfaces: device.interfaces.map(({ mac, ...rest }) => (mac === undefined ? rest : { ...rest, mac })),
+      at: entryAt(file, 'devices', index),
+    })),
+  );
+}
+
+export function resolveInterfaces(files: Files, resolver: Resolver, models: ReadonlySet<string>): Interface[] {
+  return files.interfaces.flatMap((file) =>
+    file.value.interfaces.map((entry, index) => {
+      const at = entryAt(file, 'interfaces', index);
+      if (entry.casbin !== undefined && !models.has(entry.casbin)) {
+        unknown(resolver, 'casbin', 'Casbin model', entry.casbin, models, at('casbin'));
+      }
+      const on = entry.device === undefined ? (entry.devices ?? { labels: {} }) : [entry.device];
+      const devices = chooseDevices(on, resolver, entry.device === undefined ? at('devices') : at('device'));
+      return {
+        name: entry.name,
+        devices,
+        protocol: entry.protocol,
+        transport: entry.transport,
+        port: entry.port,
+        operations: operationsOf(entry),
+        ...(entry.casbin === undefined ? {} : { casbin: entry.casbin }),
+        onEnforcerDeath: entry.onEnforcerDeath,
+        auditDurable: entry.audit.durable,
+        ...(entry.observe === undefined ? {} : { observeUntil: entry.observe.until }),
+        at,
+      };
+    }),
+  );
+}
+
+function operationsOf(entry: InterfaceEntry): SliceOperation[] {
+  switch (entry.protocol) {
+    case 'http':
+      return Object.entries(entry.operations).map(([name, operation]) => ({
+        name,
+        protocol: 'http',
+        methods: operation.methods,
+        paths: operation.paths,
+        class: operation.class ?? entry.class,
+        island: operation.island,
+      }));
+    case 'modbus':
+      return Object.entries(entry.operations).map(([name, operation]) => ({
+        name,
+        protocol: 'modbus',
+        functionCodes: operation.functions,
+        units: operation.units,
+        addresses: operation.addresses,
+        ...(operation.values === undefined ? {} : { values: operation.values }),
+        class: operation.class ?? entry.class,
+        island: operation.island,
+      }));
+    case 'port':
+      return Object.entries(entry.operations).map(([name, operation]) => ({
+        name,
+        protocol: 'port',
+        class: operation.class ?? entry.class,
+        island: operation.island,
+      }));
+  }
+}
+
+export function resolveGrants(files: Files, resolver: Resolver, interfaces: ReadonlyMap<string, Interface>): Grant[] {
+  return files.grants.flatMap((file) =>
+    file.value.grants.map((entry, index) => {
+      const at = entryAt(file, 'grants', index);
+      checkOperations(resolver, interfaces, entry.interface, entry.operations, at);
+      const { attestationMaxAge, attestation, maxRisk, timeWindow } = entry.conditions;
+      return {
+        id: entry.id,
+        subjects: chooseDevices(entry.subjects, resolver, at('subjects')),
+        interface: entry.interface,
+        operations: entry.operations,
+        binding: entry.binding,
+        conditions: {
+          ...(attestation === undefined ? {} : { attestation }),
+          ...(attestationMaxAge === undefined ? {} : { attestationMaxAgeSeconds: attestationMaxAge / 1000 }),
+          ...(maxRisk === undefined ? {} : { maxRisk }),
+          ...(timeWindow === undefined ? {} : { timeWindow }),
+        },
+        ...(entry.until === undefined ? {} : { until: entry.until }),
+        at,
+      };
+    }),
+  );
+}
+
+export function resolveDenies(files: Files, resolver: Resolver, interfaces: ReadonlyMap<string, Interface>): Deny[] {
+  return files.grants.flatMap((file) =>
+    file.value.denies.map((entry, index) => {
+      const at = entryAt(file, 'denies', index);
+      const operations = entry.operations === 'all' ? [] : entry.operations;
+      checkOperations(resolver, interfaces, entry.interface, operations, at);
+      const subjects = entry.subjects === 'all' ? 'all' : chooseDevices(entry.subjects, resolver, at('subjects'));
+      return { id: entry.id, subjects, interface: entry.interface, operations, at };
+    }),
+  );
+}
+
+export function resolveFirewall(files: Files, resolver: Resolver): FirewallRule[] {
+  return files.firewall.flatMap((file) =>
+    file.value.rules.map((entry, index) => {
+      const at = entryAt(file, 'rules', index);
+      return {
+        id: entry.id,
+        verdict: entry.tier,
+        devices: chooseDevices(entry.devices, resolver, at('devices')),
+        direction: entry.direction,
+        transport: entry.transport,
+        peer: entry.peer,
+        ...(entry.ports === undefined ? {} : { ports: entry.ports }),
+        at,
+      };
+    }),
+  );
+}
+
+export function resolveWaivers(files: Files, resolver: Resolver, grants: ReadonlyMap<string, Grant>): Waiver[] {
+  return files.waivers.flatMap((file) =>
+    file.value.waivers.map((entry, index) => {
+      const at = entryAt(file, 'waivers', index);
+      if (!grants.has(entry.grant)) unknown(resolver, 'grants', 'grant', entry.grant, grants.keys(), at('grant'));
+      return { ...entry, at };
+    }),
+  );
+}
+
+export function resolveTests(
+  files: Files,
+  resolver: Resolver,
+  interfaces: ReadonlyMap<string, Interface>,
+): PolicyTest[] {
+  return files.tests.flatMap((file) =>
+    file.value.tests.map((entry, index) => {
+      const at = entryAt(file, 'tests', index);
+      const found = interfaces.get(entry.when.interface);
+      if (found === undefined) {
+        unknown(resolver, 'interfaces', 'interface', entry.when.interface, interfaces.keys(), at('when', 'interface'));
+      } else {
+        checkTestTarget(entry.when, found, resolver, at);
+      }
+      return { ...entry, at };
+    }),
+  );
+}
+
+function checkTestTarget(
+  when: { device?: string | undefined; http?: unknown; modbus?: unknown; port?: unknown },
+  found: Interface,
+  resolver: Resolver,
+  at: At,
+): void {
+  if (when.device !== undefined && !found.devices.includes(when.device)) {
+    unknown(
+      resolver,
+      'inventory',
+      `device with interface ${found.name}:`,
+      when.device,
+      found.devices,
+      at('when', 'device'),
+    );
+  }
+  if (when.device === undefined && found.devices.length > 1) {
+    const message = `${found.name} is on ${found.devices.length} devices; expected device: <id> beside it`;
+    resolver.problems.add('POLICY_FORMAT', at('when', 'interface'), message);
+  }
+  if (when[found.protocol] === undefined) {
+    const message = `${found.name} speaks ${found.protocol}; expected ${found.protocol}: beside the interface`;
+    resolver.problems.add('POLICY_FORMAT', at('when', 'interface'), message);
+  }
+}
+
+function checkOperations(
+  resolver: Resolver,
+  interfaces: ReadonlyMap<string, Interface>,
+  name: string,
+  operations: readonly string[],
+  at: At,
+): void {
+  const found = interfaces.get(name);
+  if (found === undefined) {
+    unknown(resolver, 'interfaces', 'interface', name, interfaces.keys(), at('interface'));
+    return;
+  }
+  const known = found.operations.map((operation) => operation.name);
+  operations.forEach((operation, index) => {
+    if (known.includes(operation)) return;
+    unknown(resolver, 'interfaces', `operation of ${name}`, operation, known, at('operations', index));
+  });
+}
+
+/** Device ids that a selector chooses, sorted. Empty only with a problem reported, or with devices that did not parse. */
+function chooseDevices(selector: Selector | SelectorOrAll, resolver: Resolver, place: Place): string[] {
+  if (selector === 'all') return [...resolver.devices.keys()].sort();
+  if (Array.isArray(selector)) {
+    const missing = selector.filter((id) => !resolver.devices.has(id));
+    for (const id of missing) unknown(resolver, 'inventory', 'device', id, resolver.devices.keys(), place);
+    return [...new Set(selector)].filter((id) => resolver.devices.has(id)).sort();
+  }
+  const wanted = Object.entries(selector.labels);
+  const chosen = [...resolver.devices.values()]
+    .filter((device) => wanted.every(([name, value]) => device.labels[name] === value))
+    .map((device) => device.id);
+  if (chosen.length === 0 && !resolver.broken.has('inventory')) {
+    const written = wanted.map(([name, value]) => `${name}: ${value}`).join(', ');
+    resolver.problems.add('POLICY_SELECTOR_EMPTY', place, `no device of the inventory has labels {${written}}`);
+  }
+  return chosen.sort();
+}

@@ -1,0 +1,120 @@
+// Self-test vectors of a slice: requests with known answers that the edge's engine has to give before it activates the
+// bundle. Derived from the grants; what depends on time, attestation, risk or a Casbin model is left to the tests.
+import type { SelfTestVector, Slice, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
+import { MAX_SELF_TEST_VECTORS } from '../limits.ts';
+import { matches, modbusSample, sampleOf } from './operation-match.ts';
+import type { SampleRequest } from './operation-match.ts';
+
+type Unfinished = Omit<Slice, 'selfTest'>;
+
+/** `devices` is the whole inventory: the stranger of the deny vectors is none of them. */
+export function selfTestVectors(slice: Unfinished, devices: readonly { readonly id: string }[]): SelfTestVector[] {
+  const stranger = strangerTo(new Set(devices.map((device) => device.id)));
+  const vectors = slice.interfaces
+    // Only the serving device decides, and in observe mode nothing is denied.
+    .filter((entry) => entry.device === slice.device && entry.observeUntil === undefined)
+    .flatMap((entry) => [
+      ...allowVectors(slice, entry),
+      ...strangerVectors(entry, stranger),
+      ...ungrantedVectors(slice, entry),
+    ]);
+  return distinct(vectors).slice(0, MAX_SELF_TEST_VECTORS);
+}
+
+function distinct(vectors: readonly SelfTestVector[]): SelfTestVector[] {
+  return [...new Map(vectors.map((entry) => [JSON.stringify(entry), entry])).values()];
+}
+
+function strangerTo(known: ReadonlySet<string>): string {
+  let name = 'self-test-stranger';
+  while (known.has(name)) name = `${name}-x`;
+  return name;
+}
+
+/** One for each unconditional grant and operation, with its first subject. */
+function allowVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[] {
+  return grantsOf(slice, entry).flatMap((grant) => {
+    const [subject] = grant.subjects;
+    if (subject === undefined || !isUnconditional(grant) || entry.casbin !== undefined) return [];
+    return grant.operations.flatMap((name) => {
+      const operation = entry.operations.find((candidate) => candidate.name === name);
+      const request = operation === undefined ? undefined : sampleOf(operation);
+      if (request === undefined) return [];
+      const expect = isDenied(slice, entry, subject, request) ? ('deny' as const) : ('allow' as const);
+      return [vector(entry, subject, grant.binding, request, expect)];
+    });
+  });
+}
+
+function strangerVectors(entry: SliceInterface, stranger: string): SelfTestVector[] {
+  return requestsOf(entry).map((request) => vector(entry, stranger, 'svid', request, 'deny'));
+}
+
+/** What a subject with some grant must still not do: the operations it was not given, and writing where it only reads. */
+function ungrantedVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[] {
+  const grants = grantsOf(slice, entry);
+  const subjects = [...new Set(grants.flatMap((grant) => grant.subjects.slice(0, 1)))];
+  return subjects.flatMap((subject) => {
+    const own = grants.filter((grant) => grant.subjects.includes(subject));
+    const given = new Set(own.flatMap((grant) => grant.operations));
+    const open = entry.operations.filter((operation) => given.has(operation.name));
+    const binding = own[0]?.binding ?? 'svid';
+    return [...requestsOf(entry), ...writesOf(entry)]
+      .filter((request) => !open.some((operation) => matches(operation, request)))
+      .map((request) => vector(entry, subject, binding, request, 'deny'));
+  });
+}
+
+function requestsOf(entry: SliceInterface): SampleRequest[] {
+  return entry.operations.flatMap((operation) => sampleOf(operation) ?? []);
+}
+
+/** Writes to the first address of every Modbus operation, deletes of every HTTP path. */
+function writesOf(entry: SliceInterface): SampleRequest[] {
+  return entry.operations.flatMap((operation) => writeOf(operation));
+}
+
+function writeOf(operation: SliceOperation): SampleRequest[] {
+  const sample = sampleOf(operation);
+  if (sample?.protocol === 'http') return [{ ...sample, method: 'DELETE' }];
+  if (sample?.protocol === 'modbus') return [6, 16].map((code) => modbusSample(code, sample.unit, sample.address, 1));
+  return [];
+}
+
+function grantsOf(slice: Unfinished, entry: SliceInterface): SliceGrant[] {
+  return slice.grants.filter((grant) => grant.device === entry.device && grant.interface === entry.name);
+}
+
+function isUnconditional(grant: SliceGrant): boolean {
+  return grant.until === undefined && Object.keys(grant.conditions).length === 0;
+}
+
+function isDenied(slice: Unfinished, entry: SliceInterface, subject: string, request: SampleRequest): boolean {
+  const under = entry.operations.filter((operation) => matches(operation, request)).map((operation) => operation.name);
+  return slice.denies.some(
+    (deny) =>
+      deny.device === entry.device &&
+      deny.interface === entry.name &&
+      (deny.subjects.length === 0 || deny.subjects.includes(subject)) &&
+      (deny.operations.length === 0 || deny.operations.some((name) => under.includes(name))),
+  );
+}
+
+function vector(
+  entry: SliceInterface,
+  subject: string,
+  binding: SelfTestVector['binding'],
+  operation: SampleRequest,
+  expect: SelfTestVector['expect'],
+): SelfTestVector {
+  return {
+    subject,
+    binding,
+    state: 'trusted',
+    attestation: 'software',
+    interface: entry.name,
+    device: entry.device,
+    operation,
+    expect,
+  };
+}
