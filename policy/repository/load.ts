@@ -175,7 +175,7 @@ function readReferences(files: Files, resolver: Resolver): Repository['reference
 function readDetections(files: Files, problems: Problems): Repository['detections'] {
   const rules = files.detections.map((file) => ({ id: file.value.id, file, at: entryAt(file) }));
   unique(rules, (rule) => rule.id, 'id', problems);
-  return Object.fromEntries(files.detections.map((file) => [stem(file.path), file.text]));
+  return Object.fromEntries(files.detections.map((file) => [fileName(file.path), file.text]));
 }
 
 function readPlaybooks(files: Files, problems: Problems): Repository['playbooks'] {
@@ -186,10 +186,10 @@ function readPlaybooks(files: Files, problems: Problems): Repository['playbooks'
     const place = file.placeOf(['workflow_start']);
     problems.add('POLICY_REFERENCE_UNKNOWN', place, `unknown workflow step ${file.value.workflow_start}`);
   }
-  return Object.fromEntries(files.playbooks.map((file) => [stem(file.path), file.text]));
+  return Object.fromEntries(files.playbooks.map((file) => [fileName(file.path), file.text]));
 }
 
-/** `detections/port-scan.yml` is the rule `port-scan`. */
-function stem(path: string): string {
-  return path.replace(/^.*\//, '').replace(/\.[a-z]+$/, '');
+/** Documents are carried under the name of their file. */
+function fileName(path: string): string {
+  return path.replace(/^.*\//, '');
 }

@@ -6,7 +6,7 @@ import { worded } from './scalars.ts';
 export const detectionSchema = z
   .looseObject({
     title: z.string().min(1).max(256),
-    id: worded(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'a UUID in lower case'),
+    id: z.string().min(1).max(64),
     level: z.enum(['informational', 'low', 'medium', 'high', 'critical']).optional(),
     logsource: z.looseObject({ product: z.string().optional(), service: z.string().optional() }).optional(),
     detection: z.looseObject({ condition: z.union([z.string(), z.array(z.string())]) }).optional(),

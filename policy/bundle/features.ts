@@ -1,0 +1,28 @@
+// What a bundle may need of an edge beyond its format. An edge refuses a bundle with a feature it does not know, so an
+// old edge never enforces half of a newer policy.
+import type { Slice } from './slice.ts';
+
+/** Each feature with the test whether a slice uses it. */
+const features = {
+  http: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'http'),
+  modbus: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'modbus'),
+  port: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'port'),
+  casbin: (slice: Slice) => slice.casbin.length > 0,
+  conditions: (slice: Slice) => slice.grants.some((grant) => Object.keys(grant.conditions).length > 0),
+  denies: (slice: Slice) => slice.denies.length > 0,
+  firewall: (slice: Slice) => slice.firewall.length > 0,
+  'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),
+  hold: (slice: Slice) => slice.interfaces.some((entry) => entry.onEnforcerDeath === 'hold'),
+  island: (slice: Slice) => slice.interfaces.some((entry) => entry.operations.some((operation) => operation.island)),
+  observe: (slice: Slice) => slice.interfaces.some((entry) => entry.observeUntil !== undefined),
+} as const;
+
+export type Feature = keyof typeof features;
+
+/** Every feature this version of the program implements. */
+export const knownFeatures: readonly Feature[] = Object.keys(features) as Feature[];
+
+/** Sorted; goes into the manifest. */
+export function requiredFeatures(slice: Slice): Feature[] {
+  return knownFeatures.filter((feature) => features[feature](slice)).sort();
+}

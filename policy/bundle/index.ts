@@ -1,0 +1,33 @@
+// The signed bundle of one device: shapes, sealing (publisher), opening (edge).
+export { cutChunks, type BundleChunk } from './chunks.ts';
+export { knownFeatures, requiredFeatures, type Feature } from './features.ts';
+export { openBundle, readManifest, type OpenBundleOptions, type VerifiedBundle } from './open.ts';
+export { sealBundle, type BundleMeta, type SealedBundle } from './seal.ts';
+export {
+  digestOf,
+  MANIFEST_TYPE,
+  RELEASE_TYPE,
+  signDocument,
+  verifyDocument,
+  type PublisherKey,
+  type PublisherPublicKey,
+  type VerifiedDocument,
+} from './signed-json.ts';
+export {
+  idPattern,
+  manifestSchema,
+  releaseSchema,
+  sliceSchema,
+  type Manifest,
+  type NetworkInterface,
+  type Release,
+  type SelfTestVector,
+  type Slice,
+  type SliceCasbin,
+  type SliceDeny,
+  type SliceDevice,
+  type SliceFirewallRule,
+  type SliceGrant,
+  type SliceInterface,
+  type SliceOperation,
+} from './slice.ts';
