@@ -9,7 +9,16 @@ const start = 1_800_000_000_000;
 
 function packet(index: number, data: ObservedEvent['data'], seconds = 0): ObservedEvent {
   const time = start + seconds * 1000;
-  return { index, reporter: 'plc-1', receivedAt: time + 50, time, kind: 'packet', activity: 'deny', severity: 'medium', data };
+  return {
+    index,
+    reporter: 'plc-1',
+    receivedAt: time + 50,
+    time,
+    kind: 'packet',
+    activity: 'deny',
+    severity: 'medium',
+    data,
+  };
 }
 
 const denied = `
@@ -47,25 +56,43 @@ test('a port scan is found by its distinct ports within the window, and only the
   const detector = createDetector({ 'denied.yml': denied, 'scan.yml': scan });
   const ports = (from: number, count: number, every: number) =>
     Array.from({ length: count }, (_, n) => packet(n, { subject: 'gateway-1', destination_port: from + n }, n * every));
-  assert.deepEqual(ports(1000, 4, 1).flatMap((event) => detector.observe(event)), []);
+  assert.deepEqual(
+    ports(1000, 4, 1).flatMap((event) => detector.observe(event)),
+    [],
+  );
   const [found, ...more] = detector.observe(packet(4, { subject: 'gateway-1', destination_port: 1004 }, 4));
   assert.equal(more.length, 0);
   assert.deepEqual(
-    { rule: found?.ruleId, device: found?.device, reporter: found?.reporter, count: found?.count, evidence: found?.evidence },
+    {
+      rule: found?.ruleId,
+      device: found?.device,
+      reporter: found?.reporter,
+      count: found?.count,
+      evidence: found?.evidence,
+    },
     { rule: 'port-scan', device: 'gateway-1', reporter: 'plc-1', count: 5, evidence: [0, 1, 2, 3, 4] },
   );
   const slow = createDetector({ 'denied.yml': denied, 'scan.yml': scan });
-  assert.deepEqual(ports(1000, 20, 3).flatMap((event) => slow.observe(event)), [], 'five ports in 15 s are not a scan');
+  assert.deepEqual(
+    ports(1000, 20, 3).flatMap((event) => slow.observe(event)),
+    [],
+    'five ports in 15 s are not a scan',
+  );
   const one = createDetector({ 'denied.yml': denied, 'scan.yml': scan });
   assert.deepEqual(
-    Array.from({ length: 50 }, (_, n) => one.observe(packet(n, { subject: 'gateway-1', destination_port: 502 }))).flat(),
+    Array.from({ length: 50 }, (_, n) =>
+      one.observe(packet(n, { subject: 'gateway-1', destination_port: 502 })),
+    ).flat(),
     [],
     'one port fifty times is not a scan',
   );
 });
 
 test('an aggregated event weighs as many as it stands for', () => {
-  const burst = scan.replace('port-scan', 'burst').replace('value_count', 'event_count').replace(', field: destination_port', '');
+  const burst = scan
+    .replace('port-scan', 'burst')
+    .replace('value_count', 'event_count')
+    .replace(', field: destination_port', '');
   const detector = createDetector({ 'denied.yml': denied, 'burst.yml': burst });
   assert.equal(detector.observe(packet(0, { subject: 'gateway-1', count: 4 })).length, 0);
   assert.equal(detector.observe(packet(1, { subject: 'gateway-1', count: 1 }))[0]?.count, 5);
@@ -120,7 +147,11 @@ detection:
 
 test('what is not evaluated is refused with its file', () => {
   const refused = (text: string): void => {
-    assert.throws(() => createDetector({ 'bad.yml': text }), (error) => error instanceof CodedError && error.place?.file === 'bad.yml', text);
+    assert.throws(
+      () => createDetector({ 'bad.yml': text }),
+      (error) => error instanceof CodedError && error.place?.file === 'bad.yml',
+      text,
+    );
   };
   refused(denied.replace('condition: denied', 'condition: nothing'));
   refused(denied.replace('condition: denied', 'condition: denied and'));

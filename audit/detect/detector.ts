@@ -52,7 +52,9 @@ export interface Detector {
 export function createDetector(texts: Readonly<Record<string, string>>): Detector {
   const parsed = Object.entries(texts).map(([file, text]) => ({ file, rule: parseSigmaRule(text, file) }));
   const windows = parsed.flatMap(({ rule }) => (rule.kind === 'correlation' ? [new CorrelationWindow(rule)] : []));
-  const eventRules = parsed.flatMap(({ rule, file }) => (rule.kind === 'event' ? [compileRule(rule, file, windows)] : []));
+  const eventRules = parsed.flatMap(({ rule, file }) =>
+    rule.kind === 'event' ? [compileRule(rule, file, windows)] : [],
+  );
   for (const { file, rule } of parsed) {
     if (rule.kind === 'correlation') mustKnowItsRules(rule, file, eventRules);
   }
@@ -66,7 +68,9 @@ export function createDetector(texts: Readonly<Record<string, string>>): Detecto
 }
 
 function compileRule(rule: EventRule, file: string, windows: readonly CorrelationWindow[]): CompiledEventRule {
-  const selections = new Map(Object.entries(rule.selections).map(([name, selection]) => [name, compileSelection(selection, file)]));
+  const selections = new Map(
+    Object.entries(rule.selections).map(([name, selection]) => [name, compileSelection(selection, file)]),
+  );
   const feeding = windows.filter(({ rule: { rules } }) => rules.includes(rule.name) || rules.includes(rule.id));
   return {
     rule,
@@ -79,7 +83,9 @@ function compileRule(rule: EventRule, file: string, windows: readonly Correlatio
 function mustKnowItsRules(rule: CorrelationRule, file: string, known: readonly CompiledEventRule[]): void {
   for (const name of rule.rules) {
     if (known.some((entry) => entry.rule.name === name || entry.rule.id === name)) continue;
-    throw detectErrors.error('DETECT_RULE_INVALID', `correlation.rules: no event rule is named "${name}"`, { place: { file } });
+    throw detectErrors.error('DETECT_RULE_INVALID', `correlation.rules: no event rule is named "${name}"`, {
+      place: { file },
+    });
   }
 }
 
@@ -87,7 +93,9 @@ function judge(compiled: CompiledEventRule, flat: FlatEvent, event: ObservedEven
   const { rule } = compiled;
   if (rule.service !== undefined && rule.service !== event.kind) return [];
   if (!compiled.matches(flat)) return [];
-  const own = compiled.alerts ? [detection(rule, event, { evidence: [event.index], firstTime: event.time, count: 1 })] : [];
+  const own = compiled.alerts
+    ? [detection(rule, event, { evidence: [event.index], firstTime: event.time, count: 1 })]
+    : [];
   const correlated = compiled.windows.flatMap((window) => {
     const hit = window.add(flat, event.time, event.index);
     return hit === undefined ? [] : [detection(window.rule, event, hit)];

@@ -12,8 +12,10 @@ export function compileCondition(text: string, selections: ReadonlyMap<string, P
     throw detectErrors.error('DETECT_RULE_INVALID', `condition "${text}": ${message}`, { place: { file } });
   };
 
-  const or = (depth: number): Predicate => binary('or', and, (parts, event) => parts.some((part) => part(event)), depth);
-  const and = (depth: number): Predicate => binary('and', not, (parts, event) => parts.every((part) => part(event)), depth);
+  const or = (depth: number): Predicate =>
+    binary('or', and, (parts, event) => parts.some((part) => part(event)), depth);
+  const and = (depth: number): Predicate =>
+    binary('and', not, (parts, event) => parts.every((part) => part(event)), depth);
 
   function binary(
     word: string,

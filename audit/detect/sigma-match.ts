@@ -54,7 +54,13 @@ function compileField(key: string, wanted: Scalar | Scalar[], file: string): Pre
 const anyValue = (value: FieldValue, test: ValueTest): boolean =>
   Array.isArray(value) ? value.some((item: string | number) => test(item)) : test(value as string | number | boolean);
 
-function compileValue(kind: string, value: string | number | boolean, cased: boolean, key: string, file: string): ValueTest {
+function compileValue(
+  kind: string,
+  value: string | number | boolean,
+  cased: boolean,
+  key: string,
+  file: string,
+): ValueTest {
   const text = String(value);
   switch (kind) {
     case 'equals':
@@ -101,10 +107,20 @@ function cidr(text: string, key: string, file: string): ValueTest {
   }
 }
 
-function comparison(kind: 'gt' | 'gte' | 'lt' | 'lte', value: string | number | boolean, key: string, file: string): ValueTest {
+function comparison(
+  kind: 'gt' | 'gte' | 'lt' | 'lte',
+  value: string | number | boolean,
+  key: string,
+  file: string,
+): ValueTest {
   const bound = Number(value);
   if (!Number.isFinite(bound)) throw invalid(`${key}: expected a number, found ${String(value)}`, file);
-  const compare = { gt: (a: number) => a > bound, gte: (a: number) => a >= bound, lt: (a: number) => a < bound, lte: (a: number) => a <= bound };
+  const compare = {
+    gt: (a: number) => a > bound,
+    gte: (a: number) => a >= bound,
+    lt: (a: number) => a < bound,
+    lte: (a: number) => a <= bound,
+  };
   return (found) => typeof found === 'number' && compare[kind](found);
 }
 
@@ -154,5 +170,9 @@ function partAt(part: Part, text: string, at: number): boolean {
 }
 
 function invalid(message: string, file: string, cause?: unknown): Error {
-  return detectErrors.error('DETECT_RULE_INVALID', message, cause === undefined ? { place: { file } } : { place: { file }, cause });
+  return detectErrors.error(
+    'DETECT_RULE_INVALID',
+    message,
+    cause === undefined ? { place: { file } } : { place: { file }, cause },
+  );
 }

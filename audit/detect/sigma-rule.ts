@@ -109,12 +109,20 @@ export function parseSigmaRule(text: string, file: string): SigmaRule {
 function eventFrom(text: string, file: string): EventRule {
   const rule = parseYaml(text, file, eventRule);
   if (rule.logsource.product !== undefined && rule.logsource.product !== 'edgeward') {
-    throw detectErrors.error('DETECT_RULE_INVALID', `logsource.product is ${rule.logsource.product}, expected edgeward`, { place: { file } });
+    throw detectErrors.error(
+      'DETECT_RULE_INVALID',
+      `logsource.product is ${rule.logsource.product}, expected edgeward`,
+      { place: { file } },
+    );
   }
   const { condition, ...rest } = rule.detection;
   const selections = detections.safeParse(rest);
   if (!selections.success) {
-    throw detectErrors.error('DETECT_RULE_INVALID', `detection: ${selections.error.issues[0]?.message ?? 'malformed selection'}`, { place: { file } });
+    throw detectErrors.error(
+      'DETECT_RULE_INVALID',
+      `detection: ${selections.error.issues[0]?.message ?? 'malformed selection'}`,
+      { place: { file } },
+    );
   }
   return {
     kind: 'event',
@@ -135,10 +143,16 @@ function correlationFrom(text: string, file: string): CorrelationRule {
   const threshold = condition.gte ?? (condition.gt === undefined ? undefined : condition.gt + 1);
   const field = condition.field ?? '';
   if (threshold === undefined || (condition.gte !== undefined && condition.gt !== undefined)) {
-    throw detectErrors.error('DETECT_RULE_INVALID', 'correlation.condition needs exactly one of gt and gte', { place: { file } });
+    throw detectErrors.error('DETECT_RULE_INVALID', 'correlation.condition needs exactly one of gt and gte', {
+      place: { file },
+    });
   }
   if ((type === 'value_count') !== (field !== '')) {
-    throw detectErrors.error('DETECT_RULE_INVALID', 'correlation.condition.field belongs to value_count and only there', { place: { file } });
+    throw detectErrors.error(
+      'DETECT_RULE_INVALID',
+      'correlation.condition.field belongs to value_count and only there',
+      { place: { file } },
+    );
   }
   return {
     kind: 'correlation',

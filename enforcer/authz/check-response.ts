@@ -23,7 +23,7 @@ const overwrite = (headers: Readonly<Record<string, string>>) =>
   Object.entries(headers).map(([key, value]) => ({
     header: { key, value },
     // Both forms: an Envoy that reads the old field and one that reads the new one overwrite alike.
-    append: { value: false },
+    append: false,
     appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
   }));
 

@@ -25,7 +25,12 @@ export function createFindingDelivery(ports: {
   log: Logger;
   random?: () => number;
 }): FindingDelivery {
-  const queues = Object.entries(ports.targets).map(([name, send]) => ({ name, send, waiting: [] as Finding[], wake: (): void => undefined }));
+  const queues = Object.entries(ports.targets).map(([name, send]) => ({
+    name,
+    send,
+    waiting: [] as Finding[],
+    wake: (): void => undefined,
+  }));
 
   const drain =
     (queue: (typeof queues)[number]): Task =>
@@ -46,11 +51,19 @@ export function createFindingDelivery(ports: {
       try {
         return await queue.send(finding);
       } catch (error) {
-        ports.log.warn({ target: queue.name, finding: finding.id, error: formatError(error) }, 'finding not delivered yet');
-        await ports.clock.sleep(backoff(tries, { firstMs: 500, maxMs: 30_000 }, ports.random), signal).catch(() => undefined);
+        ports.log.warn(
+          { target: queue.name, finding: finding.id, error: formatError(error) },
+          'finding not delivered yet',
+        );
+        await ports.clock
+          .sleep(backoff(tries, { firstMs: 500, maxMs: 30_000 }, ports.random), signal)
+          .catch(() => undefined);
       }
     }
-    ports.log.error({ target: queue.name, finding: finding.id }, 'finding given up for this target; it stays in the database');
+    ports.log.error(
+      { target: queue.name, finding: finding.id },
+      'finding given up for this target; it stays in the database',
+    );
   }
 
   return {
@@ -62,7 +75,10 @@ export function createFindingDelivery(ports: {
         queue.waiting.push(finding);
         if (queue.waiting.length > maxDeliveryQueue) {
           const dropped = queue.waiting.shift();
-          ports.log.error({ target: queue.name, finding: dropped?.id }, 'delivery queue full; finding stays in the database');
+          ports.log.error(
+            { target: queue.name, finding: dropped?.id },
+            'delivery queue full; finding stays in the database',
+          );
         }
         queue.wake();
       }
@@ -94,7 +110,8 @@ const facility = 13;
 
 /** One RFC 5424 message: structured data for machines, the title for people. */
 export function syslogMessage(finding: Finding, host: string): string {
-  const escape = (value: string): string => value.replaceAll(/["\\\]]/g, String.raw`\$&`).replaceAll(/[^\x20-\x7e]/g, '?');
+  const escape = (value: string): string =>
+    value.replaceAll(/["\\\]]/g, String.raw`\$&`).replaceAll(/[^\x20-\x7e]/g, '?');
   const parameters = {
     id: finding.id,
     rule: finding.ruleId,
@@ -113,7 +130,11 @@ export function syslogMessage(finding: Finding, host: string): string {
 /** `tcp://host:port` or `udp://host:port`. */
 export function syslog(target: string): Send {
   const match = /^(tcp|udp):\/\/\[?([^\]/]+?)\]?:(\d{1,5})$/.exec(target);
-  if (match === null) throw detectErrors.error('DETECT_DELIVERY_FAILED', `syslog target ${target}: expected tcp://host:port or udp://host:port`);
+  if (match === null)
+    throw detectErrors.error(
+      'DETECT_DELIVERY_FAILED',
+      `syslog target ${target}: expected tcp://host:port or udp://host:port`,
+    );
   const [, protocol, host = '', port = ''] = match;
   const sendBytes = protocol === 'tcp' ? sendTcp : sendUdp;
   return async (finding) => {

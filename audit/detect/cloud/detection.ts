@@ -42,11 +42,12 @@ export interface Detection {
 
 export function createDetection(ports: DetectionPorts): Detection {
   let next = 0;
-  let wakeUp = (): void => undefined;
+  let woken = new AbortController();
 
   const task: Task = async (signal) => {
     next = await ports.findings.cursor();
     while (!signal.aborted) {
+      woken = new AbortController();
       const done = await round().catch((error: unknown) => {
         ports.log.error({ err: error }, 'detection failed and will try again');
         return undefined;
@@ -77,17 +78,33 @@ export function createDetection(ports: DetectionPorts): Detection {
   }
 
   async function rest(ms: number, signal: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    wakeUp = () => woken.abort();
     await ports.clock.sleep(ms, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
   }
 
-  return { task, wake: () => wakeUp(), position: () => next };
+  return { task, wake: () => woken.abort(), position: () => next };
 }
 
 function observe(record: StoredRecord): ObservedEvent | undefined {
-  const parsed = eventSchema.safeParse(JSON.parse(new TextDecoder().decode(record.payload)));
+  const parsed = eventSchema.safeParse(parseJson(record.payload));
   if (!parsed.success) return undefined;
   const { kind, activity, severity, data, time } = parsed.data;
-  return { index: record.index, reporter: record.deviceId, receivedAt: record.receivedAt, time, kind, activity, severity, data };
+  return {
+    index: record.index,
+    reporter: record.deviceId,
+    receivedAt: record.receivedAt,
+    time,
+    kind,
+    activity,
+    severity,
+    data,
+  };
+}
+
+/** Ingest refuses what is not JSON; a record that got there another way is no event, and must not stop the loop. */
+function parseJson(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(payload));
+  } catch {
+    return undefined;
+  }
 }

@@ -36,12 +36,20 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       const open = await openFinding(trx, detection, now);
       if (open !== undefined) return { finding: await extend(trx, open, detection, now), isNew: false };
       const finding = newFinding(detection, now);
-      await trx.insertInto('detect_findings').values(toRow(finding, now)).onConflict((conflict) => conflict.doNothing()).execute();
+      await trx
+        .insertInto('detect_findings')
+        .values(toRow(finding, now))
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
       return { finding, isNew: true };
     });
   }
 
-  async function openFinding(trx: Kysely<DetectTables>, detection: Detection, now: number): Promise<Finding | undefined> {
+  async function openFinding(
+    trx: Kysely<DetectTables>,
+    detection: Detection,
+    now: number,
+  ): Promise<Finding | undefined> {
     const row = await trx
       .selectFrom('detect_findings')
       .selectAll()
@@ -96,7 +104,10 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
   async function list(filter: { state?: string; limit?: number } = {}): Promise<Finding[]> {
     let query = tables.selectFrom('detect_findings').selectAll().where('trust_domain', '=', trustDomain);
     if (filter.state !== undefined && filter.state !== '') query = query.where('state', '=', filter.state);
-    const rows = await query.orderBy('found_at', 'desc').limit(filter.limit ?? 100).execute();
+    const rows = await query
+      .orderBy('found_at', 'desc')
+      .limit(filter.limit ?? 100)
+      .execute();
     return rows.map(fromRow);
   }
 
@@ -125,7 +136,11 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
   }
 
   async function cursor(): Promise<number> {
-    const row = await tables.selectFrom('detect_cursor').selectAll().where('trust_domain', '=', trustDomain).executeTakeFirst();
+    const row = await tables
+      .selectFrom('detect_cursor')
+      .selectAll()
+      .where('trust_domain', '=', trustDomain)
+      .executeTakeFirst();
     return Number(row?.next_index ?? 0);
   }
 

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { CheckResponseSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import type { Decision, Reason } from '../../policy/engine/request.ts';
+import { type AuthzPorts, authorize, type HttpQuestion, splitConnection } from './authorize.ts';
+import { checkResponse } from './check-response.ts';
+
+const question: HttpQuestion = {
+  interface: 'hmi-web',
+  method: 'GET',
+  target: '/status?x=1',
+  peer: { principal: 'spiffe://plant.example/device/gateway-1' },
+  connection: '10.77.0.11:40000',
+  source: 'ext-authz',
+};
+const allow: Decision = { allow: true, reason: 'granted', rule: 'grant:a', place: 'grants/a.yaml:3', operation: 'view', bundle: 'ab' };
+const deny = (reason: Reason): Decision => ({ ...allow, allow: false, reason, rule: '' });
+
+function ports(changes: Partial<AuthzPorts> = {}): AuthzPorts & { events: unknown[] } {
+  const events: unknown[] = [];
+  return {
+    events,
+    decide: () => allow,
+    identify: () => ({ id: 'gateway-1', binding: 'svid', state: 'trusted', attributes: {} }),
+    emit: (event) => Promise.resolve(void events.push(event)),
+    auditDurable: () => false,
+    now: () => 1_800_000_000_000,
+    ...changes,
+  };
+}
+const explode = (): never => {
+  throw new Error('broken');
+};
+
+test('an allow of the engine is an allow, with its event', async () => {
+  const given = ports();
+  const answer = await authorize(given, question);
+  assert.equal(answer.decision.allow, true);
+  assert.equal(answer.subject, 'gateway-1');
+  assert.deepEqual(given.events.length, 1);
+});
+
+test('no fault at any port ends in an allow that the engine did not give', async () => {
+  const faults: Record<string, Partial<AuthzPorts>> = {
+    'engine throws': { decide: explode },
+    'clock throws': { now: explode },
+    'audit on disk fails': { emit: () => Promise.reject(new Error('full')), auditDurable: () => true },
+    'audit and its setting fail': { emit: () => Promise.reject(new Error('full')), auditDurable: explode },
+  };
+  for (const [name, fault] of Object.entries(faults)) {
+    const { decision } = await authorize(ports(fault), question);
+    assert.deepEqual({ allow: decision.allow, reason: decision.reason }, { allow: false, reason: 'fault' }, name);
+  }
+});
+
+test('evidence that does not verify asks the engine as nobody', async () => {
+  let asked: string | undefined;
+  const given = ports({
+    identify: explode,
+    decide: (request) => {
+      asked = request.subject.id;
+      return deny('state');
+    },
+  });
+  const answer = await authorize(given, question);
+  assert.equal(asked, '');
+  assert.equal(answer.subject, '');
+  await authorize(given, { ...question, peer: {} });
+  assert.equal(asked, '', 'no evidence is nobody too');
+});
+
+test('a full spool does not stop an interface that did not ask for durable audit', async () => {
+  const { decision } = await authorize(ports({ emit: () => Promise.reject(new Error('full')) }), question);
+  assert.equal(decision.allow, true);
+});
+
+test('only an allow of the engine is read as an allow by Envoy, for any answer', () => {
+  const reasons: Reason[] = ['state', 'denied', 'no-grant', 'fault', 'ambiguous'];
+  fc.assert(
+    fc.property(fc.boolean(), fc.constantFrom(...reasons), fc.string(), fc.string(), (allowed, reason, subject, rule) => {
+      const decision = allowed ? { ...allow, rule } : { ...deny(reason), rule };
+      const bytes = toBinary(CheckResponseSchema, checkResponse({ decision, subject }));
+      const seen = fromBinary(CheckResponseSchema, bytes);
+      // Envoy's rule: status.code 0 or absent allows, whatever else is set.
+      return (seen.status?.code ?? 0) === 0 ? allowed : !allowed;
+    }),
+  );
+});
+
+test('a denial on the wire begins with a status other than 0', () => {
+  const bytes = toBinary(CheckResponseSchema, checkResponse({ decision: deny('no-grant'), subject: 'gateway-1' }));
+  assert.equal(Buffer.from(bytes.subarray(0, 1)).toString('hex'), '0a');
+  assert.equal(bytes[2], 0x08);
+  assert.equal(bytes[3], 7);
+  const unknown = toBinary(CheckResponseSchema, checkResponse({ decision: deny('state'), subject: '' }));
+  assert.equal(unknown[3], 16);
+});
+
+test('identity headers are always all there and overwrite', () => {
+  for (const decision of [allow, deny('no-grant')]) {
+    const { httpResponse } = checkResponse({ decision, subject: '' });
+    assert.ok(httpResponse.case === 'okResponse' || httpResponse.case === 'deniedResponse');
+    assert.deepEqual(
+      httpResponse.value.headers.map((entry) => [entry.header?.key, entry.append, entry.appendAction]),
+      ['x-edgeward-subject', 'x-edgeward-decision', 'x-edgeward-rule'].map((key) => [key, false, 2]),
+    );
+  }
+});
+
+test('connections are split into address and port', () => {
+  assert.deepEqual(splitConnection('10.0.0.1:80'), { address: '10.0.0.1', port: 80 });
+  assert.deepEqual(splitConnection('[2001:db8::1]:443'), { address: '2001:db8::1', port: 443 });
+  assert.deepEqual(splitConnection('unix:'), { address: '', port: 0 });
+  assert.deepEqual(splitConnection(''), { address: '', port: 0 });
+});

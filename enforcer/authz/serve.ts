@@ -1,0 +1,85 @@
+// Serves the request enforcement points: ext_authz and health over gRPC on a unix socket and on loopback TCP, and
+// forward-auth over HTTP on a unix socket. What is not reachable here is denied by the proxies that ask.
+import { create } from '@bufbuild/protobuf';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { dirname } from 'node:path';
+import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { Health, HealthCheckResponseSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
+import { createGrpcServer, type GrpcServer } from '../../runtime/grpc.ts';
+import type { AuthzPorts } from './authorize.ts';
+import { authzErrors } from './errors.ts';
+import { check } from './ext-authz.ts';
+import { createForwardAuth } from './forward-auth.ts';
+import { healthStatus, watchHealth } from './health.ts';
+import { idleConnectionMs, maxCheckRequestBytes } from './limits.ts';
+
+export interface AuthzEndpoints {
+  /** `unix:/path` and loopback `host:port` addresses of the gRPC server. */
+  readonly grpc: readonly string[];
+  /** Path of the forward-auth socket; undefined for none. */
+  readonly forwardAuthSocket: string | undefined;
+  /** Group of the unix sockets' users; undefined leaves the process's group. */
+  readonly socketMode?: number;
+}
+
+export interface AuthzServer {
+  close(graceMs: number): Promise<void>;
+}
+
+export async function serveAuthz(ports: AuthzPorts, serving: () => boolean, endpoints: AuthzEndpoints): Promise<AuthzServer> {
+  const mode = endpoints.socketMode ?? 0o660;
+  const grpc = grpcServer(ports, serving, mode);
+  for (const address of endpoints.grpc) {
+    mustBeLocal(address);
+    await grpc.listen(address, 'insecure');
+  }
+  const http = endpoints.forwardAuthSocket === undefined ? undefined : await listenUnix(createForwardAuth(ports), endpoints.forwardAuthSocket, mode);
+  return {
+    close: async (graceMs) => {
+      http?.close();
+      http?.closeAllConnections();
+      await grpc.close(graceMs);
+    },
+  };
+}
+
+function grpcServer(ports: AuthzPorts, serving: () => boolean, socketMode: number): GrpcServer {
+  const server = createGrpcServer({
+    maxMessageBytes: maxCheckRequestBytes,
+    maxConnectionIdleMs: idleConnectionMs,
+    // Envoy multiplexes all of a worker's requests on one connection; 100 is a cliff (envoyproxy/envoy#2941).
+    maxCallsPerConnection: 2_048,
+    socketMode,
+  });
+  // A newer Envoy sends fields this version does not know; what decides is what we read.
+  server.addService(Authorization, { check: async (request) => await check(ports, request) }, { lenient: true });
+  server.addService(Health, {
+    check: (request) => {
+      const status = healthStatus(request.service, serving);
+      if (status === undefined) throw authzErrors.error('AUTHZ_UNKNOWN_SERVICE', `no service "${request.service}" here`);
+      return Promise.resolve(create(HealthCheckResponseSchema, { status }));
+    },
+    watch: (request, call) => watchHealth(request.service, serving, call.signal),
+  });
+  return server;
+}
+
+/** Without TLS the listener is for this host only. */
+function mustBeLocal(address: string): void {
+  if (/^(unix:|127\.\d+\.\d+\.\d+:|\[::1\]:|localhost:)/.test(address)) return;
+  throw authzErrors.error('AUTHZ_ADDRESS_REMOTE', `authz listens on unix sockets and loopback only, found ${address}`);
+}
+
+async function listenUnix(server: Server, path: string, mode: number): Promise<Server> {
+  mkdirSync(dirname(path), { recursive: true });
+  rmSync(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(authzErrors.error('AUTHZ_LISTEN_FAILED', `forward-auth cannot listen on ${path}: ${cause.message}`, { cause })),
+    );
+    server.listen(path, resolve);
+  });
+  chmodSync(path, mode);
+  return server;
+}

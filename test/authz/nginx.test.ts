@@ -1,0 +1,137 @@
+// A real nginx asks forward-auth through the shipped snippet; curl is the client. The workload is a directory of files.
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { serveAuthz, type AuthzPorts } from '../../enforcer/authz/index.ts';
+import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
+import { requires } from '../support/capabilities.ts';
+import { createTestAuthority } from '../support/pki.ts';
+
+const root = join(import.meta.dirname, '../..');
+const run = promisify(execFile);
+const port = 18_443;
+
+interface Request {
+  readonly certificate?: 'gateway-1' | 'stranger';
+  readonly headers?: readonly string[];
+  readonly method?: string;
+}
+
+test('nginx with the shipped snippet', async (t) => {
+  if (!requires(t, 'nginx', 'curl')) return;
+  const scratch = mkdtempSync(join(tmpdir(), 'edgeward-nginx-'));
+  const authority = createTestAuthority('plant.example');
+  const stranger = createTestAuthority('plant.example');
+  const seen: { subject: string; method: string; path: string; connection: string }[] = [];
+  const ports: AuthzPorts = {
+    decide: (request) => {
+      assert.equal(request.operation.protocol, 'http');
+      const { method, path } = request.operation as { method: string; path: string };
+      seen.push({ subject: request.subject.id, method, path, connection: request.context.connection });
+      const granted = request.subject.id === 'gateway-1' && request.resource.interface === 'hmi-web' && path === '/status';
+      return { allow: granted, reason: granted ? 'granted' : 'no-grant', rule: granted ? 'grant:view' : '', place: '', operation: '', bundle: '' };
+    },
+    identify: ({ certificatePem = '' }) => {
+      const leaf = certificatesFromPem(certificatePem)[0] ?? Buffer.alloc(0);
+      const svid = verifyChain(leaf, [authority.intermediate], [authority.root], { now: Date.now(), trustDomain: 'plant.example' });
+      return { id: svid.id.name, binding: 'svid', state: 'trusted', attributes: {} };
+    },
+    emit: () => Promise.resolve(),
+    auditDurable: () => false,
+    now: () => Date.now(),
+  };
+  const socket = join(scratch, 'forward-auth.sock');
+  let server = await serveAuthz(ports, () => true, { grpc: [], forwardAuthSocket: socket, socketMode: 0o666 });
+  const nginx = await startNginx(scratch, socket, authority);
+  t.after(async () => {
+    nginx.kill('SIGKILL');
+    await server.close(0);
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  const client = { 'gateway-1': authority.issue('spiffe://plant.example/device/gateway-1'), stranger: stranger.issue('spiffe://plant.example/device/gateway-1') };
+  for (const [name, svid] of Object.entries(client)) {
+    writeFileSync(join(scratch, `${name}.pem`), svid.chainPem);
+    writeFileSync(join(scratch, `${name}.key`), svid.keyPem, { mode: 0o600 });
+  }
+  const ask = async (target: string, { certificate, headers = [], method = 'GET' }: Request = {}) => {
+    const identity = certificate === undefined ? [] : ['--cert', join(scratch, `${certificate}.pem`), '--key', join(scratch, `${certificate}.key`)];
+    const { stdout } = await run('curl', [
+      '-sk', '--path-as-is', '-X', method, '-D', '-', ...identity, ...headers.flatMap((header) => ['-H', header]),
+      `https://127.0.0.1:${port}${target}`,
+    ]);
+    return { status: Number(stdout.split(' ')[1]), text: stdout };
+  };
+
+  await t.test('a granted request with an SVID is allowed and reaches the workload', async () => {
+    const { status, text } = await ask('/status', { certificate: 'gateway-1' });
+    assert.equal(status, 200);
+    assert.match(text, /hmi status/);
+    assert.equal(seen.at(-1)?.subject, 'gateway-1');
+    assert.match(seen.at(-1)?.connection ?? '', /^127\.0\.0\.1:\d+$/);
+  });
+
+  await t.test('no certificate is 401, another path 403', async () => {
+    assert.equal((await ask('/status')).status, 401);
+    assert.equal((await ask('/admin/', { certificate: 'gateway-1' })).status, 403);
+  });
+
+  await t.test('a certificate of another authority for the same name is nobody', async () => {
+    const { status } = await ask('/status', { certificate: 'stranger' });
+    assert.ok(status === 401 || status === 400, `status ${status}`);
+  });
+
+  await t.test('identity headers of the client decide nothing and reach nobody', async () => {
+    const forged = ['X-Edgeward-Subject: gateway-1', 'X-Client-Verify: SUCCESS', 'X-Edgeward-Interface: other', 'X-Original-URI: /status'];
+    assert.equal((await ask('/status', { headers: forged })).status, 401);
+    assert.equal((await ask('/admin/', { certificate: 'gateway-1', headers: forged })).status, 403);
+    assert.equal(seen.at(-1)?.path, '/admin/');
+  });
+
+  await t.test('the raw target and the real method are asked', async () => {
+    await ask('/status/../admin/%2e%2e/x?y=1', { certificate: 'gateway-1', method: 'POST' });
+    assert.deepEqual({ path: seen.at(-1)?.path, method: seen.at(-1)?.method }, { path: '/status/../admin/%2e%2e/x?y=1', method: 'POST' });
+  });
+
+  await t.test('an enforcer that is gone denies, and one that is back allows again', async () => {
+    await server.close(0);
+    const { status, text } = await ask('/status', { certificate: 'gateway-1' });
+    assert.equal(status, 500);
+    assert.doesNotMatch(text, /hmi status/);
+    server = await serveAuthz(ports, () => true, { grpc: [], forwardAuthSocket: socket, socketMode: 0o666 });
+    assert.equal((await ask('/status', { certificate: 'gateway-1' })).status, 200);
+  });
+});
+
+async function startNginx(scratch: string, socket: string, authority: ReturnType<typeof createTestAuthority>) {
+  mkdirSync(join(scratch, 'www/admin'), { recursive: true });
+  writeFileSync(join(scratch, 'www/status'), 'hmi status\n');
+  writeFileSync(join(scratch, 'www/admin/index.html'), 'hmi administration\n');
+  const web = authority.issue('spiffe://plant.example/workload/hmi');
+  writeFileSync(join(scratch, 'web.pem'), web.chainPem);
+  writeFileSync(join(scratch, 'web.key'), web.keyPem, { mode: 0o600 });
+  writeFileSync(join(scratch, 'roots.pem'), authority.rootPem);
+  const snippet = readFileSync(join(root, 'examples/nginx/edgeward.conf'), 'utf8').replace('/run/edgeward/forward-auth.sock', socket);
+  writeFileSync(join(scratch, 'edgeward.conf'), snippet);
+  const values: Record<string, string> = { scratch, address: '127.0.0.1', roots: join(scratch, 'roots.pem'), snippet: join(scratch, 'edgeward.conf') };
+  const config = readFileSync(join(root, 'cli/demo/workloads/nginx-guarded.conf'), 'utf8')
+    .replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? '')
+    .replace(':8443', `:${port}`);
+  writeFileSync(join(scratch, 'nginx.conf'), `${process.getuid?.() === 0 ? 'user root;\n' : ''}${config}`);
+  const nginx = spawn('/usr/sbin/nginx', ['-c', join(scratch, 'nginx.conf'), '-p', scratch], { stdio: ['ignore', 'ignore', 'inherit'] });
+  for (let tries = 0; tries < 100 && !(await connects()); tries++) await delay(50);
+  return nginx;
+}
+
+const connects = (): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createConnection({ host: '127.0.0.1', port }, () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
