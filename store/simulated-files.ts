@@ -367,7 +367,8 @@ function afterPowerCut(inode: Inode, random: () => number): Buffer {
   const part = Buffer.from(torn.bytes.subarray(0, Math.floor(random() * (torn.bytes.length + 1))));
   // File systems may have extended the file before the data came: sectors of zeros.
   if (random() < 0.3) {
-    for (let at = 0; at < part.length; at += sectorBytes) if (random() < 0.5) part.fill(0, at, at + sectorBytes);
+    for (let at = 0; at < part.length; at += sectorBytes)
+      if (random() < 0.5) part.fill(0, at, Math.min(at + sectorBytes, part.length));
   }
   return applied(content, { at: torn.at, bytes: part });
 }
