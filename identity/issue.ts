@@ -34,7 +34,7 @@ export function prepareCertificate(request: IssueRequest): PreparedCertificate {
   if (findings.length > 0) {
     throw identityError('IDENTITY_PROFILE_VIOLATED', `certificate not issued: ${findings.join('; ')}`);
   }
-  const result = { request, tbs };
+  const result = Object.freeze({ request, tbs });
   prepared.add(result);
   return result;
 }

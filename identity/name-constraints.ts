@@ -18,34 +18,35 @@ export function checkNames(certificate: Certificate, authority: Certificate): vo
   if (names === undefined) return;
   const { uris, dnsNames, ipAddresses } = names;
   if (!uris.every((uri) => allowed(uri, permitted.uris, excluded.uris, matchesUri))) throw refuse('a URI');
-  if (!dnsNames.every((name) => allowed(name, permitted.dnsNames, excluded.dnsNames, matchesDns)))
+  if (!dnsNames.every((name) => allowed(name, permitted.dnsNames, excluded.dnsNames, matchesDns))) {
     throw refuse('a DNS name');
-  if (!ipAddresses.every((address) => allowed(address, permitted.ipRanges, excluded.ipRanges, matchesIp)))
+  }
+  if (!ipAddresses.every((address) => allowed(address, permitted.ipRanges, excluded.ipRanges, matchesIp))) {
     throw refuse('an IP address');
+  }
 }
 
-function allowed<T>(
-  name: T,
-  permitted: readonly T[],
-  excluded: readonly T[],
-  matches: (name: T, constraint: T) => boolean,
-): boolean {
-  if (excluded.some((constraint) => matches(name, constraint))) return false;
-  return permitted.length === 0 || permitted.some((constraint) => matches(name, constraint));
+/** Whether `name` lies under `constraint`; undefined when the name has no form that could be compared. */
+type Match<T> = (name: T, constraint: T) => boolean | undefined;
+
+function allowed<T>(name: T, permitted: readonly T[], excluded: readonly T[], matches: Match<T>): boolean {
+  // What cannot be compared counts as excluded.
+  if (excluded.some((constraint) => matches(name, constraint) !== false)) return false;
+  return permitted.length === 0 || permitted.some((constraint) => matches(name, constraint) === true);
 }
 
-/** Host of the URI: equal, or below a constraint that starts with a dot. A URI without a host matches nothing permitted. */
-function matchesUri(uri: string, constraint: string): boolean {
+/** Host of the URI: equal, or below a constraint that starts with a dot. A URI without a host cannot be compared. */
+function matchesUri(uri: string, constraint: string): boolean | undefined {
   const host = /^[a-z][a-z0-9+.-]*:\/\/([^/?#:@]+)(?=[/?#]|$)/i.exec(uri)?.[1]?.toLowerCase();
-  if (host === undefined) return false;
+  if (host === undefined) return undefined;
   const wanted = constraint.toLowerCase();
   return wanted.startsWith('.') ? host.endsWith(wanted) : host === wanted;
 }
 
-/** Equal, or with labels added on the left. */
+/** Equal, or with labels added on the left; a constraint that starts with a dot wants at least one label more. */
 function matchesDns(name: string, constraint: string): boolean {
-  const [host, wanted] = [name.toLowerCase(), constraint.toLowerCase().replace(/^\./, '')];
-  return wanted === '' || host === wanted || host.endsWith(`.${wanted}`);
+  const [host, wanted] = [name.toLowerCase(), constraint.toLowerCase()];
+  return wanted === '' || host === wanted || host.endsWith(wanted.startsWith('.') ? wanted : `.${wanted}`);
 }
 
 function matchesIp(address: Buffer, range: Buffer): boolean {

@@ -104,29 +104,36 @@ function buildPath(
 ): Certificate[] {
   let checks = 0;
   let sawBadSignature = false;
+  let sawLongChain = false;
   const signed = (child: Certificate, issuer: Certificate): boolean => {
-    if (++checks > MAX_SIGNATURE_CHECKS)
+    if (++checks > MAX_SIGNATURE_CHECKS) {
       throw identityError('IDENTITY_CHAIN_TOO_LONG', 'the search for a chain was given up');
+    }
     const good = isSignedBy(child, issuer);
     sawBadSignature ||= !good;
     return good;
   };
-  const extend = (chain: readonly Certificate[]): Certificate[] | undefined => {
-    const child = chain.at(-1);
-    if (child === undefined || chain.length >= MAX_CHAIN_LENGTH) return undefined;
+  const extend = (chain: readonly Certificate[], child: Certificate): Certificate[] | undefined => {
+    if (chain.length >= MAX_CHAIN_LENGTH) {
+      sawLongChain = true;
+      return undefined;
+    }
     for (const root of roots) if (isNamedIssuer(root, child) && signed(child, root)) return [...chain, root];
     for (const issuer of intermediates) {
       if (chain.includes(issuer) || !isNamedIssuer(issuer, child) || !signed(child, issuer)) continue;
-      const path = extend([...chain, issuer]);
+      const path = extend([...chain, issuer], issuer);
       if (path) return path;
     }
     return undefined;
   };
-  const path = extend([leaf]);
+  const path = extend([leaf], leaf);
   if (path) return path;
-  throw sawBadSignature
-    ? identityError('IDENTITY_SIGNATURE_INVALID', 'a signature in the chain is not by the issuer that it names')
-    : identityError('IDENTITY_ISSUER_UNKNOWN', 'the chain leads to no root of this trust domain');
+  if (sawBadSignature) {
+    throw identityError('IDENTITY_SIGNATURE_INVALID', 'a signature in the chain is not by the issuer that it names');
+  }
+  if (sawLongChain)
+    throw identityError('IDENTITY_CHAIN_TOO_LONG', `chain of more than ${MAX_CHAIN_LENGTH} certificates`);
+  throw identityError('IDENTITY_ISSUER_UNKNOWN', 'the chain leads to no root of this trust domain');
 }
 
 function isNamedIssuer(issuer: Certificate, child: Certificate): boolean {

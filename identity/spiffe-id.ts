@@ -95,22 +95,29 @@ export function trustDomainId(trustDomain: string): string {
   return SCHEME + trustDomain;
 }
 
+/** One of our paths. A name that is no single segment is refused: it would make another kind of identity. */
+function idOf(trustDomain: string, ...segments: readonly string[]): SpiffeId {
+  checkTrustDomain(trustDomain);
+  segments.forEach(checkSegment);
+  return parseSpiffeId(`${SCHEME}${trustDomain}/${segments.join('/')}`);
+}
+
 /** `spiffe://<trust-domain>/device/<id>`. */
 export function deviceId(trustDomain: string, id: string): SpiffeId {
-  return parseSpiffeId(`${SCHEME}${trustDomain}/device/${id}`);
+  return idOf(trustDomain, 'device', id);
 }
 
 /** `spiffe://<trust-domain>/device/<id>/workload/<name>`. */
 export function workloadId(trustDomain: string, device: string, name: string): SpiffeId {
-  return parseSpiffeId(`${SCHEME}${trustDomain}/device/${device}/workload/${name}`);
+  return idOf(trustDomain, 'device', device, 'workload', name);
 }
 
 /** `spiffe://<trust-domain>/operator/<name>`. */
 export function operatorId(trustDomain: string, name: string): SpiffeId {
-  return parseSpiffeId(`${SCHEME}${trustDomain}/operator/${name}`);
+  return idOf(trustDomain, 'operator', name);
 }
 
 /** `spiffe://<trust-domain>/control/<part>`. */
 export function controlId(trustDomain: string, part: string): SpiffeId {
-  return parseSpiffeId(`${SCHEME}${trustDomain}/control/${part}`);
+  return idOf(trustDomain, 'control', part);
 }
