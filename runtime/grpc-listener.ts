@@ -1,0 +1,237 @@
+// Sockets for a gRPC server. We accept and do TLS ourselves and hand finished connections to grpc-js, because only so
+// handshakes can be admitted a few at a time, certificates replaced while running, and connections ended by identity.
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { chainOf, parseAddress, serverContext, type ServerTls } from './grpc-tls.ts';
+import { runtimeErrors } from './error-codes.ts';
+import type { Logger } from './log.ts';
+
+export interface Connection {
+  /** `address:port`, or `unix`. */
+  readonly peer: string;
+  /** DER of the verified client chain, leaf first; empty when the client has no certificate. */
+  readonly peerChain: readonly Buffer[];
+}
+
+export interface ListenerLimits {
+  /** Handshakes at a time; each costs about a millisecond of CPU, and a fleet comes back at once. */
+  readonly maxHandshakesInFlight: number;
+  /** Accepted sockets that wait for their handshake; further ones are closed. */
+  readonly maxHandshakesWaiting: number;
+  /** Time a handshake may take. */
+  readonly handshakeMs: number;
+  readonly maxConnections: number;
+}
+
+export interface Listener {
+  readonly port: number;
+  replaceTls(tls: ServerTls): void;
+  stopAccepting(): void;
+  /** Ends connections at once; without `match`, all. */
+  closeConnections(match?: (connection: Connection) => boolean): number;
+}
+
+export interface ListenerOptions {
+  readonly address: string;
+  readonly tls: ServerTls | 'insecure';
+  readonly limits: ListenerLimits;
+  readonly socketMode: number;
+  readonly log: Logger | undefined;
+  readonly accept: (socket: Socket) => void;
+}
+
+/**
+ * The connection of a peer certificate as grpc-js hands it out (getAuthContext): the one public way from a call to the
+ * socket it came by.
+ */
+const connections = new WeakMap<PeerCertificate, Connection>();
+
+export function connectionOf(certificate: PeerCertificate | undefined): Connection | undefined {
+  return certificate === undefined ? undefined : connections.get(certificate);
+}
+
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const { address, tls, limits, log, accept } = options;
+  if (tls !== 'insecure' && 'path' in parseAddress(address)) {
+    throw runtimeErrors.error('CONFIG_INVALID', `expected host:port for TLS, found ${address}`);
+  }
+  const open = new Map<Socket, Connection>();
+  const keep = (socket: Socket, connection: Connection): void => {
+    open.set(socket, connection);
+    socket.once('close', () => open.delete(socket));
+    accept(socket);
+  };
+  const secure = tls === 'insecure' ? undefined : createSecure(tls, limits, log, keep);
+  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+    socket.on('error', (error) => log?.debug({ peer: nameOf(socket), err: error }, 'connection failed'));
+    if (secure === undefined) keep(socket, { peer: nameOf(socket), peerChain: [] });
+    else secure.admit(socket);
+  });
+  server.maxConnections = limits.maxConnections;
+  const port = await listen(server, address, options.socketMode);
+  return {
+    port,
+    replaceTls: (next) => {
+      if (secure === undefined) throw new Error('an insecure listener has no certificates');
+      secure.replace(next);
+    },
+    stopAccepting: () => {
+      server.close();
+      secure?.stop();
+    },
+    closeConnections: (match = () => true) => {
+      const chosen = [...open].filter(([, connection]) => match(connection));
+      for (const [socket] of chosen) socket.destroy();
+      return chosen.length;
+    },
+  };
+}
+
+interface SecurePart {
+  admit(socket: Socket): void;
+  replace(tls: ServerTls): void;
+  stop(): void;
+}
+
+function createSecure(
+  first: ServerTls,
+  limits: ListenerLimits,
+  log: Logger | undefined,
+  keep: (socket: Socket, connection: Connection) => void,
+): SecurePart {
+  let tls = first;
+  // By addresses, because the TLS socket does not say which socket it wraps.
+  const inFlight = new Map<string, Socket>();
+  const waiting: Socket[] = [];
+  const server = createTlsServer({
+    ...serverContext(tls),
+    requestCert: tls.roots !== undefined,
+    rejectUnauthorized: tls.roots !== undefined,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: limits.handshakeMs,
+  });
+  const begin = (socket: Socket): void => {
+    const key = fourTuple(socket);
+    inFlight.set(key, socket);
+    socket.once('close', () => end(key, socket));
+    server.emit('connection', socket);
+  };
+  // A handshake ends once, in whatever way; then the next one may start.
+  const end = (key: string, socket: Socket | undefined): void => {
+    if (socket === undefined || inFlight.get(key) !== socket) return;
+    inFlight.delete(key);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (next.destroyed) continue;
+      begin(next);
+      return;
+    }
+  };
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const key = fourTuple(socket);
+    end(key, inFlight.get(key));
+    socket.on('error', (error) => log?.debug({ err: error }, 'TLS connection failed'));
+    admitPeer(socket, tls, log, keep);
+  });
+  server.on('tlsClientError', (error, socket) => {
+    log?.info({ peer: nameOf(socket), err: error }, 'TLS handshake refused');
+    socket.destroy();
+  });
+  return {
+    admit(socket) {
+      if (inFlight.size < limits.maxHandshakesInFlight) begin(socket);
+      else if (waiting.length < limits.maxHandshakesWaiting) waiting.push(socket);
+      else {
+        log?.warn({ peer: nameOf(socket) }, 'too many handshakes waiting; connection closed');
+        socket.destroy();
+      }
+    },
+    replace(next) {
+      if ((next.roots === undefined) !== (first.roots === undefined)) {
+        throw new Error('whether clients need a certificate cannot change while listening');
+      }
+      server.setSecureContext(serverContext(next));
+      tls = next;
+    },
+    stop: () => {
+      for (const socket of waiting.splice(0)) socket.destroy();
+    },
+  };
+}
+
+function admitPeer(
+  socket: TLSSocket,
+  tls: ServerTls,
+  log: Logger | undefined,
+  keep: (socket: Socket, connection: Connection) => void,
+): void {
+  const peer = nameOf(socket);
+  try {
+    if (socket.isSessionReused()) throw runtimeErrors.error('PEER_REFUSED', 'resumed sessions are not accepted');
+    if (socket.alpnProtocol !== 'h2') throw runtimeErrors.error('PEER_REFUSED', 'the client does not speak HTTP/2');
+    const certificate = socket.getPeerCertificate(true);
+    const peerChain = tls.roots === undefined ? [] : chainOf(certificate);
+    if (tls.roots !== undefined && (!socket.authorized || peerChain.length === 0)) {
+      throw runtimeErrors.error('PEER_REFUSED', 'the client has no valid certificate');
+    }
+    tls.verifyClient?.(peerChain);
+    const connection = { peer, peerChain };
+    if (peerChain.length > 0) {
+      connections.set(certificate, connection);
+      // grpc-js asks at every call; the same object is cheaper, and leads back to the connection.
+      socket.getPeerCertificate = () => certificate;
+    }
+    keep(socket, connection);
+  } catch (error) {
+    log?.info({ peer, err: error }, 'client refused');
+    socket.destroy();
+  }
+}
+
+function nameOf(socket: Socket): string {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined) return 'unix';
+  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
+
+function fourTuple(socket: Socket): string {
+  return [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ');
+}
+
+/** Resolves with the port, 0 for a unix socket. */
+async function listen(server: Server, address: string, socketMode: number): Promise<number> {
+  const failed = (cause: unknown): Error => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return runtimeErrors.error('LISTEN_FAILED', `cannot listen on ${address}: ${reason}`, { cause });
+  };
+  const where = parseAddress(address);
+  try {
+    if ('path' in where) await removeStaleSocket(where.path);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(where, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    if ('path' in where) await chmod(where.path, socketMode);
+  } catch (error) {
+    throw failed(error);
+  }
+  const bound = server.address();
+  return typeof bound === 'object' && bound !== null ? bound.port : 0;
+}
+
+/** A socket file of a process that died blocks its successor; one that somebody answers on is left alone. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const info = await lstat(path).catch(() => undefined);
+  if (!info?.isSocket()) return;
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+  if (!alive) await unlink(path);
+}

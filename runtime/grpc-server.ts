@@ -1,0 +1,143 @@
+// A gRPC server for protobuf-es services: handlers are async functions and generators, refusals are coded errors.
+import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { DescService, MessageInitShape, MessageShape, DescMessage } from '@bufbuild/protobuf';
+import type { Socket } from 'node:net';
+import {
+  adaptHandler,
+  type AnyHandler,
+  type CallContext,
+  type CallRecord,
+  type ServiceOptions,
+} from './grpc-handler.ts';
+import type { Interceptor } from './grpc-handler.ts';
+import { openListener, type Connection, type Listener, type ListenerLimits } from './grpc-listener.ts';
+import type { ServerTls } from './grpc-tls.ts';
+import { serviceDefinition } from './grpc-wire.ts';
+import type { Logger } from './log.ts';
+
+type Handler<M> = M extends { methodKind: infer Kind; input: infer I; output: infer O }
+  ? I extends DescMessage
+    ? O extends DescMessage
+      ? Kind extends 'unary'
+        ? (request: MessageShape<I>, call: CallContext) => Promise<MessageInitShape<O>>
+        : Kind extends 'server_streaming'
+          ? (request: MessageShape<I>, call: CallContext) => AsyncIterable<MessageInitShape<O>>
+          : Kind extends 'client_streaming'
+            ? (requests: AsyncIterable<MessageShape<I>>, call: CallContext) => Promise<MessageInitShape<O>>
+            : (requests: AsyncIterable<MessageShape<I>>, call: CallContext) => AsyncIterable<MessageInitShape<O>>
+      : never
+    : never
+  : never;
+
+export type Implementation<S extends DescService> = { readonly [K in keyof S['method']]: Handler<S['method'][K]> };
+
+export interface GrpcServerOptions extends Partial<ListenerLimits> {
+  readonly log?: Logger;
+  /** Told of every call when it ends: metrics, access log. */
+  readonly onCall?: (record: CallRecord) => void;
+  /** Bytes a message may have, both ways. Default 4 MiB. */
+  readonly maxMessageBytes?: number;
+  /** Default 100. */
+  readonly maxCallsPerConnection?: number;
+  /** A connection without calls is closed after this. Default 5 min; without it probes leak sessions (grpc-node #2975). */
+  readonly maxConnectionIdleMs?: number;
+  /** A connection is asked to come again after this (with jitter). Default never, because a stream lives in it. */
+  readonly maxConnectionAgeMs?: number;
+  readonly maxConnectionAgeGraceMs?: number;
+  /** Ping after this much silence, and how long to wait for the answer. Default 30 s, 10 s. */
+  readonly keepaliveMs?: number;
+  readonly keepaliveTimeoutMs?: number;
+  /** Mode of unix sockets. Default 0660. */
+  readonly socketMode?: number;
+}
+
+export interface GrpcServer {
+  addService<S extends DescService>(
+    service: S,
+    implementation: Implementation<S>,
+    options?: ServiceOptions | Interceptor,
+  ): void;
+  /** `host:port` (port 0 for any), `[v6]:port` or `unix:/path`. Resolves with the port, 0 for a unix socket. */
+  listen(address: string, tls: ServerTls | 'insecure'): Promise<number>;
+  /** New key, chain and roots for new connections of all TLS listeners; open connections stay. */
+  replaceTls(tls: ServerTls): void;
+  /** Ends connections at once, for example those of a revoked certificate. Says how many. */
+  closeConnections(match: (connection: Connection) => boolean): number;
+  /** Stops accepting, lets calls finish for `graceMs`, then ends them. Idempotent. */
+  close(graceMs: number): Promise<void>;
+}
+
+const defaultMessageBytes = 4 * 1024 * 1024;
+const defaultLimits: ListenerLimits = {
+  maxHandshakesInFlight: 32,
+  maxHandshakesWaiting: 4096,
+  handshakeMs: 10_000,
+  maxConnections: 20_000,
+};
+
+export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
+  const server = new Server(channelOptions(options));
+  const listeners: Listener[] = [];
+  const secure: Listener[] = [];
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const accept = (socket: Socket): void => injector.injectConnection(socket);
+  const { log, onCall, socketMode = 0o660 } = options;
+  let closing: Promise<void> | undefined;
+
+  return {
+    addService(service, implementation, serviceOptions = {}) {
+      const rules = typeof serviceOptions === 'function' ? { interceptor: serviceOptions } : serviceOptions;
+      const wiring = { rules, log, onCall, maxMessageBytes: options.maxMessageBytes ?? defaultMessageBytes };
+      const handlers: UntypedServiceImplementation = {};
+      for (const method of service.methods) {
+        handlers[method.localName] = adaptHandler(method, implementation[method.localName] as AnyHandler, wiring);
+      }
+      server.addService(serviceDefinition(service), handlers);
+    },
+    async listen(address, tls) {
+      const limits = { ...defaultLimits, ...defined(options) };
+      const listener = await openListener({ address, tls, limits, socketMode, log, accept });
+      listeners.push(listener);
+      if (tls !== 'insecure') secure.push(listener);
+      return listener.port;
+    },
+    replaceTls: (tls) => secure.forEach((listener) => listener.replaceTls(tls)),
+    closeConnections: (match) => listeners.reduce((count, listener) => count + listener.closeConnections(match), 0),
+    close: (graceMs) => (closing ??= shutDown(server, listeners, graceMs)),
+  };
+}
+
+function defined(options: GrpcServerOptions): Partial<ListenerLimits> {
+  const names = ['maxHandshakesInFlight', 'maxHandshakesWaiting', 'handshakeMs', 'maxConnections'] as const;
+  return Object.fromEntries(names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
+}
+
+function channelOptions(options: GrpcServerOptions): Record<string, number> {
+  const maxBytes = options.maxMessageBytes ?? defaultMessageBytes;
+  return {
+    'grpc.max_receive_message_length': maxBytes,
+    'grpc.max_send_message_length': maxBytes,
+    'grpc.max_concurrent_streams': options.maxCallsPerConnection ?? 100,
+    'grpc.max_connection_idle_ms': options.maxConnectionIdleMs ?? 5 * 60_000,
+    'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
+    'grpc.enable_channelz': 0,
+    ...(options.maxConnectionAgeMs === undefined ? {} : { 'grpc.max_connection_age_ms': options.maxConnectionAgeMs }),
+    ...(options.maxConnectionAgeGraceMs === undefined
+      ? {}
+      : { 'grpc.max_connection_age_grace_ms': options.maxConnectionAgeGraceMs }),
+  };
+}
+
+async function shutDown(server: Server, listeners: readonly Listener[], graceMs: number): Promise<void> {
+  for (const listener of listeners) listener.stopAccepting();
+  const finished = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, graceMs);
+  });
+  await Promise.race([finished, late]);
+  clearTimeout(timer);
+  for (const listener of listeners) listener.closeConnections();
+  server.forceShutdown();
+}
