@@ -39,9 +39,10 @@ function allowVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[
     return grant.operations.flatMap((name) => {
       const operation = entry.operations.find((candidate) => candidate.name === name);
       const request = operation === undefined ? undefined : sampleOf(operation);
-      if (request === undefined) return [];
-      const expect = isDenied(slice, entry, subject, request) ? ('deny' as const) : ('allow' as const);
-      return [vector(entry, subject, grant.binding, request, expect)];
+      const expect = request === undefined ? undefined : expectation(slice, entry, subject, request);
+      return request === undefined || expect === undefined
+        ? []
+        : [vector(entry, subject, grant.binding, request, expect)];
     });
   });
 }
@@ -89,15 +90,25 @@ function isUnconditional(grant: SliceGrant): boolean {
   return grant.until === undefined && Object.keys(grant.conditions).length === 0;
 }
 
-function isDenied(slice: Unfinished, entry: SliceInterface, subject: string, request: SampleRequest): boolean {
-  const under = entry.operations.filter((operation) => matches(operation, request)).map((operation) => operation.name);
-  return slice.denies.some(
+/** Undefined where a deny is near: in a deny doubt counts as a match, and how far that goes is the engine's matter. */
+function expectation(
+  slice: Unfinished,
+  entry: SliceInterface,
+  subject: string,
+  request: SampleRequest,
+): SelfTestVector['expect'] | undefined {
+  const denies = slice.denies.filter(
     (deny) =>
       deny.device === entry.device &&
       deny.interface === entry.name &&
-      (deny.subjects.length === 0 || deny.subjects.includes(subject)) &&
-      (deny.operations.length === 0 || deny.operations.some((name) => under.includes(name))),
+      (deny.subjects.length === 0 || deny.subjects.includes(subject)),
   );
+  if (denies.length === 0) return 'allow';
+  const under = entry.operations.filter((operation) => matches(operation, request)).map((operation) => operation.name);
+  const certain = denies.some(
+    (deny) => deny.operations.length === 0 || deny.operations.some((name) => under.includes(name)),
+  );
+  return certain ? 'deny' : undefined;
 }
 
 function vector(
