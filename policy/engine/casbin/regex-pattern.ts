@@ -1,0 +1,24 @@
+// regexMatch in linear time (RE2 syntax). The reference searches anywhere in the value, so that FORGET matches GET
+// (fault 9); here the whole value has to match to allow, while a match anywhere is enough to deny.
+import { RE2JS } from 're2js';
+import type { Fail, Pattern } from './pattern.ts';
+
+export function regexPattern(pattern: string, fail: Fail): Pattern {
+  if (pattern === '') throw fail('an empty regex matches everything in casbin');
+  // The common part of both dialects: what means one thing in RE2 and another in JavaScript is refused.
+  if (/\\(?![dDwWbB.\-+*?()[\]{}|^$/\\])/.test(pattern))
+    throw fail(`regex "${pattern}": an escape that is not supported`);
+  if (/\(\?(?!:)/.test(pattern)) throw fail(`regex "${pattern}": only plain and (?:...) groups are supported`);
+  if (/\[\^?\]|\[[^\]]*\[[:.=]/.test(pattern))
+    throw fail(`regex "${pattern}": a character class that is not supported`);
+  const expression = compile(pattern, fail);
+  return { exact: (value) => expression.testExact(value), wide: (value) => expression.test(value) };
+}
+
+function compile(pattern: string, fail: Fail): RE2JS {
+  try {
+    return RE2JS.compile(pattern);
+  } catch (error) {
+    throw fail(`regex "${pattern}": ${error instanceof Error ? error.message : 'not valid'}`);
+  }
+}

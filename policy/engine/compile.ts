@@ -1,0 +1,228 @@
+// Compiles a slice into what decide() walks: hash maps by interface, subject and operation, tries for paths, closures
+// for conditions. Every name a rule uses has to exist: a deny that names nothing would silently deny nothing.
+import type { Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
+import { casbinFields } from './casbin-request.ts';
+import { compileCasbin, type CasbinModel } from './casbin/casbin-model.ts';
+import { compileConditions, type Condition } from './conditions.ts';
+import { engineErrors, placeOf, sliceError } from './errors.ts';
+import { compileHttp } from './http-operation.ts';
+import { compileModbus } from './modbus-operation.ts';
+import type { MatchOperation } from './operation-match.ts';
+import type { Binding } from './request.ts';
+import type { SafetyClass } from './state-table.ts';
+
+/** A rule as decisions and explanations name it. */
+export interface NamedRule {
+  readonly rule: string;
+  readonly place: string;
+}
+
+export interface CompiledGrant extends NamedRule {
+  readonly binding: Binding;
+  readonly conditions: readonly Condition[];
+}
+
+export interface CompiledOperation {
+  readonly name: string;
+  readonly class: SafetyClass;
+  readonly island: boolean;
+  readonly grants: ReadonlyMap<string, readonly CompiledGrant[]>;
+}
+
+export interface CompiledInterface {
+  readonly name: string;
+  readonly device: string;
+  readonly observeUntil: number | undefined;
+  readonly operations: readonly CompiledOperation[];
+  readonly match: MatchOperation;
+  /** Possible matches are worth computing for the class only where some operation is sensitive. */
+  readonly hasSensitive: boolean;
+  readonly denies: CompiledDenies;
+  readonly casbin: (NamedRule & { readonly model: CasbinModel }) | undefined;
+}
+
+export interface DenySet {
+  everybody: NamedRule | undefined;
+  readonly bySubject: Map<string, NamedRule>;
+}
+
+export interface CompiledDenies {
+  /** Denies of every operation, named or not. */
+  readonly every: Readonly<DenySet>;
+  /** Denies of one operation, by its index. */
+  readonly byOperation: ReadonlyMap<number, Readonly<DenySet>>;
+}
+
+export interface CompiledPolicy {
+  /** Interfaces by name; several devices can serve one of the same name. */
+  readonly interfaces: ReadonlyMap<string, readonly CompiledInterface[]>;
+  readonly device: string;
+}
+
+export function compilePolicy(slice: Slice): CompiledPolicy {
+  const models = compileModels(slice);
+  const grants = groupBy(slice.grants, (grant) => interfaceKey(grant.interface, grant.device));
+  const denies = groupBy(slice.denies, (deny) => interfaceKey(deny.interface, deny.device));
+  const keys = new Set<string>();
+  const interfaces = new Map<string, CompiledInterface[]>();
+  for (const entry of slice.interfaces) {
+    const key = interfaceKey(entry.name, entry.device);
+    if (keys.has(key)) throw sliceError(entry.place, `interface ${entry.name} of ${entry.device} appears twice`);
+    keys.add(key);
+    const compiled = compileInterface(entry, grants.get(key) ?? [], denies.get(key) ?? [], models);
+    interfaces.set(entry.name, [...(interfaces.get(entry.name) ?? []), compiled]);
+  }
+  for (const rule of [...slice.grants, ...slice.denies]) {
+    if (keys.has(interfaceKey(rule.interface, rule.device))) continue;
+    throw sliceError(
+      rule.place,
+      `${rule.id} names interface ${rule.interface} of ${rule.device}, which is not in the bundle`,
+    );
+  }
+  return { interfaces, device: slice.device };
+}
+
+/** Ids hold no slash. */
+function interfaceKey(name: string, device: string): string {
+  return `${device}/${name}`;
+}
+
+function compileInterface(
+  entry: SliceInterface,
+  grants: readonly SliceGrant[],
+  denies: readonly SliceDeny[],
+  models: ReadonlyMap<string, NamedRule & { readonly model: CasbinModel }>,
+): CompiledInterface {
+  const indexes = new Map<string, number>();
+  for (const [index, operation] of entry.operations.entries()) {
+    if (indexes.has(operation.name)) throw sliceError(entry.place, `operation ${operation.name} appears twice`);
+    if (operation.protocol !== entry.protocol) {
+      throw sliceError(
+        entry.place,
+        `operation ${operation.name} is ${operation.protocol}, the interface ${entry.protocol}`,
+      );
+    }
+    indexes.set(operation.name, index);
+  }
+  const operationIndex = (name: string, rule: { id: string; place: string }): number => {
+    const index = indexes.get(name);
+    if (index !== undefined) return index;
+    throw sliceError(rule.place, `${rule.id} names operation ${name}, which ${entry.name} does not have`);
+  };
+  const granted = compileGrants(entry.operations.length, grants, operationIndex);
+  const casbin = entry.casbin === undefined ? undefined : models.get(entry.casbin);
+  if (entry.casbin !== undefined && casbin === undefined) {
+    throw sliceError(entry.place, `Casbin model ${entry.casbin} is not in the bundle`);
+  }
+  return {
+    name: entry.name,
+    device: entry.device,
+    observeUntil: entry.observeUntil,
+    operations: entry.operations.map((operation, index) => ({
+      name: operation.name,
+      class: operation.class,
+      island: operation.island,
+      grants: granted[index] ?? new Map(),
+    })),
+    match: compileMatch(entry),
+    hasSensitive: entry.operations.some((operation) => operation.class === 'sensitive'),
+    denies: compileDenies(denies, operationIndex),
+    casbin,
+  };
+}
+
+function compileMatch(entry: SliceInterface): MatchOperation {
+  const of = <P extends SliceOperation['protocol']>(protocol: P) =>
+    entry.operations.map((operation) =>
+      operation.protocol === protocol ? (operation as Extract<SliceOperation, { protocol: P }>) : undefined,
+    );
+  switch (entry.protocol) {
+    case 'http':
+      return compileHttp(entry, of('http'));
+    case 'modbus':
+      return compileModbus(of('modbus'));
+    case 'port': {
+      const all = entry.operations.map((_, index) => index);
+      return ({ protocol }) => {
+        const sure = protocol === 'port' ? all : [];
+        return { kind: 'matched', sure, possible: () => sure };
+      };
+    }
+  }
+}
+
+type OperationIndex = (name: string, rule: { id: string; place: string }) => number;
+
+function compileGrants(
+  count: number,
+  grants: readonly SliceGrant[],
+  operationIndex: OperationIndex,
+): readonly Map<string, CompiledGrant[]>[] {
+  const operations = Array.from({ length: count }, () => new Map<string, CompiledGrant[]>());
+  for (const grant of grants) {
+    const compiled: CompiledGrant = {
+      rule: `grant:${grant.id}`,
+      place: grant.place,
+      binding: grant.binding,
+      conditions: compileConditions(grant),
+    };
+    for (const name of new Set(grant.operations)) {
+      const subjects = operations[operationIndex(name, grant)];
+      for (const subject of new Set(grant.subjects)) {
+        subjects?.set(subject, [...(subjects.get(subject) ?? []), compiled]);
+      }
+    }
+  }
+  return operations;
+}
+
+function compileDenies(denies: readonly SliceDeny[], operationIndex: OperationIndex): CompiledDenies {
+  const every: DenySet = { everybody: undefined, bySubject: new Map() };
+  const byOperation = new Map<number, DenySet>();
+  for (const deny of denies) {
+    const rule = { rule: `deny:${deny.id}`, place: deny.place };
+    if (deny.operations.length === 0) addDeny(every, deny.subjects, rule);
+    for (const name of deny.operations) {
+      const index = operationIndex(name, deny);
+      const set = byOperation.get(index) ?? { everybody: undefined, bySubject: new Map() };
+      byOperation.set(index, set);
+      addDeny(set, deny.subjects, rule);
+    }
+  }
+  return { every, byOperation };
+}
+
+function addDeny(set: DenySet, subjects: readonly string[], rule: NamedRule): void {
+  if (subjects.length === 0) set.everybody ??= rule;
+  for (const subject of subjects) if (!set.bySubject.has(subject)) set.bySubject.set(subject, rule);
+}
+
+function compileModels(slice: Slice): Map<string, NamedRule & { readonly model: CasbinModel }> {
+  const models = new Map<string, NamedRule & { readonly model: CasbinModel }>();
+  for (const { name, model, policy, place } of slice.casbin) {
+    if (models.has(name)) throw sliceError(place, `Casbin model ${name} appears twice`);
+    const modelFile = `casbin/${name}/model.conf`;
+    const compiled = compileCasbin({ model, policy, modelFile, policyFile: `casbin/${name}/policy.csv` });
+    const foreign = compiled.request.filter((field) => !casbinFields.has(field));
+    if (foreign.length > 0) {
+      throw engineErrors.error(
+        'ENGINE_CASBIN_UNSUPPORTED',
+        `request field ${foreign.join(', ')}: known are ${[...casbinFields].join(', ')}`,
+        { place: placeOf(modelFile) },
+      );
+    }
+    models.set(name, { rule: `casbin:${name}`, place, model: compiled });
+  }
+  return models;
+}
+
+function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}

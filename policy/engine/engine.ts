@@ -1,0 +1,103 @@
+// The decision engine of one bundle. Compiled once, immutable; decide() never throws: one catch turns a fault of ours
+// into a denial with reason `fault`.
+import type { Slice } from '../bundle/slice.ts';
+import { compilePolicy, type CompiledPolicy } from './compile.ts';
+import { judge, type Freshness, type StepName } from './judge.ts';
+import type { AccessRequest, Decision, Reason } from './request.ts';
+import { runSelfTest, type SelfTestReport } from './self-test.ts';
+
+export interface EngineMeta {
+  /** Hex SHA-256 of the manifest; every decision carries it. */
+  readonly digest: string;
+  /** Milliseconds since the epoch, from the manifest. */
+  readonly softExpiry: number;
+  readonly hardExpiry: number;
+}
+
+export interface ExplanationStep {
+  readonly step: StepName | 'bundle' | 'fault';
+  readonly outcome: string;
+  /** Empty when no rule is concerned. */
+  readonly rule: string;
+  readonly place: string;
+}
+
+export interface Explanation {
+  readonly decision: Decision;
+  readonly steps: readonly ExplanationStep[];
+}
+
+export interface Engine {
+  readonly digest: string;
+  /** Device the bundle was built for. */
+  readonly device: string;
+  /**
+   * `freshness` is the caller's: a cold boot without trusted time is soft-expired whatever the clock says. The expiry
+   * dates of the bundle can only make it worse.
+   */
+  readonly decide: (request: AccessRequest, freshness: Freshness) => Decision;
+  readonly explain: (request: AccessRequest, freshness?: Freshness) => Explanation;
+  /** Asks the vectors that came with the bundle. */
+  readonly selfTest: () => SelfTestReport;
+}
+
+/** Throws a CodedError ENGINE_*, with place, for a policy that cannot be expressed. */
+export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
+  const policy = compilePolicy(slice);
+  const { digest } = meta;
+  const decide = (request: AccessRequest, freshness: Freshness): Decision => {
+    try {
+      return judge(policy, request, worstFreshness(freshness, request.context.time, meta), digest);
+    } catch {
+      return refusal('fault', digest);
+    }
+  };
+  return {
+    digest,
+    device: policy.device,
+    decide,
+    explain: (request, freshness = 'fresh') => explain(policy, meta, request, freshness),
+    selfTest: () => runSelfTest(slice.selfTest, slice.grants, meta.softExpiry, decide),
+  };
+}
+
+/** The answer before any bundle was verified (step 1). */
+export function noBundleDecision(): Decision {
+  return refusal('no-bundle', '');
+}
+
+/** Fresh, soft-expired or hard-expired by the dates alone; a time that is no number is as bad as can be. */
+export function freshnessAt(time: number, meta: Pick<EngineMeta, 'softExpiry' | 'hardExpiry'>): Freshness {
+  if (!(time < meta.hardExpiry)) return 'hard-expired';
+  return time < meta.softExpiry ? 'fresh' : 'soft-expired';
+}
+
+const order: readonly Freshness[] = ['fresh', 'soft-expired', 'hard-expired'];
+
+function worstFreshness(stated: Freshness, time: number, meta: EngineMeta): Freshness {
+  const stateIndex = order.indexOf(stated);
+  if (stateIndex === -1) return 'hard-expired';
+  return order[Math.max(stateIndex, order.indexOf(freshnessAt(time, meta)))] ?? 'hard-expired';
+}
+
+function explain(policy: CompiledPolicy, meta: EngineMeta, request: AccessRequest, stated: Freshness): Explanation {
+  const steps: ExplanationStep[] = [];
+  try {
+    const freshness = worstFreshness(stated, request.context.time, meta);
+    steps.push({ step: 'bundle', outcome: freshness, rule: '', place: '' });
+    const decision = judge(policy, request, freshness, meta.digest, (step, outcome, rule) => {
+      steps.push({ step, outcome, rule: rule?.rule ?? '', place: rule?.place ?? '' });
+    });
+    return { decision, steps };
+  } catch (error) {
+    const outcome = error instanceof Error ? error.message : 'a fault';
+    return {
+      decision: refusal('fault', meta.digest),
+      steps: [...steps, { step: 'fault', outcome, rule: '', place: '' }],
+    };
+  }
+}
+
+function refusal(reason: Exclude<Reason, 'granted'>, bundle: string): Decision {
+  return { allow: false, reason, rule: '', place: '', operation: '', bundle };
+}

@@ -1,0 +1,62 @@
+// HTTP operations: methods and path patterns, one trie per method. The possible matches fold case and ignore a last
+// slash, because many servers do.
+import type { SliceInterface, SliceOperation } from '../bundle/slice.ts';
+import { readPath } from './http-path.ts';
+import { ascending, noMatch, type MatchOperation } from './operation-match.ts';
+import { createPathTrie, readPathPattern, type PathPattern, type PathTrie } from './path-trie.ts';
+
+type HttpOperation = Extract<SliceOperation, { protocol: 'http' }>;
+
+interface MethodPaths {
+  readonly exact: PathTrie;
+  readonly folded: PathTrie;
+}
+
+/** `operations[i]` belongs to index `i`; undefined where the operation is of another protocol. */
+export function compileHttp(entry: SliceInterface, operations: readonly (HttpOperation | undefined)[]): MatchOperation {
+  const methods = new Map<string, MethodPaths>();
+  for (const [index, operation] of operations.entries()) {
+    if (operation === undefined) continue;
+    const patterns = operation.paths.map((path) => readPathPattern(path, entry.place));
+    for (const method of new Set(operation.methods)) {
+      const paths = methods.get(method) ?? { exact: createPathTrie(), folded: createPathTrie() };
+      methods.set(method, paths);
+      for (const pattern of patterns) {
+        paths.exact.add(pattern, index);
+        paths.folded.add(foldPattern(pattern), index);
+      }
+    }
+  }
+  return (operation) => {
+    if (operation.protocol !== 'http') return noMatch;
+    const reading = readPath(operation.path);
+    if (reading.kind === 'ambiguous') return reading;
+    const paths = methods.get(operation.method);
+    if (paths === undefined) return noMatch;
+    const { segments } = reading;
+    return {
+      kind: 'matched',
+      sure: ascending(paths.exact.match(segments)),
+      possible: () => {
+        const folded = segments.map(fold);
+        return ascending([...paths.folded.match(folded), ...paths.folded.match(otherEnd(folded))]);
+      },
+    };
+  };
+}
+
+function foldPattern(pattern: PathPattern): PathPattern {
+  return {
+    ...pattern,
+    segments: pattern.segments.map((segment) => (segment === undefined ? undefined : fold(segment))),
+  };
+}
+
+function fold(segment: string): string {
+  return segment.normalize('NFKC').toLowerCase();
+}
+
+/** With the last slash when it has none, without it when it has one. */
+function otherEnd(segments: readonly string[]): readonly string[] {
+  return segments.at(-1) === '' ? segments.slice(0, -1) : [...segments, ''];
+}

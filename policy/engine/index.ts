@@ -1,0 +1,26 @@
+// The decision engine: the same code in the cloud (test, simulate, replay) and on the edge.
+export { compileSlice, freshnessAt, noBundleDecision } from './engine.ts';
+export type { Engine, EngineMeta, Explanation, ExplanationStep } from './engine.ts';
+export type { Freshness } from './judge.ts';
+export { attributeNames, subjectAttributes } from './attributes.ts';
+export type { SubjectFacts } from './attributes.ts';
+export { vectorRequest } from './self-test.ts';
+export type { SelfTestFailure, SelfTestReport } from './self-test.ts';
+export { rowOf, stateTable } from './state-table.ts';
+export type { Admission, SafetyClass, StateRow } from './state-table.ts';
+export { readPath } from './http-path.ts';
+export type { PathReading } from './http-path.ts';
+export { compileCasbin } from './casbin/casbin-model.ts';
+export type { CasbinModel, CasbinSource, CasbinVerdict } from './casbin/casbin-model.ts';
+export { engineErrors } from './errors.ts';
+export type { EngineErrorCode } from './errors.ts';
+export type {
+  AccessRequest,
+  Attribute,
+  AttributeValue,
+  Binding,
+  Decision,
+  Operation,
+  Reason,
+  SubjectState,
+} from './request.ts';

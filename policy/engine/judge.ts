@@ -1,0 +1,245 @@
+// The decision order of the design, section 3, in the order of its steps. decide() and explain() run this same code;
+// an explanation is the trace it leaves.
+import { attribute, attributeNames, text } from './attributes.ts';
+import { casbinRequests } from './casbin-request.ts';
+import type {
+  CompiledGrant,
+  CompiledInterface,
+  CompiledOperation,
+  CompiledPolicy,
+  DenySet,
+  NamedRule,
+} from './compile.ts';
+import type { OperationMatch } from './operation-match.ts';
+import type { AccessRequest, Decision, Reason } from './request.ts';
+import { admitsNothing, rowOf, type SafetyClass, type StateRow } from './state-table.ts';
+
+/** How old the policy state is, worst first: see design, "Offline". */
+export type Freshness = 'fresh' | 'soft-expired' | 'hard-expired';
+
+export type StepName = 'interface' | 'operation' | 'state' | 'deny' | 'grant' | 'casbin' | 'observe';
+export type Trace = (step: StepName, outcome: string, rule?: NamedRule) => void;
+
+interface Judgement {
+  readonly reason: Reason;
+  readonly rule?: NamedRule | undefined;
+  readonly operation?: CompiledOperation | undefined;
+}
+
+export function judge(
+  policy: CompiledPolicy,
+  request: AccessRequest,
+  freshness: Freshness,
+  digest: string,
+  trace?: Trace,
+): Decision {
+  const entry = findInterface(policy, request);
+  if (entry === undefined) {
+    trace?.('interface', `no interface ${request.resource.interface} that the request could mean`);
+    return decision({ reason: 'unknown-interface' }, digest);
+  }
+  trace?.('interface', `${entry.name} of ${entry.device}`);
+  const row = rowOf(request.subject.state);
+  const judgement = judgeInterface(entry, request, row, freshness, trace);
+  if (judgement.reason === 'granted' || !isObserved(entry, request, row, freshness)) return decision(judgement, digest);
+  trace?.('observe', `observed until ${entry.observeUntil}: let through, would be ${judgement.reason}`);
+  return { ...decision(judgement, digest), allow: true, reason: 'granted', observed: judgement.reason };
+}
+
+function decision({ reason, rule, operation }: Judgement, bundle: string): Decision {
+  return {
+    allow: reason === 'granted',
+    reason,
+    rule: rule?.rule ?? '',
+    place: rule?.place ?? '',
+    operation: operation?.name ?? '',
+    bundle,
+  };
+}
+
+/** The one the request names by device, else this device's own, else the only one of that name. */
+function findInterface(policy: CompiledPolicy, request: AccessRequest): CompiledInterface | undefined {
+  const named = policy.interfaces.get(request.resource.interface) ?? [];
+  const { attributes } = request.resource;
+  if (Object.hasOwn(attributes, attributeNames.device)) {
+    const device = text(attribute(attributes, attributeNames.device, request.context.time)?.value);
+    return named.find((entry) => entry.device === device);
+  }
+  return named.find((entry) => entry.device === policy.device) ?? (named.length === 1 ? named[0] : undefined);
+}
+
+/** Neither an order against the subject, nor the end of the bundle's life, is softened by observing. */
+function isObserved(entry: CompiledInterface, request: AccessRequest, row: StateRow, freshness: Freshness): boolean {
+  if (entry.observeUntil === undefined || freshness === 'hard-expired' || row.contained) return false;
+  return request.context.time < entry.observeUntil;
+}
+
+function judgeInterface(
+  entry: CompiledInterface,
+  request: AccessRequest,
+  row: StateRow,
+  freshness: Freshness,
+  trace: Trace | undefined,
+): Judgement {
+  const { subject } = request;
+  if (admitsNothing(row)) {
+    trace?.('state', `${subject.state}: nothing at all`);
+    return { reason: 'state' };
+  }
+  const matched = entry.match(request.operation);
+  if (matched.kind === 'ambiguous') {
+    trace?.('operation', `ambiguous: ${matched.why}`);
+    return { reason: 'ambiguous' };
+  }
+  trace?.('operation', matched.sure.map((index) => entry.operations[index]?.name).join(', ') || 'none that is named');
+  // Steps 1 and 2: what freshness and state leave of the matching operations.
+  const { admitted, refusal } = admit(entry, matched, request, row, freshness, trace);
+  if (admitted.length === 0 && refusal !== undefined) return refusal;
+  if (freshness === 'hard-expired' && admitted.length === 0) return { reason: 'hard-expired' };
+  // Step 3.
+  const denied = findDeny(entry, subject.id, matched);
+  if (denied !== undefined) {
+    trace?.('deny', 'matches', denied);
+    return { reason: 'denied', rule: denied, operation: admitted[0] };
+  }
+  // Steps 4 and 5.
+  return admitted.length === 0 ? { reason: 'unknown-operation' } : judgeGrants(entry, admitted, request, row, trace);
+}
+
+interface Admitted {
+  readonly admitted: readonly CompiledOperation[];
+  /** Why the first operation that fell out did; undefined when none did. */
+  readonly refusal: Judgement | undefined;
+}
+
+function admit(
+  entry: CompiledInterface,
+  matched: Extract<OperationMatch, { kind: 'matched' }>,
+  request: AccessRequest,
+  row: StateRow,
+  freshness: Freshness,
+  trace: Trace | undefined,
+): Admitted {
+  // A request that may also be a sensitive operation is sensitive, unless it is a safety operation in its own right.
+  const sensitive =
+    entry.hasSensitive && matched.possible().some((index) => entry.operations[index]?.class === 'sensitive');
+  const reduced = isReduced(request);
+  const admitted: CompiledOperation[] = [];
+  let refusal: Judgement | undefined;
+  for (const index of matched.sure) {
+    const operation = entry.operations[index];
+    if (operation === undefined) continue;
+    const effective = sensitive && operation.class === 'normal' ? 'sensitive' : operation.class;
+    const reason = refuses(operation, effective, row, freshness, reduced);
+    trace?.(
+      'state',
+      `${operation.name} (${effective}) for ${request.subject.state}, ${freshness}: ${reason ?? 'passes'}`,
+    );
+    if (reason === undefined) admitted.push(operation);
+    else refusal ??= { reason, operation };
+  }
+  return { admitted, refusal };
+}
+
+function refuses(
+  operation: CompiledOperation,
+  effective: SafetyClass,
+  row: StateRow,
+  freshness: Freshness,
+  reduced: boolean,
+): Reason | undefined {
+  if (freshness === 'hard-expired' && effective !== 'safety') return 'hard-expired';
+  if (freshness === 'soft-expired' && effective === 'sensitive') return 'soft-expired';
+  const admission = row[effective];
+  if (admission === 'no' || (admission === 'island' && !operation.island)) return 'state';
+  return reduced && effective === 'sensitive' ? 'state' : undefined;
+}
+
+/** Only an explicit false says not reduced; what is present and unclear reduces. */
+function isReduced({ subject }: AccessRequest): boolean {
+  if (!Object.hasOwn(subject.attributes, attributeNames.reduced)) return false;
+  return subject.attributes[attributeNames.reduced]?.value !== false;
+}
+
+function findDeny(
+  { denies }: CompiledInterface,
+  subject: string,
+  matched: Extract<OperationMatch, { kind: 'matched' }>,
+): NamedRule | undefined {
+  const general = denyIn(denies.every, subject);
+  if (general !== undefined || denies.byOperation.size === 0) return general;
+  for (const index of matched.possible()) {
+    const set = denies.byOperation.get(index);
+    const found = set === undefined ? undefined : denyIn(set, subject);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function denyIn(set: Readonly<DenySet>, subject: string): NamedRule | undefined {
+  return set.everybody ?? set.bySubject.get(subject);
+}
+
+/** How far a grant came before it failed; the furthest one gives the reason. */
+const progress = { 'no-grant': 0, binding: 1, condition: 2, casbin: 3 } as const;
+
+function judgeGrants(
+  entry: CompiledInterface,
+  operations: readonly CompiledOperation[],
+  request: AccessRequest,
+  row: StateRow,
+  trace: Trace | undefined,
+): Judgement {
+  let best: Judgement & { reason: keyof typeof progress } = { reason: 'no-grant', operation: operations[0] };
+  for (const operation of operations) {
+    const grants = request.subject.id === '' ? [] : (operation.grants.get(request.subject.id) ?? []);
+    if (grants.length === 0) trace?.('grant', `none opens ${operation.name} to ${request.subject.id || 'nobody'}`);
+    for (const grant of grants) {
+      const failure = failureOf(grant, entry, request, row, trace);
+      if (failure === undefined) return { reason: 'granted', rule: grant, operation };
+      if (progress[failure.reason] > progress[best.reason]) best = { ...failure, operation };
+    }
+  }
+  return best;
+}
+
+function failureOf(
+  grant: CompiledGrant,
+  { casbin }: CompiledInterface,
+  request: AccessRequest,
+  row: StateRow,
+  trace: Trace | undefined,
+): { reason: 'binding' | 'condition' | 'casbin'; rule: NamedRule } | undefined {
+  const { binding } = request.subject;
+  if (grant.binding !== binding) {
+    trace?.('grant', `asks for binding ${grant.binding}, the subject has ${binding}`, grant);
+    return { reason: 'binding', rule: grant };
+  }
+  for (const condition of grant.conditions) {
+    const truth = condition.judge(request, row);
+    if (truth === 'holds') continue;
+    trace?.('grant', `${condition.name}: ${truth}`, grant);
+    return { reason: 'condition', rule: grant };
+  }
+  trace?.('grant', 'opens it', grant);
+  if (casbin === undefined) return undefined;
+  const refused = casbinRefusal(casbin, request);
+  trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
+  return refused === undefined ? undefined : { reason: 'casbin', rule: refused.rule };
+}
+
+function casbinRefusal(
+  casbin: NonNullable<CompiledInterface['casbin']>,
+  request: AccessRequest,
+): { rule: NamedRule; why: string } | undefined {
+  const { model, rule } = casbin;
+  const questions = casbinRequests(request, model.request);
+  if (questions.length === 0) return { rule: casbin, why: 'nothing to ask' };
+  for (const values of questions) {
+    const verdict = model.enforce(values);
+    if (verdict.allow) continue;
+    const place = verdict.line === 0 ? casbin.place : `${model.policyFile}:${verdict.line}`;
+    return { rule: { rule, place }, why: `${verdict.why}: ${values.join(', ')}` };
+  }
+  return undefined;
+}

@@ -1,0 +1,25 @@
+// Named bounds of the engine, each with its unit and reason.
+
+/** Characters of a request path, query excluded: nginx and Envoy accept 8 KiB request lines by default. */
+export const MAX_PATH_LENGTH = 8_192;
+/** Segments of a request path; deeper than any real API, and the bound of a trie walk. */
+export const MAX_PATH_SEGMENTS = 256;
+/** Registers or coils of one Modbus access (Modbus application protocol 1.1b3, 6.1: 2,000 coils). */
+export const MAX_MODBUS_QUANTITY = 2_000;
+/** Milliseconds an attribute may be dated in the future; clocks of edge and cloud differ a little. */
+export const MAX_FUTURE_MS = 5 * 60_000;
+
+/** Characters of one value in a Casbin request: a path fits. */
+export const MAX_CASBIN_VALUE_LENGTH = 8_192;
+/** Characters of one column of policy.csv. */
+export const MAX_CASBIN_COLUMN_LENGTH = 1_024;
+/** Lines of one policy.csv: the largest that the field publishes figures for. */
+export const MAX_CASBIN_LINES = 200_000;
+/** Characters of one matcher. */
+export const MAX_MATCHER_LENGTH = 4_096;
+/** Brackets and negations inside each other; keeps the recursive parser far from the stack's end. */
+export const MAX_MATCHER_DEPTH = 64;
+/** Links of a role chain; the reference implementation silently stops at the same number. */
+export const MAX_ROLE_DEPTH = 10;
+/** Pairs (member, role) after closing all chains: a few hundred MB at worst, refused above. */
+export const MAX_ROLE_PAIRS = 2_000_000;

@@ -1,0 +1,88 @@
+// Path patterns as a trie over segments: literal, `*` for one whole segment, a final `**` for any rest (one segment or
+// more, the empty one after a last slash too). No regex, and a hostile path costs no more than the trie has nodes.
+import { engineErrors, placeOf } from './errors.ts';
+import { readPath } from './http-path.ts';
+
+interface Node {
+  readonly literals: Map<string, Node>;
+  any: Node | undefined;
+  /** Values of patterns that end here, and of patterns whose rest starts here. */
+  readonly ends: number[];
+  readonly rests: number[];
+}
+
+export interface PathTrie {
+  readonly add: (pattern: PathPattern, value: number) => void;
+  /** Values of all matching patterns; a value can appear twice. */
+  readonly match: (segments: readonly string[]) => readonly number[];
+}
+
+export interface PathPattern {
+  /** Literal text, or undefined for one whole segment. */
+  readonly segments: readonly (string | undefined)[];
+  readonly rest: boolean;
+}
+
+export function createPathTrie(): PathTrie {
+  const root = node();
+  return {
+    add(pattern, value) {
+      let at = root;
+      for (const segment of pattern.segments) at = child(at, segment);
+      (pattern.rest ? at.rests : at.ends).push(value);
+    },
+    match(segments) {
+      const found: number[] = [];
+      let front: Node[] = [root];
+      for (const segment of segments) {
+        const next: Node[] = [];
+        for (const at of front) {
+          found.push(...at.rests);
+          const literal = at.literals.get(segment);
+          if (literal !== undefined) next.push(literal);
+          // An empty segment is no segment: `/files/` is not a file.
+          if (at.any !== undefined && segment !== '') next.push(at.any);
+        }
+        if (next.length === 0) return found;
+        front = next;
+      }
+      for (const at of front) found.push(...at.ends);
+      return found;
+    },
+  };
+}
+
+function node(): Node {
+  return { literals: new Map(), any: undefined, ends: [], rests: [] };
+}
+
+function child(at: Node, segment: string | undefined): Node {
+  if (segment === undefined) return (at.any ??= node());
+  let next = at.literals.get(segment);
+  if (next === undefined) {
+    next = node();
+    at.literals.set(segment, next);
+  }
+  return next;
+}
+
+/** Throws ENGINE_PATH_PATTERN for a pattern that is not canonical: no canonical request could ever match it. */
+export function readPathPattern(pattern: string, place: string): PathPattern {
+  const fail = (why: string): Error =>
+    engineErrors.error('ENGINE_PATH_PATTERN', `path "${pattern}": ${why}`, { place: placeOf(place) });
+  if (pattern.includes('?')) throw fail('a query is not part of a path');
+  if (/%2a/i.test(pattern)) throw fail('an encoded star');
+  const reading = readPath(pattern);
+  if (reading.kind === 'ambiguous') throw fail(reading.why);
+  const rest = reading.segments.at(-1) === '**';
+  const segments = rest ? reading.segments.slice(0, -1) : reading.segments;
+  return {
+    rest,
+    segments: segments.map((segment) => {
+      if (segment === '*') return undefined;
+      if (segment === '**') throw fail('** may only be the last segment');
+      if (segment.includes('*')) throw fail('* stands for a whole segment');
+      return segment;
+    }),
+  };
+}
