@@ -22,6 +22,8 @@ interface Inode {
   content: Buffer;
   /** Changes since the last sync, in order. */
   pending: Change[];
+  /** Ranges that a failed sync dropped: readable until the power goes, and no later sync brings them to the disk. */
+  dropped?: { readonly from: number; readonly to: number }[];
 }
 type Change = { readonly at: number; readonly bytes: Buffer } | { readonly truncate: number };
 
@@ -120,7 +122,7 @@ export class SimulatedFiles implements FileSystem {
 
   #survivor(inode: Inode): Inode {
     const content = afterPowerCut(inode, this.#random);
-    return { ...inode, durable: content, content: Buffer.from(content), pending: [] };
+    return { ...inode, durable: content, content: Buffer.from(content), pending: [], dropped: [] };
   }
 
   // ---- FileSystem ------------------------------------------------------------------------------------------------
@@ -266,9 +268,10 @@ export class SimulatedFiles implements FileSystem {
       sync: async () => {
         use();
         this.#operation('sync');
-        if (this.#syncFailures > 0) inode.pending = [];
+        if (this.#syncFailures > 0) drop(inode);
         this.#failSync(path);
         inode.durable = Buffer.from(inode.content);
+        for (const { from, to } of inode.dropped ?? []) inode.durable.fill(0, from, Math.min(to, inode.durable.length));
         inode.pending = [];
       },
       close: async () => {
@@ -343,6 +346,17 @@ function write(inode: Inode, bytes: Buffer): void {
 function change(inode: Inode, next: Change): void {
   inode.content = applied(inode.content, next);
   inode.pending.push(next);
+  if (!('truncate' in next)) return;
+  const left = (inode.dropped ?? []).filter(({ from }) => from < next.truncate);
+  inode.dropped = left.map(({ from, to }) => ({ from, to: Math.min(to, next.truncate) }));
+}
+
+/** A failed sync: the kernel calls the pages clean and forgets that they never reached the disk. */
+function drop(inode: Inode): void {
+  for (const lost of inode.pending) {
+    if ('bytes' in lost) (inode.dropped ??= []).push({ from: lost.at, to: lost.at + lost.bytes.length });
+  }
+  inode.pending = [];
 }
 
 function applied(content: Buffer, next: Change): Buffer {

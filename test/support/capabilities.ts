@@ -1,0 +1,77 @@
+// What this machine can do, found out once per process. A test that needs more is skipped by name, never silently.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { findPostgres } from './postgres-server.ts';
+
+export type Capability =
+  | 'root'
+  | 'linux'
+  | 'nft'
+  | 'netns'
+  | 'nginx'
+  | 'conntrack'
+  | 'postgres'
+  | 'openssl'
+  | 'pymodbus'
+  | 'mbpoll'
+  | 'tcpdump';
+
+/** Programs of the administrator are often outside a user's PATH. */
+const systemPaths = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+/** Where a program is, or undefined. */
+export function findProgram(name: string): string | undefined {
+  return [...(process.env['PATH'] ?? '').split(delimiter), ...systemPaths]
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+function works(program: string, ...args: string[]): boolean {
+  const path = findProgram(program);
+  return path !== undefined && spawnSync(path, args, { stdio: 'ignore', timeout: 20_000 }).status === 0;
+}
+
+const isRoot = (): boolean => process.getuid?.() === 0;
+
+const probes: Readonly<Record<Capability, () => boolean>> = {
+  root: isRoot,
+  linux: () => process.platform === 'linux',
+  nft: () => isRoot() && works('unshare', '--net', findProgram('nft') ?? 'nft', 'list', 'ruleset'),
+  netns: () => isRoot() && findProgram('ip') !== undefined && works('unshare', '--net', 'true'),
+  nginx: () => findProgram('nginx') !== undefined,
+  conntrack: () => isRoot() && findProgram('conntrack') !== undefined,
+  postgres: () => findPostgres() !== undefined,
+  openssl: () => works('openssl', 'version'),
+  pymodbus: () => works('python3', '-c', 'import pymodbus'),
+  mbpoll: () => findProgram('mbpoll') !== undefined,
+  tcpdump: () => isRoot() && findProgram('tcpdump') !== undefined,
+};
+
+const known = new Map<Capability, boolean>();
+
+export function hasCapability(name: Capability): boolean {
+  const answer = known.get(name) ?? probes[name]();
+  known.set(name, answer);
+  return answer;
+}
+
+export function capabilities(): Record<Capability, boolean> {
+  const names = Object.keys(probes) as Capability[];
+  return Object.fromEntries(names.map((name) => [name, hasCapability(name)])) as Record<Capability, boolean>;
+}
+
+/** False, after skipping `t` with exactly "requires <name>", when something is missing: `if (!requires(t, 'nft')) return;` */
+export function requires(t: { skip(message?: string): void }, ...names: Capability[]): boolean {
+  const missing = names.find((name) => !hasCapability(name));
+  if (missing !== undefined) t.skip(`requires ${missing}`);
+  return missing === undefined;
+}
