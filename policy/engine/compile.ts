@@ -7,6 +7,7 @@ import { compileConditions, type Condition } from './conditions.ts';
 import { engineErrors, placeOf, sliceError } from './errors.ts';
 import { compileHttp } from './http-operation.ts';
 import { compileModbus } from './modbus-operation.ts';
+import { strictlyInside } from './operation-contains.ts';
 import type { MatchOperation } from './operation-match.ts';
 import type { Binding } from './request.ts';
 import type { SafetyClass } from './state-table.ts';
@@ -26,6 +27,8 @@ export interface CompiledOperation {
   readonly name: string;
   readonly class: SafetyClass;
   readonly island: boolean;
+  /** Sensitive operations, by index, that make a request sensitive which reaches this normal one too. */
+  readonly sensitiveRivals: ReadonlySet<number>;
   readonly grants: ReadonlyMap<string, readonly CompiledGrant[]>;
 }
 
@@ -35,8 +38,6 @@ export interface CompiledInterface {
   readonly observeUntil: number | undefined;
   readonly operations: readonly CompiledOperation[];
   readonly match: MatchOperation;
-  /** Possible matches are worth computing for the class only where some operation is sensitive. */
-  readonly hasSensitive: boolean;
   readonly denies: CompiledDenies;
   readonly casbin: (NamedRule & { readonly model: CasbinModel }) | undefined;
 }
@@ -122,13 +123,22 @@ function compileInterface(
       name: operation.name,
       class: operation.class,
       island: operation.island,
+      sensitiveRivals: sensitiveRivals(operation, entry),
       grants: granted[index] ?? new Map(),
     })),
     match: compileMatch(entry),
-    hasSensitive: entry.operations.some((operation) => operation.class === 'sensitive'),
     denies: compileDenies(denies, operationIndex),
     casbin,
   };
+}
+
+function sensitiveRivals(operation: SliceOperation, entry: SliceInterface): ReadonlySet<number> {
+  const rivals = entry.operations.flatMap((other, index) =>
+    operation.class === 'normal' && other.class === 'sensitive' && !strictlyInside(operation, other, entry.place)
+      ? [index]
+      : [],
+  );
+  return new Set(rivals);
 }
 
 function compileMatch(entry: SliceInterface): MatchOperation {

@@ -103,12 +103,15 @@ function judgeInterface(
     return { reason: 'denied', rule: denied, operation: admitted[0] };
   }
   // Steps 4 and 5.
-  return admitted.length === 0 ? { reason: 'unknown-operation' } : judgeGrants(entry, admitted, request, row, trace);
+  if (admitted.length === 0) return { reason: 'unknown-operation' };
+  const judgement = judgeGrants(entry, admitted, request, row, trace);
+  // Somebody who holds a grant that a state or an expiry closed is helped by hearing that.
+  return judgement.reason === 'no-grant' && refusal?.operation?.grants.has(subject.id) === true ? refusal : judgement;
 }
 
 interface Admitted {
   readonly admitted: readonly CompiledOperation[];
-  /** Why the first operation that fell out did; undefined when none did. */
+  /** Why an operation fell out, one that is granted to the subject before others; undefined when none did. */
   readonly refusal: Judgement | undefined;
 }
 
@@ -120,25 +123,32 @@ function admit(
   freshness: Freshness,
   trace: Trace | undefined,
 ): Admitted {
-  // A request that may also be a sensitive operation is sensitive, unless it is a safety operation in its own right.
-  const sensitive =
-    entry.hasSensitive && matched.possible().some((index) => entry.operations[index]?.class === 'sensitive');
   const reduced = isReduced(request);
   const admitted: CompiledOperation[] = [];
   let refusal: Judgement | undefined;
   for (const index of matched.sure) {
     const operation = entry.operations[index];
     if (operation === undefined) continue;
-    const effective = sensitive && operation.class === 'normal' ? 'sensitive' : operation.class;
+    const effective = effectiveClass(operation, matched);
     const reason = refuses(operation, effective, row, freshness, reduced);
     trace?.(
       'state',
       `${operation.name} (${effective}) for ${request.subject.state}, ${freshness}: ${reason ?? 'passes'}`,
     );
     if (reason === undefined) admitted.push(operation);
-    else refusal ??= { reason, operation };
+    else if (refusal === undefined || operation.grants.has(request.subject.id)) refusal = { reason, operation };
   }
   return { admitted, refusal };
+}
+
+/** A request that may also be a sensitive operation is sensitive, unless it is a safety operation in its own right. */
+function effectiveClass(
+  operation: CompiledOperation,
+  matched: Extract<OperationMatch, { kind: 'matched' }>,
+): SafetyClass {
+  const { sensitiveRivals } = operation;
+  if (sensitiveRivals.size === 0) return operation.class;
+  return matched.possible().some((index) => sensitiveRivals.has(index)) ? 'sensitive' : operation.class;
 }
 
 function refuses(
