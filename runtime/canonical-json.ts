@@ -14,21 +14,16 @@ export function canonicalJson(value: unknown): string {
 
 function write(value: unknown, path: string, depth: number): string {
   if (depth > maxDepth) throw refuse(path, `deeper than ${maxDepth} levels`);
-  switch (typeof value) {
-    case 'string':
-      return writeString(value, path);
-    case 'boolean':
-      return value ? 'true' : 'false';
-    case 'number':
-      if (!Number.isFinite(value)) throw refuse(path, `${value} is not a JSON number`);
-      return JSON.stringify(value);
-    case 'object':
-      if (value === null) return 'null';
-      if (Array.isArray(value)) return writeArray(value, path, depth);
-      return writeObject(value, path, depth);
-    default:
-      throw refuse(path, `${typeof value} has no JSON form`);
+  if (value === null) return 'null';
+  if (typeof value === 'boolean') return value ? 'true' : 'false';
+  if (typeof value === 'string') return writeString(value, path);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw refuse(path, `${value} is not a JSON number`);
+    return JSON.stringify(value);
   }
+  if (Array.isArray(value)) return writeArray(value, path, depth);
+  if (typeof value === 'object') return writeObject(value, path, depth);
+  throw refuse(path, `${typeof value} has no JSON form`);
 }
 
 function writeString(value: string, path: string): string {

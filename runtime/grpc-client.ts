@@ -170,7 +170,7 @@ async function unary(
   signal?.addEventListener('abort', cancel, { once: true });
   try {
     const answer = await new Promise<Buffer>((resolve, reject) => {
-      call = start((error, found) => (error === null && found !== undefined ? resolve(found) : reject(error as Error)));
+      call = start((error, found) => (error === null && found !== undefined ? resolve(found) : reject(error)));
     });
     return decode(answer);
   } catch (error) {

@@ -18,7 +18,7 @@ export interface CallContext {
   readonly peerChain: readonly Buffer[];
   /** `address:port`, or `unix`. */
   readonly peer: string;
-  /** Aborts when the client cancels, its deadline passes, or the connection is lost. */
+  /** Aborts when the call is over for the client: cancelled, past its deadline, connection lost (or answered). */
   readonly signal: AbortSignal;
   readonly metadata: Metadata;
 }
@@ -56,18 +56,16 @@ export function adaptHandler(method: DescMethod, handler: AnyHandler, wiring: Wi
   const encode = (value: never): Buffer => withinLimit(encodeMessage(output, value), wiring.maxMessageBytes);
   const streamIn = methodKind === 'client_streaming' || methodKind === 'bidi_streaming';
 
-  const start = async (call: Unary | Streaming): Promise<[unknown, CallContext]> => {
-    const context = contextOf(call, method);
+  const admit = async (call: Unary | Streaming, context: CallContext): Promise<unknown> => {
     await wiring.rules.interceptor?.(context);
-    return [streamIn ? readRequests(call as Streaming, decode) : decode((call as Unary).request), context];
+    return streamIn ? readRequests(call as Streaming, decode) : decode((call as Unary).request);
   };
 
   if (methodKind === 'server_streaming' || methodKind === 'bidi_streaming') {
     return (call: Streaming) => {
       const send = createSender(call);
-      recorded(call, method, wiring, async () => {
-        const [request, context] = await start(call);
-        for await (const response of handler(request, context) as AsyncIterable<never>) {
+      recorded(call, method, wiring, async (context) => {
+        for await (const response of handler(await admit(call, context), context) as AsyncIterable<never>) {
           context.signal.throwIfAborted();
           await send(encode(response));
         }
@@ -79,15 +77,19 @@ export function adaptHandler(method: DescMethod, handler: AnyHandler, wiring: Wi
       );
     };
   }
-  return (call: Unary, done: sendUnaryData<Buffer>) => {
-    recorded(call, method, wiring, async () => {
-      const [request, context] = await start(call);
-      return encode(await (handler(request, context) as Promise<never>));
-    }).then(
-      (answer) => done(null, answer),
-      (error: unknown) => done(statusOf(error)),
-    );
+  const answer = async (call: Unary, done: sendUnaryData<Buffer>): Promise<void> => {
+    let bytes: Buffer;
+    try {
+      bytes = await recorded(call, method, wiring, async (context) =>
+        encode(await (handler(await admit(call, context), context) as Promise<never>)),
+      );
+    } catch (error) {
+      done(statusOf(error));
+      return;
+    }
+    done(null, bytes);
   };
+  return (call: Unary, done: sendUnaryData<Buffer>) => void answer(call, done);
 }
 
 function withinLimit(bytes: Buffer, maxBytes: number): Buffer {
@@ -113,23 +115,20 @@ async function recorded<T>(
   call: Unary | Streaming,
   method: DescMethod,
   wiring: Wiring,
-  work: () => Promise<T>,
+  work: (context: CallContext) => Promise<T>,
 ): Promise<T> {
+  const context = contextOf(call, method);
   const started = performance.now();
   let code = 'OK';
   try {
-    return await work();
+    return await work(context);
   } catch (error) {
     code = error instanceof CodedError ? error.code : call.cancelled ? 'RPC_CANCELLED' : 'RPC_INTERNAL';
     if (code === 'RPC_INTERNAL') wiring.log?.error({ method: methodPath(method), err: error }, 'handler failed');
     throw error;
   } finally {
-    wiring.onCall?.({
-      method: methodPath(method),
-      peer: call.getPeer(),
-      code,
-      durationMs: performance.now() - started,
-    });
+    const durationMs = performance.now() - started;
+    wiring.onCall?.({ method: methodPath(method), peer: context.peer, code, durationMs });
   }
 }
 

@@ -15,8 +15,10 @@ export interface Connection {
 }
 
 export interface ListenerLimits {
-  /** Handshakes at a time; each costs about a millisecond of CPU, and a fleet comes back at once. */
+  /** Handshakes begun at a time; each costs about a millisecond of CPU, and a fleet comes back at once. */
   readonly maxHandshakesInFlight: number;
+  /** A handshake that takes longer goes on, but no longer keeps others from beginning: a silent client costs no CPU. */
+  readonly handshakeSlotMs: number;
   /** Accepted sockets that wait for their handshake; further ones are closed. */
   readonly maxHandshakesWaiting: number;
   /** Time a handshake may take. */
@@ -69,6 +71,9 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     else secure.admit(socket);
   });
   server.maxConnections = limits.maxConnections;
+  server.on('drop', (dropped) =>
+    log?.warn({ peer: dropped?.remoteAddress }, 'too many connections; connection closed'),
+  );
   const port = await listen(server, address, options.socketMode);
   return {
     port,
@@ -114,7 +119,11 @@ function createSecure(
   const begin = (socket: Socket): void => {
     const key = fourTuple(socket);
     inFlight.set(key, socket);
-    socket.once('close', () => end(key, socket));
+    const slow = setTimeout(() => end(key, socket), limits.handshakeSlotMs).unref();
+    socket.once('close', () => {
+      clearTimeout(slow);
+      end(key, socket);
+    });
     server.emit('connection', socket);
   };
   // A handshake ends once, in whatever way; then the next one may start.
@@ -139,6 +148,7 @@ function createSecure(
   });
   return {
     admit(socket) {
+      if (waiting.length >= limits.maxHandshakesWaiting) drop(waiting, (waiter) => waiter.destroyed);
       if (inFlight.size < limits.maxHandshakesInFlight) begin(socket);
       else if (waiting.length < limits.maxHandshakesWaiting) waiting.push(socket);
       else {
@@ -192,6 +202,10 @@ function nameOf(socket: Socket): string {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) return 'unix';
   return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
+
+function drop<T>(list: T[], unwanted: (item: T) => boolean): void {
+  list.splice(0, list.length, ...list.filter((item) => !unwanted(item)));
 }
 
 function fourTuple(socket: Socket): string {

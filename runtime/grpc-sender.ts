@@ -6,23 +6,22 @@ const maxBytesInFlight = 256 * 1024;
 
 /** Resolves when more may be sent, or when the stream has ended and nothing matters any more. */
 export function createSender(stream: Writable): (bytes: Buffer) => Promise<void> {
-  let inFlight = 0;
-  let ended = false;
+  const state = { inFlight: 0, ended: false };
   let wake: (() => void) | undefined;
   const end = (): void => {
-    ended = true;
+    state.ended = true;
     wake?.();
   };
   // grpc-js drops the callbacks of writes when a call ends early.
   for (const event of ['close', 'cancelled', 'status', 'error']) stream.once(event, end);
   return async (bytes) => {
-    if (ended || stream.destroyed || stream.writableEnded) return;
-    inFlight += bytes.length;
+    if (state.ended || stream.destroyed || stream.writableEnded) return;
+    state.inFlight += bytes.length;
     stream.write(bytes, () => {
-      inFlight -= bytes.length;
+      state.inFlight -= bytes.length;
       wake?.();
     });
-    while (inFlight > maxBytesInFlight && !ended) {
+    while (state.inFlight > maxBytesInFlight && !state.ended) {
       const { promise, resolve } = Promise.withResolvers<void>();
       wake = resolve;
       await promise;

@@ -70,6 +70,7 @@ export interface GrpcServer {
 const defaultMessageBytes = 4 * 1024 * 1024;
 const defaultLimits: ListenerLimits = {
   maxHandshakesInFlight: 32,
+  handshakeSlotMs: 250,
   maxHandshakesWaiting: 4096,
   handshakeMs: 10_000,
   maxConnections: 20_000,
@@ -90,7 +91,11 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
       const wiring = { rules, log, onCall, maxMessageBytes: options.maxMessageBytes ?? defaultMessageBytes };
       const handlers: UntypedServiceImplementation = {};
       for (const method of service.methods) {
-        handlers[method.localName] = adaptHandler(method, implementation[method.localName] as AnyHandler, wiring);
+        handlers[method.localName] = adaptHandler(
+          method,
+          implementation[method.localName]?.bind(implementation) as AnyHandler,
+          wiring,
+        );
       }
       server.addService(serviceDefinition(service), handlers);
     },
@@ -108,7 +113,7 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
 }
 
 function defined(options: GrpcServerOptions): Partial<ListenerLimits> {
-  const names = ['maxHandshakesInFlight', 'maxHandshakesWaiting', 'handshakeMs', 'maxConnections'] as const;
+  const names = Object.keys(defaultLimits) as (keyof ListenerLimits)[];
   return Object.fromEntries(names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
 }
 

@@ -108,7 +108,9 @@ export function statusOf(
   const coded = error instanceof CodedError ? error : runtimeErrors.error('RPC_INTERNAL', 'internal error');
   const message = coded.message.slice(0, maxErrorText).toWellFormed();
   const metadata = new Metadata();
-  metadata.set(errorTrailer, encodeMessage(ErrorDetailSchema, { ...coded, message, place: placeOf(coded) }));
+  const { code, remedy } = coded;
+  const detail = { code, message, remedy: remedy.slice(0, maxErrorText), place: placeOf(coded) };
+  metadata.set(errorTrailer, encodeMessage(ErrorDetailSchema, detail));
   return {
     code: grpcStatus[coded.status],
     details: `${coded.code}: ${message.slice(0, maxStatusText)}`.toWellFormed(),

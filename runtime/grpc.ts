@@ -13,4 +13,5 @@ export {
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type Implementation } from './grpc-server.ts';
 export type { CallContext, CallRecord, Interceptor, ServiceOptions } from './grpc-handler.ts';
 export type { Connection } from './grpc-listener.ts';
+export type { Metadata } from '@grpc/grpc-js';
 export { createGrpcClient, type CallOptions, type GrpcClient, type GrpcClientOptions } from './grpc-client.ts';

@@ -6,18 +6,23 @@ export type Cell = string | number | boolean | null | undefined;
 export function formatTable(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const texts = rows.map((row) => columns.map((_, index) => cellText(row[index])));
   const widths = columns.map((column, index) =>
-    Math.max(column.length, ...texts.map((row) => [...(row[index] ?? '')].length)),
+    Math.max(column.length, ...texts.map((row) => width(row[index] ?? ''))),
   );
   const numeric = columns.map((_, index) => rows.length > 0 && rows.every((row) => typeof row[index] === 'number'));
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, index) => {
-        const padding = ' '.repeat(Math.max((widths[index] ?? 0) - [...cell].length, 0));
+        const padding = ' '.repeat(Math.max((widths[index] ?? 0) - width(cell), 0));
         return numeric[index] ? padding + cell : cell + padding;
       })
       .join('  ')
       .trimEnd();
   return [line(columns.map((column) => column.toUpperCase())), ...texts.map(line)].join('\n');
+}
+
+/** Code points; wide and combining characters may be off by a column. */
+function width(text: string): number {
+  return Array.from(text).length;
 }
 
 function cellText(cell: Cell): string {

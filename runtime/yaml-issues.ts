@@ -18,25 +18,20 @@ export interface Checked {
 
 export function explainIssue(issue: z.core.$ZodIssue, checked: Checked, parent: IssuePath = []): Explained[] {
   const path = [...parent, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({
-        path: [...path, key],
-        atKey: true,
-        message: `unknown key ${quote(key)}${under(path)}${suggestion(key, knownKeys(checked.schema, path))}`,
-      }));
-    case 'invalid_union':
-      return explainUnion(issue, checked, path);
-    case 'invalid_key':
-    case 'invalid_element':
-      return issue.issues.flatMap((inner) =>
-        issue.code === 'invalid_key'
-          ? [{ path, atKey: true, message: `key ${quote(String(path.at(-1)))}: ${explainOne(inner, checked, path)}` }]
-          : explainIssue(inner, checked, path),
-      );
-    default:
-      return [{ path, atKey: false, message: explainOne(issue, checked, path) }];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      atKey: true,
+      message: `unknown key ${quote(key)}${under(path)}${suggestion(key, knownKeys(checked.schema, path))}`,
+    }));
   }
+  if (issue.code === 'invalid_union') return explainUnion(issue, checked, path);
+  if (issue.code === 'invalid_element') return issue.issues.flatMap((inner) => explainIssue(inner, checked, path));
+  if (issue.code === 'invalid_key') {
+    const key = quote(String(path.at(-1)));
+    return issue.issues.map((inner) => ({ path, atKey: true, message: `key ${key}: expected ${expectation(inner)}` }));
+  }
+  return [{ path, atKey: false, message: explainOne(issue, checked, path) }];
 }
 
 function explainOne(issue: z.core.$ZodIssue, checked: Checked, path: IssuePath): string {
@@ -64,7 +59,11 @@ function expectation(issue: z.core.$ZodIssue): string {
       return `a multiple of ${issue.divisor}`;
     case 'invalid_format':
       return formatNames[issue.format] ?? (issue.pattern === undefined ? issue.format : `text like ${issue.pattern}`);
-    default:
+    case 'custom':
+    case 'unrecognized_keys':
+    case 'invalid_union':
+    case 'invalid_key':
+    case 'invalid_element':
       return issue.message;
   }
 }
@@ -203,7 +202,7 @@ function describe(value: unknown): string {
   if (typeof value === 'object') return 'a map';
   if (typeof value === 'string')
     return value === '' ? 'an empty text' : quote(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  return `${String(value)} (a ${typeof value})`;
+  return `${JSON.stringify(value)} (a ${typeof value})`;
 }
 
 const quote = (text: string): string => JSON.stringify(text);

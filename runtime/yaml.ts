@@ -29,7 +29,7 @@ export function parseYamlWithPlaces<S extends z.ZodType>(
   schema: S,
 ): ParsedYaml<z.infer<S>> {
   const source = readYaml(text, file);
-  return { value: checkYaml(source, source.plain, schema), placeOf: source.placeOf };
+  return { value: checkYaml(source, source.plain, schema), placeOf: (path) => source.placeOf(path) };
 }
 
 export interface YamlSource {
@@ -85,10 +85,8 @@ function refuseKeys(map: YAMLMap, refusal: (offset: number, message: string) => 
   const seen = new Set<string>();
   for (const { key } of map.items) {
     const offset = offsetOf(key) ?? offsetOf(map) ?? 0;
-    if (!isScalar(key) || key.value === null || typeof key.value === 'object') {
-      throw refusal(offset, 'expected a text as key');
-    }
-    const name = String(key.value);
+    const name = keyName(key);
+    if (name === undefined) throw refusal(offset, 'expected a text as key');
     if (name === '__proto__') throw refusal(offset, 'expected another key, found __proto__');
     if (seen.has(name)) throw refusal(offset, `expected each key once, found ${JSON.stringify(name)} again`);
     seen.add(name);
@@ -149,6 +147,15 @@ function syntaxMessage(code: string, message: string): string {
   return message;
 }
 
+/** Keys are texts; numbers and booleans count as what was written. */
+function keyName(key: unknown): string | undefined {
+  if (!isScalar(key)) return undefined;
+  const { value } = key;
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : undefined;
+}
+
 /** Offset of the node at `path`; where the path leaves the document, of the last key or item that exists. */
 function locate(document: Document.Parsed, path: IssuePath, want: 'key' | 'value'): number {
   let node: unknown = document.contents;
@@ -169,7 +176,7 @@ function locate(document: Document.Parsed, path: IssuePath, want: 'key' | 'value
 }
 
 function pairOf(map: YAMLMap, step: string | number): Pair | undefined {
-  return map.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(step));
+  return map.items.find((pair) => keyName(pair.key) === String(step));
 }
 
 function itemOf(node: unknown, step: string | number): unknown {

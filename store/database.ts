@@ -98,7 +98,8 @@ function createDatabase(
         try {
           return await once(fn, transactionOptions.isolation);
         } catch (error) {
-          if (!isConflict(error) || attempt >= conflictRetries) throw error;
+          // SQLite has waited for its lock already.
+          if (dialect === 'sqlite' || !isConflict(error) || attempt >= conflictRetries) throw error;
           await clock.sleep(backoff(attempt, conflictBackoff, random));
         }
       }

@@ -27,6 +27,8 @@ function safeNumber(text: string): number {
 }
 
 export function openPostgres(url: string, scopes: Scopes, log: Logger | undefined): Dialect {
+  // The URL parser of node-postgres would put the URL, with its password, into its error.
+  if (!URL.canParse(url)) throw storeErrors.error('DATABASE_URL_INVALID', 'the postgres: URL cannot be read');
   const pool = new pg.Pool({
     connectionString: url,
     types,
@@ -64,7 +66,7 @@ function translating(pool: pg.Pool, scopes: Scopes): PostgresPool {
     },
     end: () => pool.end(),
     options: pool.options,
-  } as PostgresPool;
+  };
 }
 
 function translatingClient(client: pg.PoolClient): PostgresPoolClient {

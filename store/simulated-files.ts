@@ -4,6 +4,7 @@
 import { basename, dirname, normalize } from 'node:path';
 import { errno, privateDirectoryMode, privateFileMode } from './files.ts';
 import type { FileInfo, FileSystem, OpenFile, OpenMode } from './files.ts';
+import { Inode } from './simulated-inode.ts';
 
 /** What every call of a process answers after the power was cut under it. */
 export class PowerCutError extends Error {
@@ -12,20 +13,6 @@ export class PowerCutError extends Error {
     super(`the power was cut (${at})`);
   }
 }
-
-interface Inode {
-  readonly kind: 'file' | 'directory';
-  readonly mode: number;
-  /** What a power cut cannot take away. */
-  durable: Buffer;
-  /** What the running system sees. */
-  content: Buffer;
-  /** Changes since the last sync, in order. */
-  pending: Change[];
-  /** Ranges that a failed sync dropped: readable until the power goes, and no later sync brings them to the disk. */
-  dropped?: { readonly from: number; readonly to: number }[];
-}
-type Change = { readonly at: number; readonly bytes: Buffer } | { readonly truncate: number };
 
 /** Names of all folders: path of folder → name → inode. */
 type Names = Map<string, Map<string, Inode>>;
@@ -96,11 +83,7 @@ export class SimulatedFiles implements FileSystem {
 
   /** Flips one bit of a file, durably: decay, or an intruder. */
   flipBit(path: string, bit: number): void {
-    const inode = this.#inode(path);
-    for (const content of [inode.durable, inode.content]) {
-      const at = bit >> 3;
-      if (at < content.length) content[at] = (content[at] ?? 0) ^ (1 << (bit & 7));
-    }
+    this.#inode(path).flipBit(bit);
   }
 
   /** The disk after the power came back. The old object stays dead, so that tasks of the old process cannot reach it. */
@@ -111,18 +94,13 @@ export class SimulatedFiles implements FileSystem {
     for (const change of this.#pending) if (this.#random() < 0.5) applyNames(names, change);
     const survivors = new Map<Inode, Inode>();
     next.#durable = mapInodes(names, (inode) => {
-      const known = survivors.get(inode) ?? this.#survivor(inode);
+      const known = survivors.get(inode) ?? inode.afterPowerCut(this.#random);
       survivors.set(inode, known);
       return known;
     });
     next.#names = mapInodes(next.#durable, (inode) => inode);
     next.#freeBytes = this.#freeBytes;
     return next;
-  }
-
-  #survivor(inode: Inode): Inode {
-    const content = afterPowerCut(inode, this.#random);
-    return { ...inode, durable: content, content: Buffer.from(content), pending: [], dropped: [] };
   }
 
   // ---- FileSystem ------------------------------------------------------------------------------------------------
@@ -148,7 +126,7 @@ export class SimulatedFiles implements FileSystem {
     if (how === 'read') throw errno('ENOENT', 'no such file or directory', path);
     this.#folder(dirname(path), path);
     this.#operation('open');
-    const inode: Inode = { kind: 'file', mode, durable: empty, content: empty, pending: [] };
+    const inode = new Inode('file', mode);
     this.#change([this.#entry(path, inode)]);
     return this.#handle(inode, path, how);
   }
@@ -157,7 +135,7 @@ export class SimulatedFiles implements FileSystem {
     this.#alive();
     const { content } = this.#inode(path);
     if (content.length > maxBytes) throw errno('EFBIG', `file is larger than ${maxBytes} bytes`, path);
-    return Buffer.from(content);
+    return content.bytes();
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -166,15 +144,17 @@ export class SimulatedFiles implements FileSystem {
     if (inode.kind === 'directory') throw errno('ENOTSUP', 'the simulation renames files only', from);
     this.#folder(dirname(to), to);
     if (this.#find(to)?.kind === 'directory') throw errno('EISDIR', 'illegal operation on a directory', to);
-    this.#operation('rename');
-    this.#change([this.#entry(from, undefined), this.#entry(to, inode)]);
+    const sets = [this.#entry(from, undefined), this.#entry(to, inode)];
+    this.#operation('rename', () => this.#change(sets));
+    this.#change(sets);
   }
 
   async unlink(path: string): Promise<void> {
     this.#alive();
     if (this.#inode(path).kind === 'directory') throw errno('EISDIR', 'illegal operation on a directory', path);
-    this.#operation('unlink');
-    this.#change([this.#entry(path, undefined)]);
+    const sets = [this.#entry(path, undefined)];
+    this.#operation('unlink', () => this.#change(sets));
+    this.#change(sets);
   }
 
   /** As nodeFiles: makes parents, and the new names are durable. */
@@ -188,8 +168,7 @@ export class SimulatedFiles implements FileSystem {
     await this.mkdir(dirname(target), mode);
     this.#operation('mkdir');
     this.#names.set(target, new Map());
-    const inode: Inode = { kind: 'directory', mode, durable: empty, content: empty, pending: [] };
-    this.#change([this.#entry(target, inode)]);
+    this.#change([this.#entry(target, new Inode('directory', mode))]);
     await this.syncDirectory(dirname(target));
   }
 
@@ -215,8 +194,12 @@ export class SimulatedFiles implements FileSystem {
     this.#alive();
     const folder = absolute(path);
     this.#folder(folder, path);
-    this.#operation('syncDirectory');
+    this.#operation('syncDirectory', () => this.#syncNames(folder));
     this.#failSync(path);
+    this.#syncNames(folder);
+  }
+
+  #syncNames(folder: string): void {
     // A change that another folder shares is durable as a whole, with all earlier changes of the names it touches.
     const touched = new Set<string>();
     const durable = new Set<NameChange>();
@@ -246,20 +229,20 @@ export class SimulatedFiles implements FileSystem {
       append: async (bytes) => {
         writable();
         const room = Math.min(bytes.length, this.#freeBytes);
-        const written = Buffer.from(bytes.subarray(0, room));
-        this.#operation('append', () => write(inode, written));
-        write(inode, written);
+        const change = { at: inode.content.length, bytes: Buffer.from(bytes.subarray(0, room)) };
+        this.#operation('append', () => inode.change(change));
+        inode.change(change);
         this.#freeBytes -= room;
         if (room < bytes.length) throw errno('ENOSPC', 'no space left on device', path);
       },
       read: async (position, length) => {
         use();
-        return Buffer.from(inode.content.subarray(position, position + length));
+        return inode.content.read(position, position + length);
       },
       truncate: async (size) => {
         writable();
-        this.#operation('truncate');
-        change(inode, { truncate: size });
+        this.#operation('truncate', () => inode.change({ truncate: size }));
+        inode.change({ truncate: size });
       },
       size: async () => {
         use();
@@ -267,12 +250,10 @@ export class SimulatedFiles implements FileSystem {
       },
       sync: async () => {
         use();
-        this.#operation('sync');
-        if (this.#syncFailures > 0) drop(inode);
+        this.#operation('sync', () => inode.sync());
+        if (this.#syncFailures > 0) inode.forgetPending();
         this.#failSync(path);
-        inode.durable = Buffer.from(inode.content);
-        for (const { from, to } of inode.dropped ?? []) inode.durable.fill(0, from, Math.min(to, inode.durable.length));
-        inode.pending = [];
+        inode.sync();
       },
       close: async () => {
         // As close(2): what is written stays as undecided as it was.
@@ -285,11 +266,11 @@ export class SimulatedFiles implements FileSystem {
     if (this.#dead !== undefined) throw new PowerCutError(this.#dead);
   }
 
-  /** Counts a changing call; when it is the one to be cut in, `half` may already have happened. */
-  #operation(name: string, half?: () => void): void {
+  /** Counts a changing call; when the power is cut in it, `effect` may have happened although nobody was told. */
+  #operation(name: string, effect?: () => void): void {
     this.operations++;
     if (this.operations < this.#cutAfter) return;
-    if (this.#random() < 0.5) half?.();
+    if (this.#random() < 0.5) effect?.();
     this.powerCut(name);
     throw new PowerCutError(name);
   }
@@ -319,7 +300,7 @@ export class SimulatedFiles implements FileSystem {
 
   #find(path: string): Inode | undefined {
     const full = absolute(path);
-    if (full === '/') return { kind: 'directory', mode: 0o755, durable: empty, content: empty, pending: [] };
+    if (full === '/') return rootFolder;
     return this.#names.get(dirname(full))?.get(basename(full));
   }
 
@@ -330,61 +311,11 @@ export class SimulatedFiles implements FileSystem {
   }
 }
 
-const empty = Buffer.alloc(0);
-/** Disks write whole sectors; a torn write ends anywhere, a hole is a multiple of this. */
-const sectorBytes = 512;
+const rootFolder = new Inode('directory', 0o755);
 
 function absolute(path: string): string {
   const full = normalize(path.startsWith('/') ? path : `/${path}`);
   return full.length > 1 && full.endsWith('/') ? full.slice(0, -1) : full;
-}
-
-function write(inode: Inode, bytes: Buffer): void {
-  change(inode, { at: inode.content.length, bytes });
-}
-
-function change(inode: Inode, next: Change): void {
-  inode.content = applied(inode.content, next);
-  inode.pending.push(next);
-  if (!('truncate' in next)) return;
-  const left = (inode.dropped ?? []).filter(({ from }) => from < next.truncate);
-  inode.dropped = left.map(({ from, to }) => ({ from, to: Math.min(to, next.truncate) }));
-}
-
-/** A failed sync: the kernel calls the pages clean and forgets that they never reached the disk. */
-function drop(inode: Inode): void {
-  for (const lost of inode.pending) {
-    if ('bytes' in lost) (inode.dropped ??= []).push({ from: lost.at, to: lost.at + lost.bytes.length });
-  }
-  inode.pending = [];
-}
-
-function applied(content: Buffer, next: Change): Buffer {
-  if ('truncate' in next) {
-    const result = Buffer.alloc(next.truncate);
-    content.copy(result, 0, 0, Math.min(content.length, next.truncate));
-    return result;
-  }
-  const result = Buffer.alloc(Math.max(content.length, next.at + next.bytes.length));
-  content.copy(result);
-  next.bytes.copy(result, next.at);
-  return result;
-}
-
-/** The durable content plus what the disk happened to write of the rest. */
-function afterPowerCut(inode: Inode, random: () => number): Buffer {
-  const kept = Math.floor(random() * (inode.pending.length + 1));
-  let content = inode.durable;
-  for (const next of inode.pending.slice(0, kept)) content = applied(content, next);
-  const torn = inode.pending[kept];
-  if (torn === undefined || 'truncate' in torn) return Buffer.from(content);
-  const part = Buffer.from(torn.bytes.subarray(0, Math.floor(random() * (torn.bytes.length + 1))));
-  // File systems may have extended the file before the data came: sectors of zeros.
-  if (random() < 0.3) {
-    for (let at = 0; at < part.length; at += sectorBytes)
-      if (random() < 0.5) part.fill(0, at, Math.min(at + sectorBytes, part.length));
-  }
-  return applied(content, { at: torn.at, bytes: part });
 }
 
 function applyNames(names: Names, nameChange: NameChange): void {
