@@ -1,6 +1,7 @@
 // Who is speaking: SPIFFE IDs, keys, certificates, chains, requests, signed messages and notes.
 export { type Certificate, isSignedBy, keyUsageBits, parseCertificate } from './certificate.ts';
 export { type Checkpoint, formatCheckpoint, parseCheckpoint, signCheckpoint, verifyCheckpoint } from './checkpoint.ts';
+export { controlVerifier } from './control-verifier.ts';
 export { createCsr, type ParsedCsr, parseCsr } from './csr.ts';
 export { type IdentityErrorCode, identityErrors } from './errors.ts';
 export { issueCertificate, type PreparedCertificate, prepareCertificate, signCertificate } from './issue.ts';

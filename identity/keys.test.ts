@@ -91,6 +91,9 @@ describe('JWK', () => {
       { ...jwk, x: jwk.y, y: jwk.x },
       { ...jwk, x: jwk.x.slice(1) },
       { ...jwk, x: `${jwk.x}=` },
+      { ...jwk, y: `${jwk.y}=` },
+      { ...jwk, x: 1 },
+      { ...jwk, y: undefined },
       { ...jwk, d: zero },
     ]) {
       assert.throws(() => publicKeyFromJwk(bad), { code: 'IDENTITY_KEY_INVALID' });

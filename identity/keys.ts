@@ -76,7 +76,7 @@ export async function loadPrivateKey(path: string, openFile: OpenFile = (name) =
 }
 
 export function requireP256(key: KeyObject): void {
-  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+  if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw identityError('IDENTITY_KEY_UNSUPPORTED', `key of type ${key.asymmetricKeyType ?? key.type} refused`);
   }
 }

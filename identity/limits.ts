@@ -20,6 +20,8 @@ export const MAX_CERTIFICATE_BYTES = 16_384;
 export const MAX_CSR_BYTES = 16_384;
 /** Certificates in a chain, leaf and root included: leaf, at most two intermediates, root. */
 export const MAX_CHAIN_LENGTH = 4;
+/** Issuers to search for a chain: what a peer sent (at most a chain) and what the verifier knows (two slots, twice). */
+export const MAX_INTERMEDIATES = 8;
 /** Roots of one trust domain: two slots, old with new, new with old, and as many again in reserve. */
 export const MAX_ROOTS = 8;
 /** Signature checks in one path search; more than any honest chain of 4 needs, so that cross-signed nets cannot burn CPU. */

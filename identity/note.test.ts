@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, randomBytes, sign } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CodedError } from '../runtime/errors.ts';
@@ -50,6 +50,7 @@ describe('signed notes', () => {
     'with two spaces': ['IDENTITY_NOTE_INVALID', good.replace(`${name} `, `${name}  `)],
     'with text after the signatures': ['IDENTITY_NOTE_INVALID', `${good}x\n`],
     'with broken base64': ['IDENTITY_NOTE_INVALID', `${good.slice(0, -3)}\n`],
+    'with a signature that is too short': ['IDENTITY_NOTE_INVALID', `${good}— x AAA=\n`],
     'with another text': ['IDENTITY_NOTE_SIGNATURE_INVALID', good.replace('hello', 'hallo')],
     'signed by a stranger alone': [
       'IDENTITY_NOTE_SIGNATURE_INVALID',
@@ -80,11 +81,19 @@ describe('signed notes', () => {
     }
   });
 
+  test('refuses other keys than Ed25519', () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const x448 = generateKeyPairSync('ed448').privateKey;
+    for (const key of [privateKey, x448]) {
+      assert.throws(() => signNote('x\n', { name, key }), { code: 'IDENTITY_KEY_UNSUPPORTED' });
+    }
+  });
+
   test('refuses to sign what it would not read', () => {
     for (const text of ['', 'no newline', 'tab\t\n', 'lone \ud800\n']) {
       assert.throws(() => signNote(text, signer), { code: 'IDENTITY_NOTE_INVALID' }, JSON.stringify(text));
     }
-    for (const bad of ['', 'a b', 'a+b', 'a\n']) {
+    for (const bad of ['', 'a b', 'a+b', 'a\n', 'a'.repeat(256)]) {
       assert.throws(() => signNote('x\n', { name: bad, key: keys.privateKey }), { code: 'IDENTITY_NOTE_INVALID' });
     }
   });
@@ -112,6 +121,7 @@ describe('verifier keys', () => {
       `PeterNeumann+${hash?.toUpperCase()}+${key}`,
       `PeterNeumann+${hash}+${key}=`,
       `PeterNeumann+${hash}+Ahpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW`,
+      `PeterNeumann+${hash}+AQID`,
       ` ${peter.vkey}`,
       `${peter.vkey}\n`,
     ]) {
@@ -150,6 +160,7 @@ describe('checkpoints', () => {
       `a\n9007199254740993\n${hash}\n`,
       `a\n1\n${hash.slice(4)}\n`,
       `a\n1\n${hash}`,
+      `a\n1\n${hash}\nextension`,
       `\n1\n${hash}\n`,
       `a\n1\n${hash}\n\n`,
       `a\n1\n${hash.slice(0, -1)}\n`,

@@ -35,6 +35,7 @@ const goodUri = 'spiffe://plant.example/device/plc-1';
 interface Case {
   readonly clause: string;
   readonly code: string;
+  readonly message?: RegExp;
   readonly leaf?: Buffer;
   readonly intermediates?: readonly Buffer[];
   readonly roots?: readonly Buffer[];
@@ -136,6 +137,16 @@ const foreignAuthority = forgeIssuer(root, (own, issuer) => [
   keyUsage(5),
   ...authorityParts(own, issuer, 'spiffe://grid.example'),
 ]);
+const deviceAuthority = forgeIssuer(root, (own, issuer) => [
+  basicConstraints({ pathLen: 0 }),
+  keyUsage(5),
+  ...authorityParts(own, issuer, 'spiffe://plant.example/device/a'),
+]);
+const forgedByStranger = forgeIssuer({ keys: generateKey(), certificate: root.certificate }, (own) => [
+  basicConstraints({ pathLen: 0 }),
+  keyUsage(5),
+  ...authorityParts(own, subjectKeyIdentifier(root.keys.publicKey)),
+]);
 const belowIntermediate = sampleIntermediate(intermediate, 'plant.example');
 const imposter: SampleIssuer = { keys: generateKey(), certificate: intermediate.certificate };
 
@@ -159,6 +170,12 @@ const cases: readonly Case[] = [
   { clause: 'root missing', code: 'IDENTITY_ISSUER_UNKNOWN', roots: [] },
   { clause: 'root of another trust domain', code: 'IDENTITY_ISSUER_UNKNOWN', roots: [other.root.certificate.raw] },
   { clause: 'bad signature', code: 'IDENTITY_SIGNATURE_INVALID', leaf: forgeLeaf(leafExtensions({}), {}, imposter) },
+  { clause: 'bad signature of the intermediate', code: 'IDENTITY_SIGNATURE_INVALID', ...under(forgedByStranger) },
+  {
+    clause: 'issuer name that differs although the key identifier is right',
+    code: 'IDENTITY_ISSUER_UNKNOWN',
+    leaf: forgeLeaf(leafExtensions({}), { issuer: root.certificate.subject }),
+  },
   {
     clause: 'authority key identifier missing',
     code: 'IDENTITY_ISSUER_UNKNOWN',
@@ -168,11 +185,13 @@ const cases: readonly Case[] = [
   {
     clause: 'two URI SANs',
     code: 'IDENTITY_SVID_INVALID',
+    message: /2 URIs/,
     leaf: forgeLeaf(leafExtensions({ name: names(uriName(goodUri), uriName('spiffe://plant.example/device/b')) })),
   },
   {
     clause: 'DNS name besides the URI',
     code: 'IDENTITY_SVID_INVALID',
+    message: /besides/,
     leaf: forgeLeaf(leafExtensions({ name: names(uriName(goodUri), dnsName('evil.example')) })),
   },
   {
@@ -206,6 +225,11 @@ const cases: readonly Case[] = [
     options: { trustDomain: 'grid.example' },
   },
   { clause: 'authority of another trust domain', code: 'IDENTITY_TRUST_DOMAIN_MISMATCH', ...under(foreignAuthority) },
+  {
+    clause: 'authority with the identity of a device',
+    code: 'IDENTITY_TRUST_DOMAIN_MISMATCH',
+    ...under(deviceAuthority),
+  },
   { clause: 'name constraint violated', code: 'IDENTITY_NAME_CONSTRAINED', ...under(constrained) },
   { clause: 'name constraint of an unknown kind', code: 'IDENTITY_NAME_CONSTRAINED', ...under(unsupported) },
   {
@@ -259,9 +283,19 @@ const cases: readonly Case[] = [
     options: { revoked: (serial) => serial === intermediate.certificate.serialHex },
   },
   {
+    clause: 'root revoked',
+    code: 'IDENTITY_REVOKED',
+    options: { revoked: (serial) => serial === root.certificate.serialHex },
+  },
+  {
+    clause: 'more roots than a trust domain may have',
+    code: 'IDENTITY_ANCHORS_INVALID',
+    roots: Array.from({ length: 9 }, () => root.certificate.raw),
+  },
+  {
     clause: 'more certificates than a chain may have',
     code: 'IDENTITY_CHAIN_TOO_LONG',
-    intermediates: Array.from({ length: 4 }, () => intermediate.certificate.raw),
+    intermediates: Array.from({ length: 9 }, () => intermediate.certificate.raw),
   },
   { clause: 'not a certificate', code: 'IDENTITY_DER_INVALID', leaf: randomBytes(64) },
   { clause: 'too large', code: 'IDENTITY_TOO_LARGE', leaf: Buffer.alloc(20_000) },
@@ -277,7 +311,8 @@ describe('path validation refuses', () => {
     test(one.clause, () => {
       assert.throws(
         () => run(one),
-        (error) => error instanceof CodedError && error.code === one.code && error.message.length > 20,
+        (error) =>
+          error instanceof CodedError && error.code === one.code && (one.message ?? /.{15}/).test(error.message),
         one.code,
       );
     });
@@ -304,6 +339,10 @@ describe('path validation accepts', () => {
     run({ options: { now: notAfter + 999 } });
     assert.throws(() => run({ options: { now: notBefore - 1 } }), { code: 'IDENTITY_NOT_YET_VALID' });
     assert.throws(() => run({ options: { now: notAfter + 1000 } }), { code: 'IDENTITY_EXPIRED' });
+  });
+
+  test('a leaf without extended key usage, which the standard leaves open', () => {
+    run({ leaf: forgeLeaf(leafExtensions({ purposes: null })) });
   });
 
   test('an unknown extension that is not critical', () => {
@@ -336,6 +375,23 @@ describe('path validation is bounded', () => {
     const leaf = forgeLeaf(leafExtensions({}, [], third), {}, third);
     const intermediates = [first, second, third].map((issuer) => issuer.certificate.raw);
     assert.throws(() => run({ leaf, intermediates }), { code: 'IDENTITY_CHAIN_TOO_LONG' });
+  });
+});
+
+describe('the search for a path is bounded', () => {
+  test('in a net of authorities that all claim to be the root', () => {
+    const key = generateKey();
+    const { subject } = root.certificate;
+    const rootKeyId = subjectKeyIdentifier(root.keys.publicKey);
+    const extensions = [basicConstraints({ pathLen: 9 }), keyUsage(5), ...authorityParts(rootKeyId, rootKeyId)];
+    const forge = () =>
+      forgeCertificate({ issuer: subject, subject, publicKey: key.publicKey, extensions }, key.privateKey);
+    const claimant: SampleIssuer = { keys: key, certificate: parseCertificate(forge()) };
+    const leaf = forgeLeaf(leafExtensions({ issuerKeyId: authorityKeyId(rootKeyId) }), {}, claimant);
+    assert.throws(() => run({ leaf, intermediates: [forge(), forge(), forge()] }), {
+      code: 'IDENTITY_CHAIN_TOO_LONG',
+      message: /given up/,
+    });
   });
 });
 

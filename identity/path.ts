@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type Certificate, isSignedBy, keyUsageBits, parseCertificate } from './certificate.ts';
 import { identityError } from './errors.ts';
-import { MAX_CHAIN_LENGTH, MAX_ROOTS, MAX_SIGNATURE_CHECKS } from './limits.ts';
+import { MAX_CHAIN_LENGTH, MAX_INTERMEDIATES, MAX_ROOTS, MAX_SIGNATURE_CHECKS } from './limits.ts';
 import { checkNames } from './name-constraints.ts';
 import { oids } from './oids.ts';
 import type { SpiffeId } from './spiffe-id.ts';
@@ -23,7 +23,7 @@ export interface ChainOptions {
   readonly now: number;
   /** The trust domain that the roots belong to; the SVID has to be of it. */
   readonly trustDomain: string;
-  /** Asked for the leaf and every intermediate. */
+  /** Asked for every certificate of the chain. */
   readonly revoked?: (serialHex: string) => boolean;
 }
 
@@ -36,7 +36,12 @@ const processed: ReadonlySet<string> = new Set([
   oids.nameConstraints,
 ]);
 
-/** Verifies an X.509-SVID up to one of the roots. Throws a CodedError IDENTITY_* that names the clause that failed. */
+/**
+ * Verifies an X.509-SVID up to one of the roots. Throws a CodedError IDENTITY_* that names the clause that failed.
+ *
+ * `intermediatesDer` is what the peer sent and what the verifier knows, in any order. A TLS server has to add what it
+ * knows: Node 24.21 forgets the first intermediate that a client sent (nodejs/node#65579).
+ */
 export function verifyChain(
   leafDer: Uint8Array,
   intermediatesDer: readonly Uint8Array[],
@@ -44,8 +49,8 @@ export function verifyChain(
   options: ChainOptions,
 ): VerifiedSvid {
   // Counted before anything is parsed: length is the caller's, CPU is ours.
-  if (intermediatesDer.length > MAX_CHAIN_LENGTH - 1) {
-    throw identityError('IDENTITY_CHAIN_TOO_LONG', `chain of more than ${MAX_CHAIN_LENGTH} certificates`);
+  if (intermediatesDer.length > MAX_INTERMEDIATES) {
+    throw identityError('IDENTITY_CHAIN_TOO_LONG', `more than ${MAX_INTERMEDIATES} certificates besides the leaf`);
   }
   if (rootsDer.length > MAX_ROOTS) throw identityError('IDENTITY_ANCHORS_INVALID', `more than ${MAX_ROOTS} roots`);
   const leaf = parseCertificate(leafDer);
@@ -146,8 +151,7 @@ function validatePath(chain: readonly Certificate[], options: ChainOptions): voi
   chain.forEach((certificate, index) => {
     checkValidity(certificate, options.now);
     checkCriticalExtensions(certificate);
-    // The anchor is trusted because it is pinned; taking it away is how it is revoked.
-    if (index < chain.length - 1 && options.revoked?.(certificate.serialHex) === true) {
+    if (options.revoked?.(certificate.serialHex) === true) {
       throw identityError('IDENTITY_REVOKED', `certificate ${certificate.serialHex} is revoked`);
     }
     if (index > 0) checkAuthority(certificate, index - 1, options.trustDomain);
@@ -190,7 +194,7 @@ function checkAuthority(certificate: Certificate, authoritiesBelow: number, trus
   if (!certificate.keyUsage?.includes(keyUsageBits.keyCertSign)) {
     throw identityError('IDENTITY_NOT_AN_AUTHORITY', `certificate ${serialHex} issued one without keyCertSign`);
   }
-  if (certificate.pathLen !== undefined && authoritiesBelow > certificate.pathLen) {
+  if (authoritiesBelow > (certificate.pathLen ?? Number.POSITIVE_INFINITY)) {
     throw identityError(
       'IDENTITY_PATH_LENGTH_EXCEEDED',
       `certificate ${serialHex} has more authorities below it than it may`,

@@ -138,6 +138,7 @@ describe('kinds of identities', () => {
     '/robot/a',
     '/device/a/b',
     '/device/a/workload',
+    '/device/a/robot/b',
     '/device/a/workload/b/c',
     '/operator/a/b',
     '/control/a/workload/b',

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { basicConstraints, keyUsage, subjectAltUri } from './extensions.ts';
 import { generateKey, jwkOf } from './keys.ts';
 import { formatVerifierKey, generateNoteKey } from './note.ts';
 import { certificatesFromPem, certificatesToPem } from './pem.ts';
-import { days, sampleAuthority } from './sample-authority.ts';
+import { days, forgeCertificate, sampleAuthority } from './sample-authority.ts';
 import {
   fingerprint,
   type ParsedTrustAnchors,
@@ -25,10 +26,22 @@ const anchors: ParsedTrustAnchors = {
   logVerifierKey: formatVerifierKey('plant.example/audit', generateNoteKey().publicKey),
 };
 
+function forgeRoot(extensions: Buffer[], uri = 'spiffe://plant.example'): Buffer {
+  const { keys, certificate } = authority.root;
+  const { issuer, subject, publicKey } = certificate;
+  const names = [subjectAltUri(uri, false)];
+  return forgeCertificate({ issuer, subject, publicKey, extensions: [...extensions, ...names] }, keys.privateKey);
+}
+
 describe('trust anchors', () => {
   test('come back from the wire and from a file as they were', () => {
     assert.deepEqual(trustAnchorsFromWire(trustAnchorsToWire(anchors)), anchors);
     assert.deepEqual(trustAnchorsFromJson(trustAnchorsToJson(anchors)), anchors);
+  });
+
+  test('accept the forged root when nothing is wrong with it', () => {
+    const roots = [forgeRoot([basicConstraints({ pathLen: 1 }), keyUsage(5)])];
+    assert.equal(trustAnchorsFromWire(trustAnchorsToWire({ ...anchors, roots })).roots.length, 1);
   });
 
   const other = sampleAuthority('grid.example');
@@ -41,7 +54,16 @@ describe('trust anchors', () => {
     'with a root that was changed': {
       roots: [Buffer.from(root.map((byte, at) => (at === root.length - 1 ? byte ^ 1 : byte)))],
     },
-    'with too many roots': { roots: Array.from({ length: 9 }, () => root) },
+    'with too many roots': {
+      roots: Array.from({ length: 9 }, () => sampleAuthority().root.certificate.raw),
+    },
+    'with a root that is no authority': { roots: [forgeRoot([basicConstraints(undefined), keyUsage(5)])] },
+    'with a root that may not sign certificates': {
+      roots: [forgeRoot([basicConstraints({ pathLen: 1 }), keyUsage(6)])],
+    },
+    'with a root that names a device': {
+      roots: [forgeRoot([basicConstraints({ pathLen: 1 }), keyUsage(5)], 'spiffe://plant.example/device/a')],
+    },
     'with one root twice': { roots: [root, root] },
     'with an orders key that also publishes': { ordersKeys: anchors.publisherKeys },
     'with the key of a root as orders key': { ordersKeys: [jwkOf(authority.root.keys.publicKey)] },
@@ -63,7 +85,7 @@ describe('trust anchors', () => {
       'null',
       'x',
       JSON.stringify(generateKey().privateKey.export({ format: 'jwk' })),
-      ' '.repeat(2000),
+      `${JSON.stringify(jwk())}${' '.repeat(2000)}`,
     ]) {
       const message = { ...trustAnchorsToWire(anchors), publisherKeysJwk: [text] };
       assert.throws(() => trustAnchorsFromWire(message), { code: 'IDENTITY_ANCHORS_INVALID' }, text);
