@@ -1,0 +1,316 @@
+// Compiles a bundle's slice, the states of the devices and what this host is into one firewall plan. Pure: the same
+// input gives the same plan, byte for byte.
+import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
+import { cidrFamily, mergedRanges, neighbourhoodOf, plainAddress } from './addresses.ts';
+import type { Neighbourhood, PeerAddress } from './addresses.ts';
+import { chainsOf } from './chains.ts';
+import type { FamilySets, PacketRule } from './chains.ts';
+import { firewallErrors } from './errors.ts';
+import { MAX_RULES_PER_CHAIN } from './limits.ts';
+import { earlier, isContained, openingsOf } from './openings.ts';
+import type { FirewallState, Opening, Openings } from './openings.ts';
+import { containmentSets, MAX_EPOCH } from './plan.ts';
+import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan, KeyType } from './plan.ts';
+import { SetRegistry } from './sets.ts';
+import type { Wanted } from './sets.ts';
+
+/** What the host's own configuration says; nothing here comes from the control plane. */
+export interface HostConfig {
+  /** Device id that the host was enrolled with; has to be the slice's. */
+  readonly localDeviceId: string;
+  /** Where the control plane is, as addresses: reachable whatever the policy says. */
+  readonly controlEndpoints: readonly ControlEndpoint[];
+  /** Resolvers, port 53 over UDP and TCP; closed while this device is contained. */
+  readonly dns?: readonly string[];
+  /** Proxies running on this host: the slice's interface and the port on 127.0.0.1 and ::1 they listen on. */
+  readonly proxies: readonly { readonly interface: string; readonly listenPort: number }[];
+}
+
+const families: readonly Family[] = [4, 6];
+const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
+
+/**
+ * The plan for this device. Without a slice (no verified bundle) only loopback and the control plane stay reachable.
+ * Throws FIREWALL_TOO_LARGE rather than leave anything out, FIREWALL_ADDRESS for an address it cannot compare.
+ */
+export function compileFirewall(slice: Slice | undefined, state: FirewallState, host: HostConfig): FirewallPlan {
+  if (!Number.isInteger(state.epoch) || state.epoch < 1 || state.epoch > MAX_EPOCH) {
+    throw new RangeError(`epoch ${state.epoch} is outside 1 to ${MAX_EPOCH}`);
+  }
+  const known = slice ?? emptySlice(host.localDeviceId);
+  if (known.device !== host.localDeviceId) {
+    throw new RangeError(`the slice is for ${known.device}, this device is ${host.localDeviceId}`);
+  }
+  const warnings: string[] = [];
+  const openings = openingsOf(known, state);
+  const build: Build = {
+    slice: known,
+    host,
+    registry: new SetRegistry(),
+    neighbourhood: neighbourhoodOf(known),
+    openings,
+    control: host.controlEndpoints.map((endpoint) => ({ ...endpoint, address: plainAddress(endpoint.address).text })),
+    contained: isContained(state.states[known.device]),
+    proxyPorts: proxyPortsOf(known, host, warnings),
+  };
+  const observed = observedServices(build, state.now);
+  const sets = { 4: familySets(4, build, state.states), 6: familySets(6, build, state.states) };
+  const services = (wanted: Wanted[]): string | undefined =>
+    build.registry.shared('observed', ['inet_proto', 'inet_service'], wanted);
+  const observedProxied = byListenPort(observed, services);
+  containmentOf(build, state.states);
+  const chains = chainsOf({
+    epoch: state.epoch,
+    families: sets,
+    observed: services(observed.filter((entry) => entry.listenPort === undefined).map((entry) => entry.wanted)),
+    observedProxied,
+  });
+  refuseLongChains(chains);
+  const nextChange = observed.map((entry) => entry.wanted.until).reduce(earlier, openings.nextChange);
+  return {
+    format: 1,
+    device: known.device,
+    epoch: state.epoch,
+    compiledAt: state.now,
+    sets: build.registry.definitions(),
+    chains,
+    control: [...build.control],
+    own: build.neighbourhood.own.map((entry) => entry.text),
+    ordersSequence: state.ordersSequence,
+    divertedFamilies: families.filter((family) => sets[family].proxied.length > 0 || observedProxied.length > 0),
+    peers: peersOf(build.neighbourhood),
+    places: Object.fromEntries(known.firewall.map((rule) => [`firewall:${rule.id}`, rule.place])),
+    warnings: [...openings.warnings, ...warnings],
+    ...(nextChange === undefined ? {} : { nextChange }),
+  };
+}
+
+/** A long list costs every packet that gets that far; it is refused, never cut off. */
+function refuseLongChains(chains: readonly Chain[]): void {
+  for (const chain of chains) {
+    if (chain.rules.length <= MAX_RULES_PER_CHAIN) continue;
+    throw firewallErrors.error(
+      'FIREWALL_TOO_LARGE',
+      `chain ${chain.name} would have ${chain.rules.length} rules; at most ${MAX_RULES_PER_CHAIN} keep packets fast`,
+    );
+  }
+}
+
+interface Build {
+  readonly slice: Slice;
+  readonly host: HostConfig;
+  readonly registry: SetRegistry;
+  readonly neighbourhood: Neighbourhood;
+  readonly openings: Openings;
+  readonly control: readonly ControlEndpoint[];
+  readonly contained: boolean;
+  /** Listening port of the proxy by interface name; `undefined` for an interface that needs one and has none. */
+  readonly proxyPorts: ReadonlyMap<string, number | undefined>;
+}
+
+function emptySlice(device: string): Slice {
+  return {
+    format: 1,
+    trustDomain: '',
+    device,
+    devices: [],
+    interfaces: [],
+    grants: [],
+    denies: [],
+    firewall: [],
+    casbin: [],
+    selfTest: [],
+  };
+}
+
+/** Modbus never reaches its server but through a proxy; an interface without one stays closed. */
+function proxyPortsOf(slice: Slice, host: HostConfig, warnings: string[]): Map<string, number | undefined> {
+  const listening = new Map(host.proxies.map((proxy) => [proxy.interface, proxy.listenPort]));
+  const ports = new Map<string, number | undefined>();
+  for (const service of slice.interfaces.filter((entry) => entry.device === slice.device)) {
+    const listenPort = listening.get(service.name);
+    if (listenPort === undefined && service.protocol !== 'modbus') continue;
+    if (listenPort === undefined) {
+      warnings.push(`interface ${service.name}: no proxy runs for it here, so it stays closed (${service.place})`);
+    }
+    if (service.onEnforcerDeath === 'open') {
+      warnings.push(`interface ${service.name}: opening it when the enforcer dies is not supported (${service.place})`);
+    }
+    ports.set(service.name, listenPort);
+  }
+  return ports;
+}
+
+interface Observed {
+  readonly listenPort: number | undefined;
+  readonly wanted: Wanted;
+}
+
+/** Services whose denials are only noted, until the signed end date. A proxied one without a proxy stays closed. */
+function observedServices(build: Build, now: number): Observed[] {
+  if (build.contained) return [];
+  return build.slice.interfaces.flatMap((service) => {
+    if (service.device !== build.slice.device) return [];
+    if (service.observeUntil === undefined || service.observeUntil <= now) return [];
+    const proxied = build.proxyPorts.has(service.name);
+    const listenPort = build.proxyPorts.get(service.name);
+    if (proxied && listenPort === undefined) return [];
+    const key = [service.transport, String(service.port)];
+    return [{ listenPort, wanted: { key, reason: service.name, until: service.observeUntil } }];
+  });
+}
+
+/** The wanted elements by the proxy they go through; those without one are left out. */
+function byListenPort(
+  entries: readonly Observed[],
+  set: (wanted: Wanted[]) => string | undefined,
+): { listenPort: number; set: string }[] {
+  return [...Map.groupBy(entries, (entry) => entry.listenPort)]
+    .sort(([a = 0], [b = 0]) => a - b)
+    .flatMap(([listenPort, group]) => {
+      const name = set(group.map((entry) => entry.wanted));
+      return listenPort === undefined || name === undefined ? [] : [{ listenPort, set: name }];
+    });
+}
+
+function familySets(family: Family, build: Build, states: FirewallState['states']): FamilySets {
+  const { registry, openings, neighbourhood } = build;
+  const address = addressType[family];
+  const path: KeyType[] = [address, 'inet_proto', 'inet_service'];
+  const served = openings.served.filter((opening) => opening.family === family);
+  const reached = openings.reached.filter((opening) => opening.family === family);
+  const peers = [...neighbourhood.peers.values()].flat().filter((entry) => entry.family === family);
+  const near = peers.flatMap((entry) => entry.interfaces.map((name) => ({ ...entry, name })));
+  const own = neighbourhood.own.filter((entry) => entry.family === family).map((entry) => ({ key: [entry.text] }));
+  const control = build.control.filter((endpoint) => plainAddress(endpoint.address).family === family);
+  const dns = (build.contained ? [] : (build.host.dns ?? [])).map(plainAddress).filter((it) => it.family === family);
+  const withProxy = served.map((opening) => ({
+    listenPort: build.proxyPorts.get(opening.interface),
+    wanted: wantedOf(opening),
+    behindProxy: build.proxyPorts.has(opening.interface),
+  }));
+  const pathSet =
+    (purpose: string) =>
+    (wanted: readonly Wanted[]): string | undefined =>
+      registry.shared(purpose, path, wanted);
+  return {
+    inventory: registry.shared('inventory', [address], [...own, ...near.map((entry) => ({ key: [entry.text] }))]),
+    identified: registry.shared(
+      'identified',
+      [address],
+      [
+        ...own,
+        ...[...peers, ...dns].map((entry) => ({ key: [entry.text] })),
+        ...control.map((it) => ({ key: [it.address] })),
+      ],
+    ),
+    expectedMac: registry.shared(
+      'expected',
+      ['ifname', 'ether_addr', address],
+      near.flatMap((entry) => (entry.mac === undefined ? [] : [{ key: [entry.name, entry.mac, entry.text] }])),
+    ),
+    expectedAddress: registry.shared(
+      'expected without mac',
+      ['ifname', address],
+      near.flatMap((entry) => (entry.mac === undefined ? [{ key: [entry.name, entry.text] }] : [])),
+    ),
+    control: pathSet('control plane')(control.map((it) => ({ key: [it.address, it.transport, String(it.port)] }))),
+    served: pathSet('served')(withProxy.filter((entry) => !entry.behindProxy).map((entry) => entry.wanted)),
+    proxied: byListenPort(withProxy, pathSet('behind a proxy')),
+    reached: pathSet('reached')(reached.map(wantedOf)),
+    islandServed: pathSet('island served')(served.filter((opening) => opening.island).map(wantedOf)),
+    islandReached: pathSet('island reached')(reached.filter((opening) => opening.island).map(wantedOf)),
+    linked: registry.shared(
+      'linked by a grant',
+      [address],
+      [...served, ...reached].map((opening) => ({ ...wantedOf(opening), key: [opening.address] })),
+    ),
+    dns: pathSet('name service')(
+      dns.flatMap((it) => ['tcp', 'udp'].map((transport) => ({ key: [it.text, transport, '53'] }))),
+    ),
+    contained: registry.shared(
+      'contained',
+      [address],
+      containedPeers(build, states)
+        .filter((it) => it.family === family)
+        .map((it) => ({ key: [it.text] })),
+    ),
+    rules: packetRules(family, build),
+  };
+}
+
+function containedPeers(build: Build, states: FirewallState['states']): PeerAddress[] {
+  return [...build.neighbourhood.peers].flatMap(([device, addresses]) =>
+    isContained(states[device]) ? addresses : [],
+  );
+}
+
+function wantedOf(opening: Opening): Wanted {
+  return {
+    key: [opening.address, opening.transport, String(opening.port)],
+    reason: opening.grant,
+    ...(opening.until === undefined ? {} : { until: opening.until }),
+  };
+}
+
+/** One rule per id and service, over one set of all its prefixes. A contained device keeps its denies only. */
+function packetRules(family: Family, build: Build): PacketRule[] {
+  const groups = Map.groupBy(
+    build.slice.firewall.filter(
+      (rule) => cidrFamily(rule.peer) === family && (rule.verdict === 'deny' || !build.contained),
+    ),
+    (rule: SliceFirewallRule) => JSON.stringify([rule.id, rule.verdict, rule.direction, rule.transport, rule.ports]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [rule] = group;
+    const ranges = mergedRanges(
+      group.map((entry) => entry.peer),
+      family,
+    ).map((key) => ({ key: [key] }));
+    const peers = build.registry.shared(
+      `firewall rule ${rule?.id ?? ''}`.replaceAll(/[^a-z0-9 ]/g, ' '),
+      [addressType[family]],
+      ranges,
+      true,
+    );
+    if (rule === undefined || peers === undefined) return [];
+    const { verdict, direction, transport, ports } = rule;
+    return [
+      { id: `firewall:${rule.id}`, verdict, direction, transport, peers, ...(ports === undefined ? {} : { ports }) },
+    ];
+  });
+}
+
+/** How a peer in this state is held back whatever else the plan says; undefined when its grants alone decide. */
+function containmentFor(state: string | undefined): Containment | undefined {
+  if (state === 'quarantined') return 'quarantined';
+  return state === 'revoked' || state === 'decommissioned' ? 'revoked' : undefined;
+}
+
+function containmentOf(build: Build, states: FirewallState['states']): void {
+  for (const kind of ['revoked', 'quarantined'] as const) {
+    const held = [...build.neighbourhood.peers]
+      .filter(([device]) => containmentFor(states[device]) === kind)
+      .flatMap(([, addresses]) => addresses)
+      // The control plane stays reachable: its address is in no containment set, whoever claims it.
+      .filter((entry) => !build.control.some((endpoint) => endpoint.address === entry.text));
+    for (const family of families) {
+      const keys = held.filter((entry) => entry.family === family).map((entry) => entry.text);
+      build.registry.dynamic(containmentSets[kind][family], addressType[family], keys);
+    }
+    const macs = held.flatMap((entry) => (entry.mac === undefined ? [] : [entry.mac]));
+    build.registry.dynamic(containmentSets[kind].mac, 'ether_addr', macs);
+  }
+}
+
+function peersOf(neighbourhood: Neighbourhood): FirewallPlan['peers'] {
+  return Object.fromEntries(
+    [...neighbourhood.peers].map(([device, addresses]) => [
+      device,
+      {
+        addresses: [...new Set(addresses.map((entry) => entry.text))],
+        macs: [...new Set(addresses.flatMap((entry) => (entry.mac === undefined ? [] : [entry.mac])))],
+      },
+    ]),
+  );
+}

@@ -1,0 +1,16 @@
+// The host firewall: what the rest of the edge uses of it.
+export { compileFirewall, type HostConfig } from './compile.ts';
+export type { FirewallState } from './openings.ts';
+export {
+  createFirewall,
+  type ContainmentOrder,
+  type Firewall,
+  type FirewallParts,
+  type FirewallStatus,
+} from './apply.ts';
+export { watchDenials, type DenialParts } from './nflog-events.ts';
+export { renderNft } from './render.ts';
+export { judgePacket, reachesControlPlane, type Packet, type PacketVerdict } from './judge.ts';
+export { runCommand, type CommandResult, type RunCommand } from './run.ts';
+export { firewallErrors } from './errors.ts';
+export type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';

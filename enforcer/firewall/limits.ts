@@ -1,0 +1,31 @@
+// Numbers of the firewall, each with its unit and reason.
+
+/** Rules in one chain. Each rule costs every packet that gets that far; sets cost the same at 10 and at 100,000 entries. */
+export const MAX_RULES_PER_CHAIN = 64;
+
+/** Elements in one set: 100,000 load in about a second and 100 MB of nft; more is refused, never cut off. */
+export const MAX_SET_ELEMENTS = 100_000;
+
+/** `log prefix` of nftables holds 127 characters. */
+export const MAX_LOG_PREFIX = 127;
+
+/** Element comments hold 128 bytes; longer ones lose their tail. */
+export const MAX_ELEMENT_COMMENT = 120;
+
+/** Saved plan: 100,000 elements of about 100 bytes. */
+export const MAX_SAVED_PLAN_BYTES = 32 * 1024 * 1024;
+
+/** Milliseconds after which a spawned nft, ip or conntrack counts as hung. */
+export const COMMAND_TIMEOUT_MS = 20_000;
+
+/** Bytes of output kept of a command; a table of 100,000 elements lists as about 12 MB. */
+export const MAX_COMMAND_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/** Milliseconds over which identical denials become one event. */
+export const AGGREGATION_MS = 1_000;
+
+/**
+ * Different denials told apart in one window. What exceeds it is told apart only by rule and source, and beyond twice
+ * the number only by rule, so that a flood of invented ports and addresses cannot flood the spool. Counts stay exact.
+ */
+export const MAX_DISTINCT_DENIALS = 1_000;

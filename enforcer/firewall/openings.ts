@@ -1,0 +1,222 @@
+// Which paths the grants of a slice open now: (address of the other side, transport, port), for interfaces this device
+// serves and for those it may reach. Coarse on purpose for HTTP and Modbus, whose own enforcement points judge each
+// request; exact for plain ports, where nobody looks again.
+import type { Slice, SliceGrant, SliceInterface, SliceOperation } from '../../policy/bundle/index.ts';
+import { rowOf } from '../../policy/engine/index.ts';
+import type { SubjectState } from '../../policy/engine/index.ts';
+import { neighbourhoodOf } from './addresses.ts';
+import type { Neighbourhood, PeerAddress } from './addresses.ts';
+import type { Family } from './plan.ts';
+
+/** What changes without a new bundle. */
+export interface FirewallState {
+  /** Raised by one with every plan that could take a right away, so that established flows are judged again. */
+  readonly epoch: number;
+  /** Milliseconds since the epoch, from the trusted clock. */
+  readonly now: number;
+  /** Number of the last signed order that `states` already contains; 0 for none. */
+  readonly ordersSequence: number;
+  /** State of every device of the slice as the last signed states say; one that is not listed is `unknown` and gets nothing. */
+  readonly states: Readonly<Record<string, SubjectState>>;
+  /**
+   * Answers for a grant on a plain port whose conditions name attestation or risk. Without it such a grant stays closed.
+   * Time windows and end dates are handled here, by the kernel's own timers.
+   */
+  readonly conditionsHold?: (grant: SliceGrant, subject: string) => boolean;
+}
+
+export interface Opening {
+  readonly family: Family;
+  readonly peer: string;
+  readonly address: string;
+  readonly transport: 'tcp' | 'udp';
+  readonly port: number;
+  readonly interface: string;
+  readonly grant: string;
+  readonly island: boolean;
+  readonly until?: number;
+}
+
+export interface Openings {
+  readonly served: readonly Opening[];
+  readonly reached: readonly Opening[];
+  readonly warnings: readonly string[];
+  readonly nextChange?: number;
+}
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
+/** What a device in this state may still do: the engine's table (design: decision order, step 2). */
+export function stateAdmits(state: SubjectState, operation: Pick<SliceOperation, 'class' | 'island'>): boolean {
+  const admission = rowOf(state)[operation.class];
+  return admission === 'yes' || (admission === 'island' && operation.island);
+}
+
+/** An order holds this device back: it keeps the control plane and what its containment spares, no allow rule, no name service. */
+export function isContained(state: SubjectState | undefined): boolean {
+  return state !== undefined && rowOf(state).contained;
+}
+
+/** Under quarantine this device spares safety operations too, not only those marked for island mode. */
+function ownStateAdmits(state: SubjectState | undefined, operation: SliceOperation): boolean {
+  if (state === undefined || !isContained(state)) return true;
+  return stateAdmits(state, operation) || (state === 'quarantined' && operation.class === 'safety');
+}
+
+interface Validity {
+  readonly open: boolean;
+  /** When the kernel has to close it by itself. */
+  readonly until?: number;
+  /** When this answer changes next. */
+  readonly changesAt?: number;
+}
+
+/** End date and daily window of a grant at `now`. */
+export function validity(grant: Pick<SliceGrant, 'until' | 'conditions'>, now: number): Validity {
+  if (grant.until !== undefined && grant.until <= now) return { open: false };
+  const window = grant.conditions.timeWindow;
+  if (window === undefined || window.fromMinute === window.toMinute % (24 * 60)) {
+    // A window over the whole day is none; an empty one is refused by lint and stays closed here.
+    if (window !== undefined && window.toMinute - window.fromMinute !== 24 * 60) return { open: false };
+    return grant.until === undefined ? { open: true } : { open: true, until: grant.until, changesAt: grant.until };
+  }
+  const day = Math.floor(now / DAY_MS) * DAY_MS;
+  const next = (minute: number): number => {
+    const today = day + (minute % (24 * 60)) * MINUTE_MS;
+    return today > now ? today : today + DAY_MS;
+  };
+  const closes = next(window.toMinute);
+  const opens = next(window.fromMinute);
+  if (closes > opens) return { open: false, changesAt: opens };
+  const until = Math.min(closes, grant.until ?? closes);
+  return { open: true, until, changesAt: until };
+}
+
+/** Opens nothing without a slice. */
+export function openingsOf(slice: Slice, state: FirewallState): Openings {
+  const neighbourhood = neighbourhoodOf(slice);
+  const served: Opening[] = [];
+  const reached: Opening[] = [];
+  const warnings: string[] = [];
+  let nextChange: number | undefined;
+  for (const service of slice.interfaces) {
+    for (const grant of slice.grants) {
+      if (grant.interface !== service.name || grant.device !== service.device) continue;
+      const when = validity(grant, state.now);
+      nextChange = earlier(nextChange, when.changesAt);
+      if (!when.open) continue;
+      const until = when.until === undefined ? {} : { until: when.until };
+      if (service.device === slice.device) {
+        for (const subject of grant.subjects.filter((id) => id !== slice.device)) {
+          const paths = pathsFrom(slice, service, grant, subject, state, neighbourhood, warnings);
+          served.push(...paths.map((path) => ({ ...path, ...until })));
+        }
+      } else if (grant.subjects.includes(slice.device)) {
+        reached.push(...pathsTo(slice, service, grant, state, neighbourhood).map((path) => ({ ...path, ...until })));
+      }
+    }
+  }
+  return { served, reached, warnings, ...(nextChange === undefined ? {} : { nextChange }) };
+}
+
+export function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}
+
+/** Operations of the interface that the grant names and no deny takes back from the subject. */
+function grantedOperations(
+  slice: Slice,
+  service: SliceInterface,
+  grant: SliceGrant,
+  subject: string,
+): SliceOperation[] {
+  const denied = (operation: string): boolean =>
+    slice.denies.some(
+      (deny) =>
+        deny.interface === service.name &&
+        deny.device === service.device &&
+        (deny.subjects.length === 0 || deny.subjects.includes(subject)) &&
+        (deny.operations.length === 0 || deny.operations.includes(operation)),
+    );
+  return service.operations.filter((operation) => grant.operations.includes(operation.name) && !denied(operation.name));
+}
+
+function pathsFrom(
+  slice: Slice,
+  service: SliceInterface,
+  grant: SliceGrant,
+  subject: string,
+  state: FirewallState,
+  neighbourhood: Neighbourhood,
+  warnings: string[],
+): Opening[] {
+  const subjectState = state.states[subject] ?? 'unknown';
+  const own = state.states[slice.device];
+  const operations = grantedOperations(slice, service, grant, subject).filter(
+    (operation) =>
+      // Quarantined peers are held back by their own set, so that an order needs no new plan: see containmentSets.
+      (subjectState === 'quarantined' || stateAdmits(subjectState, operation)) && ownStateAdmits(own, operation),
+  );
+  if (operations.length === 0) return [];
+  const { attestation, attestationMaxAgeSeconds, maxRisk } = grant.conditions;
+  const conditional = attestation !== undefined || attestationMaxAgeSeconds !== undefined || maxRisk !== undefined;
+  if (service.protocol === 'port' && conditional && state.conditionsHold?.(grant, subject) !== true) return [];
+  const island = operations.some((operation) => operation.island);
+  const addresses = neighbourhood.peers.get(subject) ?? [];
+  const proven = addresses.filter((address) => unproven(grant, address) === undefined);
+  const [first] = addresses;
+  if (proven.length === 0) {
+    const reason = first === undefined ? 'the inventory names no address for it' : unproven(grant, first);
+    warnings.push(`grant ${grant.id}: ${subject} stays out, ${reason} (${grant.place})`);
+  }
+  return proven.map((address) => opening(service, grant, subject, address, island));
+}
+
+/** Why an address does not prove the subject as the grant's binding wants it; undefined when it does. */
+function unproven(grant: SliceGrant, address: PeerAddress): string | undefined {
+  if (grant.binding === 'svid') return undefined;
+  if (address.interfaces.length === 0) return 'its network is not attached here, so its address cannot be checked';
+  if (grant.binding === 'port+mac+ip' && address.mac === undefined) return 'the inventory names no MAC for it';
+  return undefined;
+}
+
+function pathsTo(
+  slice: Slice,
+  service: SliceInterface,
+  grant: SliceGrant,
+  state: FirewallState,
+  neighbourhood: Neighbourhood,
+): Opening[] {
+  const peerState = state.states[service.device] ?? 'unknown';
+  const operations = grantedOperations(slice, service, grant, slice.device).filter(
+    (operation) =>
+      (peerState === 'quarantined' || stateAdmits(peerState, operation)) &&
+      ownStateAdmits(state.states[slice.device], operation),
+  );
+  if (operations.length === 0) return [];
+  const island = operations.some((operation) => operation.island);
+  return (neighbourhood.peers.get(service.device) ?? []).map((address) =>
+    opening(service, grant, service.device, address, island),
+  );
+}
+
+function opening(
+  service: SliceInterface,
+  grant: SliceGrant,
+  peer: string,
+  address: PeerAddress,
+  island: boolean,
+): Opening {
+  return {
+    family: address.family,
+    peer,
+    address: address.text,
+    transport: service.transport,
+    port: service.port,
+    interface: service.name,
+    grant: grant.id,
+    island,
+  };
+}
