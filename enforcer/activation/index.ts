@@ -1,0 +1,25 @@
+// What is in force on this edge: the bundle, the orders, and the time by which both are judged.
+export {
+  type Activation,
+  type ActivationAck,
+  type ActivationOptions,
+  type Active,
+  createActivation,
+} from './activate.ts';
+export type { FetchChunks } from './collect-chunks.ts';
+export type { Containment, ContainmentChange } from './containment.ts';
+export { createDecide } from './decide.ts';
+export { type ActivationErrorCode, activationErrors } from './errors.ts';
+export { type Expiry, freshnessOf } from './freshness.ts';
+export { hostBoot } from './host-boot.ts';
+export { STATE_MAX_AGE_MS } from './limits.ts';
+export { openOrdersStore, type OrdersStore, type OrdersStoreOptions, type StateHandler } from './orders-store.ts';
+export type { SelfTesting } from './self-test.ts';
+export type { Subject } from './subject-state.ts';
+export {
+  type Boot,
+  openTrustedClock,
+  type TrustedClock,
+  type TrustedClockOptions,
+  type TrustedTime,
+} from './trusted-clock.ts';

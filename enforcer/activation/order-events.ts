@@ -1,0 +1,48 @@
+// What orders leave in the audit of this edge.
+import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
+import { formatError } from '../../runtime/errors.ts';
+import type { Logger } from '../../runtime/log.ts';
+import { OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
+import type { AppliedOrder } from './order-book.ts';
+import { verbName } from './verdicts.ts';
+
+interface Told {
+  readonly emit: EmitEvent;
+  readonly log: Logger;
+}
+
+/** `enforced`, or `no-effect` for a release without recovery and for anything after a revocation. */
+export function tellOrder(told: Told, { order, from, to }: AppliedOrder): Promise<void> {
+  const noEffect = from === to && (order.verb === OrderVerb.RELEASE ? from !== undefined : from === 'revoked');
+  return emit(told, {
+    kind: 'order',
+    activity: noEffect ? 'no-effect' : verbName(order.verb),
+    severity: order.verb === OrderVerb.RELEASE && !noEffect ? 'info' : 'high',
+    data: {
+      device: order.deviceId,
+      verb: verbName(order.verb),
+      sequence: Number(order.sequence),
+      from: from ?? 'none',
+      to: to ?? 'none',
+      reason: order.reason,
+    },
+  });
+}
+
+export function tellDamaged(told: Told, path: string, error: unknown): Promise<void> {
+  told.log.error({ err: error, path }, 'a stored order or state is damaged');
+  return emit(told, {
+    kind: 'order',
+    activity: 'damaged',
+    severity: 'critical',
+    data: { message: formatError(error), path },
+  });
+}
+
+async function emit({ emit: put, log }: Told, event: NewEvent): Promise<void> {
+  try {
+    await put(event);
+  } catch (error) {
+    log.error({ err: error, activity: event.activity }, 'an event of orders was lost');
+  }
+}

@@ -1,0 +1,232 @@
+// What the control plane orders and knows about devices, as this edge enforces it, online or not: orders (quarantine,
+// recover, release, revoke), device states, revoked certificates. An ACK means durable and enforced.
+import { join } from 'node:path';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+import type { PublicJwk } from '../../identity/index.ts';
+import type { DeviceState } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { FileSystem } from '../../store/files.ts';
+import { storeFault } from '../../store/sealed-file.ts';
+import { containmentChange, type Containment, type ContainmentChange } from './containment.ts';
+import { activationErrors } from './errors.ts';
+import { openOrderBook, type OrderBook } from './order-book.ts';
+import { tellDamaged, tellOrder } from './order-events.ts';
+import { openSignedState, type SignedState } from './signed-state.ts';
+import { readDeviceStates, readRevocations } from './signed-payloads.ts';
+import { combine, type Subject } from './subject-state.ts';
+import type { TrustedTime } from './trusted-clock.ts';
+
+/** A handler of the stream, shaped as the stream's client takes it. */
+export interface StateHandler {
+  version(): bigint;
+  apply(resource: { readonly version: bigint; readonly payload: Uint8Array }): Promise<{ digest: Uint8Array }>;
+  confirm(): Promise<{ digest: Uint8Array }>;
+}
+
+export interface OrdersStore {
+  /** State and attributes of a subject, as an access request carries them. Never throws. */
+  subjectState(deviceId: string): Subject;
+  /** Serial of a certificate, lower case hex. */
+  isRevoked(serialHex: string): boolean;
+  /** Tells `onChange` what is in force from the disk; at start, before any network. Rejects when it does. */
+  enforce(): Promise<void>;
+  /** Milliseconds since the epoch at which states and revocations were signed; undefined for never. */
+  ages(): { readonly states: number | undefined; readonly revocations: number | undefined };
+  readonly handlers: {
+    readonly orders: StateHandler;
+    readonly deviceState: StateHandler;
+    readonly revocations: StateHandler;
+  };
+}
+
+export interface OrdersStoreOptions {
+  readonly fs: FileSystem;
+  readonly stateDir: string;
+  readonly trustDomain: string;
+  readonly anchors: () => { readonly ordersKeys: readonly PublicJwk[] };
+  readonly clock: { time(): TrustedTime };
+  /** Milliseconds after which states and revocations are too old to keep a subject trusted. */
+  readonly stateMaxAgeMs: number;
+  /** Ends or admits flows, closes connections. Told again what it rejected. */
+  readonly onChange: (change: ContainmentChange) => Promise<void>;
+  readonly emit: EmitEvent;
+  readonly log: Logger;
+}
+
+type States = ReadonlyMap<string, DeviceState>;
+
+interface Parts {
+  readonly book: OrderBook;
+  readonly states: SignedState<States>;
+  readonly revocations: SignedState<ReadonlySet<string>>;
+}
+
+/** What `onChange` was told and did not reject. */
+interface Enforced {
+  containment: ReadonlyMap<string, Containment>;
+  serials: ReadonlySet<string>;
+  versions: { orders: bigint; states: bigint; revocations: bigint };
+}
+
+export async function openOrdersStore(options: OrdersStoreOptions): Promise<OrdersStore> {
+  const parts = await openParts(options);
+  const enforced: Enforced = {
+    containment: new Map(),
+    serials: new Set(),
+    versions: { orders: 0n, states: 0n, revocations: 0n },
+  };
+  let queue: Promise<unknown> = Promise.resolve();
+  /** One change at a time, whichever type it came by. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work);
+    queue = result.catch(() => undefined);
+    return result;
+  };
+  const enforce = (): Promise<void> => enforceChanges(parts, enforced, options);
+  return {
+    subjectState: (deviceId) => subjectOf(deviceId, parts, options),
+    isRevoked: (serialHex) => parts.revocations.current()?.value.has(serialHex.toLowerCase()) ?? false,
+    enforce: () => inTurn(enforce),
+    ages: () => ({
+      states: parts.states.current()?.issuedAt,
+      revocations: parts.revocations.current()?.issuedAt,
+    }),
+    handlers: {
+      orders: ordersHandler(parts, enforced, enforce, inTurn, options),
+      deviceState: stateHandler(parts.states, () => enforced.versions.states, enforce, inTurn),
+      revocations: stateHandler(parts.revocations, () => enforced.versions.revocations, enforce, inTurn),
+    },
+  };
+}
+
+async function openParts(options: OrdersStoreOptions): Promise<Parts> {
+  const { fs, trustDomain, anchors } = options;
+  const folder = join(options.stateDir, 'orders');
+  try {
+    await fs.mkdir(folder);
+  } catch (error) {
+    throw storeFault(error, `cannot make ${folder}`);
+  }
+  const keys = (): readonly PublicJwk[] => anchors().ordersKeys;
+  const damaged = (path: string, error: unknown): void => void tellDamaged(options, path, error);
+  const common = { fs, trustDomain, keys };
+  return {
+    book: await openOrderBook({ ...common, path: join(folder, 'orders.json') }, damaged),
+    states: await openSignedState(
+      { ...common, path: join(folder, 'states.jws'), typ: 'edgeward-states+proto', read: readDeviceStates },
+      damaged,
+    ),
+    revocations: await openSignedState(
+      { ...common, path: join(folder, 'revocations.jws'), typ: 'edgeward-revocations+proto', read: readRevocations },
+      damaged,
+    ),
+  };
+}
+
+function subjectOf(deviceId: string, { book, states, revocations }: Parts, options: OrdersStoreOptions): Subject {
+  // While the orders are lost anybody might be quarantined, so nobody is known.
+  if (book.lost()) return { state: 'unknown', attributes: {} };
+  const { now, trusted } = options.clock.time();
+  const youngEnough = (issuedAt: number | undefined): boolean =>
+    issuedAt !== undefined && now - issuedAt <= options.stateMaxAgeMs;
+  const known = states.current();
+  return combine({
+    signed: known?.value.get(deviceId),
+    signedAt: known?.issuedAt ?? 0,
+    verdict: book.verdicts().get(deviceId)?.verdict,
+    current: trusted && youngEnough(known?.issuedAt) && youngEnough(revocations.current()?.issuedAt),
+  });
+}
+
+function containmentOf({ book, states }: Parts): Map<string, Containment> {
+  const containment = new Map<string, Containment>();
+  for (const [deviceId, { state }] of states.current()?.value ?? []) {
+    if (state === 'quarantined' || state === 'recovering') containment.set(deviceId, state);
+    if (state === 'decommissioned') containment.set(deviceId, 'revoked');
+  }
+  for (const [deviceId, { verdict }] of book.verdicts()) {
+    if (containment.get(deviceId) !== 'revoked') containment.set(deviceId, verdict);
+  }
+  return containment;
+}
+
+async function enforceChanges(parts: Parts, enforced: Enforced, options: OrdersStoreOptions): Promise<void> {
+  const containment = containmentOf(parts);
+  const serials = parts.revocations.current()?.value ?? new Set<string>();
+  const change = containmentChange(enforced, { containment, serials });
+  if (change !== undefined) {
+    try {
+      await options.onChange(change);
+    } catch (cause) {
+      options.log.error({ err: cause }, 'a change of containment could not be enforced');
+      throw activationErrors.error('ORDERS_NOT_ENFORCED', 'the firewall or a proxy did not take the change', { cause });
+    }
+  }
+  enforced.containment = containment;
+  enforced.serials = serials;
+  enforced.versions = {
+    orders: parts.book.lost() ? 0n : parts.book.sequence(),
+    states: parts.states.durableVersion(),
+    revocations: parts.revocations.durableVersion(),
+  };
+}
+
+type InTurn = <T>(work: () => Promise<T>) => Promise<T>;
+
+function ordersHandler(
+  { book }: Parts,
+  enforced: Enforced,
+  enforce: () => Promise<void>,
+  inTurn: InTurn,
+  options: OrdersStoreOptions,
+): StateHandler {
+  return {
+    version: () => enforced.versions.orders,
+    apply: ({ version, payload }) =>
+      inTurn(async () => {
+        const { applied, failure } = await book.take(payload);
+        if (failure === undefined && book.sequence() >= version) book.foundAgain();
+        // Enforced before it is told, and also when the rest of the log, or the disk, failed.
+        await enforce();
+        for (const order of applied) await tellOrder(options, order);
+        if (failure !== undefined) throw failure.error;
+        if (book.sequence() < version) {
+          const message = `orders up to ${version} were announced, ${book.sequence()} is the last that came`;
+          throw activationErrors.error('ORDERS_GAP', message);
+        }
+        return { digest: book.digest() };
+      }),
+    confirm: () =>
+      inTurn(async () => {
+        book.foundAgain();
+        await enforce();
+        return { digest: book.digest() };
+      }),
+  };
+}
+
+function stateHandler<T>(
+  state: SignedState<T>,
+  version: () => bigint,
+  enforce: () => Promise<void>,
+  inTurn: InTurn,
+): StateHandler {
+  const inForce = async (): Promise<{ digest: Uint8Array }> => {
+    await enforce();
+    return { digest: state.current()?.digest ?? new Uint8Array() };
+  };
+  return {
+    version,
+    apply: ({ version: announced, payload }) =>
+      inTurn(async () => {
+        const failure = await state.take(announced, payload).then(
+          () => undefined,
+          (error: unknown) => ({ error }),
+        );
+        const answer = await inForce();
+        if (failure !== undefined) throw failure.error;
+        return answer;
+      }),
+    confirm: () => inTurn(inForce),
+  };
+}

@@ -1,0 +1,12 @@
+// The control plane's end of the one stream.
+export { createStreamServer, reconnectSpreadMs, type StreamServer, type StreamServerOptions } from './stream-server.ts';
+export type {
+  Acknowledgement,
+  AcknowledgementRecord,
+  ChallengePlan,
+  ConnectedDevice,
+  Refusal,
+  ResourceSource,
+  SourcedResource,
+  StreamPorts,
+} from './types.ts';
