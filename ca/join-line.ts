@@ -99,5 +99,5 @@ function isTrustDomain(text: string): boolean {
 }
 
 function invalid(why: string): Error {
-  return caErrors.error('CA_JOIN_LINE_INVALID', `The join line cannot be used: ${why}.`);
+  return caErrors.error('CA_JOIN_LINE_INVALID', `the join line cannot be used: ${why}`);
 }

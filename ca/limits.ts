@@ -47,6 +47,8 @@ export const limits = {
   enrolTimeoutMs: 20 * SECOND_MS,
   /** Same bound as identity/limits.ts: leaf, at most 2 intermediates, root. */
   chainMaxCertificates: 4,
+  /** A chain has about 2 KiB, anchors with 32 publishers 8 KiB. */
+  identityFileMaxBytes: 64 * 1024,
   /** Renewal at half-life, spread by this part of the lifetime to either side (SPIRE's rotation rule). */
   renewalJitter: 0.1,
 } as const;

@@ -60,7 +60,7 @@ export async function openAuthority(file: AuthorityFile): Promise<Authority> {
   const { intermediate } = authority;
   if (now < intermediate.certificate.notBefore || now > intermediate.certificate.notAfter) {
     const until = new Date(intermediate.certificate.notAfter).toISOString();
-    throw caErrors.error('CA_AUTHORITY_EXPIRED', `The intermediate is not valid now; it ends ${until}.`);
+    throw caErrors.error('CA_AUTHORITY_EXPIRED', `the intermediate is not valid now; it ends ${until}`);
   }
   return await renewServerWhenDue(file, authority);
 }
@@ -208,10 +208,10 @@ function text(certificate: Certificate): string {
 
 async function refuseExisting(file: SealedPlace): Promise<void> {
   if ((await file.fs.stat(file.path)) !== undefined) {
-    throw caErrors.error('CA_AUTHORITY_EXISTS', `There is a file at ${file.path} already.`);
+    throw caErrors.error('CA_AUTHORITY_EXISTS', `there is a file at ${file.path} already`);
   }
 }
 
 function invalid(why: string, cause?: unknown): Error {
-  return caErrors.error('CA_AUTHORITY_INVALID', `The authority’s key file cannot be used: ${why}.`, { cause });
+  return caErrors.error('CA_AUTHORITY_INVALID', `the authority’s key file cannot be used: ${why}`, { cause });
 }

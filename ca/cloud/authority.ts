@@ -146,7 +146,7 @@ export function withoutRootKey(authority: Authority): Authority {
 export function requireRootKey(authority: AuthorityKeys): KeyObject {
   const { key } = authority.root;
   if (key === undefined) {
-    throw caErrors.error('CA_ROOT_KEY_ABSENT', `The root key of ${authority.trustDomain} is not in this key file.`);
+    throw caErrors.error('CA_ROOT_KEY_ABSENT', `the root key of ${authority.trustDomain} is not in this key file`);
   }
   return key;
 }

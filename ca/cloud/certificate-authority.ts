@@ -91,9 +91,9 @@ async function recordAuthority({ database, authority }: CaPorts): Promise<void> 
   if (recorded.length > 0 && !recorded.includes(root.certificate.serialHex)) {
     throw caErrors.error(
       'CA_AUTHORITY_INVALID',
-      `The database holds another authority of ${trustDomain} than the key file.`,
+      `the database holds another authority of ${trustDomain} than the key file`,
       {
-        remedy: 'Open the key file that belongs to this database, or use another database.',
+        remedy: 'Open the key file that belongs to this database, or use another database',
       },
     );
   }

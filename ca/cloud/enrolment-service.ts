@@ -16,7 +16,7 @@ export function enrolmentHandler(
       if (request.protocolVersion !== enrolmentProtocolVersion) {
         throw caErrors.error(
           'CA_PROTOCOL_VERSION',
-          `The agent speaks version ${request.protocolVersion} of the enrolment contract, this control plane version ${enrolmentProtocolVersion}.`,
+          `the agent speaks version ${request.protocolVersion} of the enrolment contract, this control plane version ${enrolmentProtocolVersion}`,
         );
       }
       const issued = await redeemToken(ca, {

@@ -99,8 +99,8 @@ function prepareAgain(ca: Issuer, row: CertificateRow, publicKey: KeyObject): Pr
   if (row.tbs === null || !prepared.tbs.equals(row.tbs)) {
     throw caErrors.error(
       'CA_AUTHORITY_INVALID',
-      `Certificate ${row.serial} was reserved by another issuing key and is not signed by this one.`,
-      { remedy: 'Make a new token for the device.' },
+      `certificate ${row.serial} was reserved by another issuing key and is not signed by this one`,
+      { remedy: 'Make a new token for the device' },
     );
   }
   return prepared;
@@ -108,14 +108,14 @@ function prepareAgain(ca: Issuer, row: CertificateRow, publicKey: KeyObject): Pr
 
 function issuedBytes(row: CertificateRow): Buffer | undefined {
   if (row.revoked_at !== null) {
-    throw caErrors.error('CA_CERTIFICATE_REVOKED', `Certificate ${row.serial} of ${row.subject} is revoked.`);
+    throw caErrors.error('CA_CERTIFICATE_REVOKED', `certificate ${row.serial} of ${row.subject} is revoked`);
   }
   return row.der === null ? undefined : Buffer.from(row.der);
 }
 
 async function mustRead(tables: Kysely<CaTables>, trustDomain: string, serial: string): Promise<CertificateRow> {
   const row = await readCertificate(tables, trustDomain, serial);
-  if (row === undefined) throw caErrors.error('CA_CERTIFICATE_UNKNOWN', `There is no certificate ${serial}.`);
+  if (row === undefined) throw caErrors.error('CA_CERTIFICATE_UNKNOWN', `there is no certificate ${serial}`);
   return row;
 }
 
@@ -127,7 +127,7 @@ export function chainOf(ca: Pick<CaPorts, 'authority'>, leaf: Buffer): Buffer[] 
 /** A request may leave its name out; if it asks for one, it has to be the one that the inventory gives it. */
 export function requireName(csr: ParsedCsr, id: SpiffeId): void {
   if (csr.otherNames || csr.uris.some((uri) => uri !== id.uri)) {
-    throw caErrors.error('CA_NAME_MISMATCH', `The request asks for another name than ${id.uri}.`);
+    throw caErrors.error('CA_NAME_MISMATCH', `the request asks for another name than ${id.uri}`);
   }
 }
 
@@ -140,6 +140,6 @@ export async function requireNewKey(
 ): Promise<void> {
   const owner = await claimKey(trx, trustDomain, hash, subject);
   if (owner === undefined) return;
-  if (owner !== subject) throw caErrors.error('CA_KEY_IN_USE', 'The key belongs to another identity.');
-  throw caErrors.error('CA_KEY_NOT_NEW', `The key was in a certificate of ${subject} before.`);
+  if (owner !== subject) throw caErrors.error('CA_KEY_IN_USE', 'the key belongs to another identity');
+  throw caErrors.error('CA_KEY_NOT_NEW', `the key was in a certificate of ${subject} before`);
 }

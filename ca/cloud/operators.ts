@@ -96,7 +96,7 @@ export async function revokeOperator(
     async (trx) => {
       await lockSubject(trx, trustDomain, id.uri);
       if ((await readOperatorRoles(trx, trustDomain, request.name)) === undefined) {
-        throw caErrors.error('CA_OPERATOR_INVALID', `There is no operator ${request.name}.`);
+        throw caErrors.error('CA_OPERATOR_INVALID', `there is no operator ${request.name}`);
       }
       await saveOperator(trx, {
         trust_domain: trustDomain,
@@ -119,7 +119,7 @@ export async function revokeOperator(
 }
 
 function parseOperator(request: NewOperator): OperatorRole[] {
-  const wrong = (what: string) => caErrors.error('CA_OPERATOR_INVALID', `The operator cannot be made: ${what}.`);
+  const wrong = (what: string) => caErrors.error('CA_OPERATOR_INVALID', `the operator cannot be made: ${what}`);
   if (!namePattern.test(request.name)) {
     throw wrong('a name has 1 to 64 lower case letters, digits, dots and dashes');
   }
@@ -139,9 +139,9 @@ async function requireKeyOf(trx: Kysely<CaTables>, trustDomain: string, id: Spif
   const hash = keyHash(csr.publicKey);
   const owner = await claimKey(trx, trustDomain, hash, id.uri);
   if (owner === undefined) return;
-  if (owner !== id.uri) throw caErrors.error('CA_KEY_IN_USE', 'The key belongs to another identity.');
+  if (owner !== id.uri) throw caErrors.error('CA_KEY_IN_USE', 'the key belongs to another identity');
   const last = await readCertificateOfKey(trx, trustDomain, id.uri, hash);
   if (last !== undefined && last.revoked_at !== null) {
-    throw caErrors.error('CA_CERTIFICATE_REVOKED', `The key of certificate ${last.serial} was revoked with it.`);
+    throw caErrors.error('CA_CERTIFICATE_REVOKED', `the key of certificate ${last.serial} was revoked with it`);
   }
 }

@@ -50,7 +50,7 @@ export async function redeemToken(ca: Ca, request: Redemption): Promise<IssuedSv
 }
 
 function parseRedemption(request: Redemption): ParsedCsr {
-  const wrong = (what: string) => caErrors.error('CA_REQUEST_INVALID', `The enrolment request has ${what}.`);
+  const wrong = (what: string) => caErrors.error('CA_REQUEST_INVALID', `the enrolment request has ${what}`);
   if (!tokenIdPattern.test(request.tokenId)) throw wrong('a token id that is none');
   if (request.secret.length !== limits.tokenSecretBytes) throw wrong('a token secret of the wrong length');
   if (request.agentVersion.length > limits.agentVersionMaxCharacters || /\p{Cc}/u.test(request.agentVersion)) {
@@ -65,7 +65,7 @@ async function authenticate(ca: Ca, request: Redemption): Promise<TokenRow> {
   const token = await readToken(ca.database.withTables<CaTables>(), ca.authority.trustDomain, request.tokenId);
   const expected = Buffer.from(token?.secret_hash ?? '00'.repeat(32), 'hex');
   const known = timingSafeEqual(Buffer.from(hashSecret(request.secret), 'hex'), expected);
-  if (token === undefined || !known) throw caErrors.error('CA_TOKEN_UNKNOWN', 'The token is not known here.');
+  if (token === undefined || !known) throw caErrors.error('CA_TOKEN_UNKNOWN', 'the token is not known here');
   return token;
 }
 
@@ -106,7 +106,7 @@ async function decide(trx: Kysely<CaTables>, ca: Ca, { id, csr, tokenId }: Claim
   await lockSubject(trx, trustDomain, id.uri);
   // Read again under the lock: this is the reading that counts.
   const token = await readToken(trx, trustDomain, tokenId);
-  if (token === undefined) throw caErrors.error('CA_TOKEN_UNKNOWN', 'The token is not known here.');
+  if (token === undefined) throw caErrors.error('CA_TOKEN_UNKNOWN', 'the token is not known here');
   const verdict = judgeToken(token, hash, now);
   if (verdict === 'repeat') return { token, serial: token.serial ?? '', repeated: true, revoked: [] };
   if (verdict !== 'open') throw tokenError(verdict, token);
@@ -140,12 +140,12 @@ function tokenError(code: TokenRefusal, token: TokenRow): Error {
     CA_TOKEN_REVOKED: 'is revoked',
     CA_TOKEN_EXPIRED: 'is expired',
   };
-  return caErrors.error(code, `Token ${token.token_id} for device ${token.device_id} ${said[code]}.`);
+  return caErrors.error(code, `token ${token.token_id} for device ${token.device_id} ${said[code]}`);
 }
 
 async function requireAllowed(ca: Ca, token: TokenRow): Promise<void> {
   if (!(await ca.inventory(token.trust_domain, token.device_id)).known) {
-    throw caErrors.error('CA_DEVICE_UNKNOWN', `The inventory no longer has device ${token.device_id}.`);
+    throw caErrors.error('CA_DEVICE_UNKNOWN', `the inventory no longer has device ${token.device_id}`);
   }
   const verdict = await ca.mayEnroll(token.device_id, { reimage: token.reimage !== 0 });
   if (!verdict.allowed) throw verdict.refusal;

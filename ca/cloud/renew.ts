@@ -50,10 +50,10 @@ export async function renew(ca: CaPorts, request: Renewal): Promise<IssuedSvid> 
 async function renewOrRefuse(ca: CaPorts, { svid, csrDer }: Renewal): Promise<IssuedSvid> {
   const { id } = svid;
   if (id.kind !== 'device' || id.trustDomain !== ca.authority.trustDomain) {
-    throw caErrors.error('CA_NAME_MISMATCH', `${id.uri} is no device of ${ca.authority.trustDomain}.`);
+    throw caErrors.error('CA_NAME_MISMATCH', `${id.uri} is no device of ${ca.authority.trustDomain}`);
   }
   if (csrDer.length > limits.csrMaxBytes) {
-    throw caErrors.error('CA_REQUEST_INVALID', 'The renewal has a certificate request that is too large.');
+    throw caErrors.error('CA_REQUEST_INVALID', 'the renewal has a certificate request that is too large');
   }
   const csr = parseCsr(csrDer);
   requireName(csr, id);
@@ -96,13 +96,13 @@ async function requireGood(trx: Kysely<CaTables>, ca: CaPorts, svid: VerifiedSvi
   if (row === undefined || row.subject !== svid.id.uri) {
     throw caErrors.error(
       'CA_CERTIFICATE_UNKNOWN',
-      `Certificate ${svid.serialHex} was not issued to ${svid.id.uri} here.`,
+      `certificate ${svid.serialHex} was not issued to ${svid.id.uri} here`,
     );
   }
   if (row.revoked_at !== null) {
-    throw caErrors.error('CA_CERTIFICATE_REVOKED', `Certificate ${row.serial} of ${row.subject} is revoked.`);
+    throw caErrors.error('CA_CERTIFICATE_REVOKED', `certificate ${row.serial} of ${row.subject} is revoked`);
   }
   if (ca.clock.now() > row.not_after) {
-    throw caErrors.error('CA_CERTIFICATE_EXPIRED', `Certificate ${row.serial} of ${row.subject} is expired.`);
+    throw caErrors.error('CA_CERTIFICATE_EXPIRED', `certificate ${row.serial} of ${row.subject} is expired`);
   }
 }

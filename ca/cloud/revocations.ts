@@ -79,7 +79,7 @@ export async function openRevocations(
     },
     isRevoked(serialHex) {
       if (readAt === undefined || clock.monotonic() - readAt > limits.revocationMaxAgeMs) {
-        throw caErrors.error('CA_REVOCATIONS_STALE', 'Revocations could not be read for too long.');
+        throw caErrors.error('CA_REVOCATIONS_STALE', 'revocations could not be read for too long');
       }
       return revoked.has(serialHex);
     },

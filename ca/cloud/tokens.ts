@@ -42,7 +42,7 @@ export async function createToken(ca: CaPorts, request: NewToken): Promise<Creat
   const { trustDomain } = authority;
   const ttlSeconds = request.ttlSeconds === 0 ? limits.tokenTtlSeconds : request.ttlSeconds;
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > limits.tokenTtlMaxSeconds) {
-    throw caErrors.error('CA_TOKEN_TTL', `A token cannot live ${ttlSeconds} seconds.`);
+    throw caErrors.error('CA_TOKEN_TTL', `a token cannot live ${ttlSeconds} seconds`);
   }
   await requireEnrollable(ca, request);
   const now = clock.now();
@@ -91,7 +91,7 @@ async function requireEnrollable(ca: CaPorts, { deviceId, reimage }: NewToken): 
   const { trustDomain } = ca.authority;
   const subject = deviceSpiffeId(trustDomain, deviceId);
   if (!(await ca.inventory(trustDomain, deviceId)).known) {
-    throw caErrors.error('CA_DEVICE_UNKNOWN', `The inventory of ${trustDomain} has no device ${deviceId}.`);
+    throw caErrors.error('CA_DEVICE_UNKNOWN', `the inventory of ${trustDomain} has no device ${deviceId}`);
   }
   const verdict = await ca.mayEnroll(deviceId, { reimage });
   if (!verdict.allowed) throw verdict.refusal;
@@ -100,7 +100,7 @@ async function requireEnrollable(ca: CaPorts, { deviceId, reimage }: NewToken): 
 }
 
 export function alreadyEnrolled(deviceId: string): Error {
-  return caErrors.error('CA_DEVICE_ENROLLED', `Device ${deviceId} has a valid certificate already.`);
+  return caErrors.error('CA_DEVICE_ENROLLED', `device ${deviceId} has a valid certificate already`);
 }
 
 /** Newest first, at most `limits.tokenListMax`. */
@@ -131,7 +131,7 @@ export async function revokeToken(
   const { trustDomain } = ca.authority;
   const tables = ca.database.withTables<CaTables>();
   const token = await readToken(tables, trustDomain, request.tokenId);
-  if (token === undefined) throw caErrors.error('CA_TOKEN_ABSENT', `There is no token ${request.tokenId}.`);
+  if (token === undefined) throw caErrors.error('CA_TOKEN_ABSENT', `there is no token ${request.tokenId}`);
   if (!(await markRevoked(tables, trustDomain, request.tokenId, ca.clock.now()))) return;
   await ca.emit({
     kind: 'admin',

@@ -28,7 +28,7 @@ export async function addPublisher(
   const added = await ca.database.transaction<CaTables, boolean>(async (trx) => {
     const known = await readPublishers(trx, trustDomain);
     if (known.length >= limits.publishersMax && !known.some((row) => row.key_id === publisher.keyId)) {
-      throw caErrors.error('CA_PUBLISHER_KEY_INVALID', `There are ${limits.publishersMax} publishers already.`);
+      throw caErrors.error('CA_PUBLISHER_KEY_INVALID', `there are ${limits.publishersMax} publishers already`);
     }
     const isNew = await insertPublisher(trx, {
       trust_domain: trustDomain,
@@ -75,7 +75,7 @@ export async function trustAnchors(ca: Reader): Promise<{ version: number; ancho
 }
 
 function parsePublisher(ca: Reader, text: string): Publisher {
-  const wrong = (why: string) => caErrors.error('CA_PUBLISHER_KEY_INVALID', `The publisher’s key is refused: ${why}.`);
+  const wrong = (why: string) => caErrors.error('CA_PUBLISHER_KEY_INVALID', `the publisher’s key is refused: ${why}`);
   if (text.length > limits.publisherJwkMaxCharacters) throw wrong('it is too long');
   let json: unknown;
   try {
