@@ -117,7 +117,10 @@ function sharedInterfaces(device: Device, networks: ReadonlySet<string>): SliceD
 function firewallFor(repository: Repository, device: string): SliceFirewallRule[] {
   return repository.firewall
     .filter((rule) => rule.devices.includes(device))
-    .map(({ devices: _, at, ...rule }) => ({ ...rule, place: placeText(at('id')) }));
+    .map((entry) => {
+      const { devices: _, at, ...rule } = entry;
+      return { ...rule, place: placeText(at('id')) };
+    });
 }
 
 function sliceInterface(entry: Interface, device: string): SliceInterface {

@@ -1,5 +1,6 @@
 // Reads a policy repository completely: parse every file, resolve every reference, run every lint rule. Nothing stops
 // at the first problem.
+import { lintEngine } from './lint/engine.ts';
 import { lint } from './lint/index.ts';
 import { collectProblems, isError } from './problems.ts';
 import type { Problem, Problems } from './problems.ts';
@@ -35,7 +36,10 @@ export function loadRepository(tree: PolicyTree, now: number): Loaded {
   const files = readFiles(tree, problems);
   const repository = resolve(files, problems);
   // Rules over half a repository would blame what is only unread.
-  if (repository !== undefined && files.broken.size === 0) lint(repository, problems, now);
+  if (repository !== undefined && files.broken.size === 0) {
+    lint(repository, problems, now);
+    if (!problems.list().some(isError)) lintEngine(repository, problems, now);
+  }
   const list = problems.list();
   return repository === undefined || list.some(isError) ? { problems: list } : { repository, problems: list };
 }

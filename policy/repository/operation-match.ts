@@ -62,6 +62,18 @@ export function matches(operation: SliceOperation, request: SampleRequest): bool
   }
 }
 
+/** Same method or function: with another address, path or value the operation could reach the request. */
+export function isOfSameKind(operation: SliceOperation, request: SampleRequest): boolean {
+  switch (operation.protocol) {
+    case 'http':
+      return request.protocol === 'http' && operation.methods.includes(request.method);
+    case 'modbus':
+      return request.protocol === 'modbus' && operation.functionCodes.includes(request.functionCode);
+    case 'port':
+      return request.protocol === 'port';
+  }
+}
+
 function inRange(value: number, range: readonly [number, number] | undefined): boolean {
   return range === undefined || (value >= range[0] && value <= range[1]);
 }

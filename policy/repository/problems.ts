@@ -9,7 +9,8 @@ import type { RuleId } from './rules.ts';
 export interface Problem {
   readonly rule: RuleId;
   readonly severity: 'error' | 'warning';
-  readonly place: Place;
+  /** Always with line and column; 1:1 for a whole file. */
+  readonly place: Required<Place>;
   /** What was found and what was expected. */
   readonly message: string;
 }
@@ -25,7 +26,9 @@ export function collectProblems(): Problems {
   const found: Problem[] = [];
   return {
     add(rule, place, message): void {
-      found.push({ rule, severity: lintRules[rule].severity, place, message });
+      // A problem of a whole file, or of a line, still has a place that editors can jump to.
+      const { file, line = 1, column = 1 } = place;
+      found.push({ rule, severity: lintRules[rule].severity, place: { file, line, column }, message });
     },
     list(): readonly Problem[] {
       // Errors first when cut off, so that the cap never hides the only error behind warnings.
@@ -59,8 +62,8 @@ export interface LoadReport {
     readonly rule: RuleId;
     readonly severity: 'error' | 'warning';
     readonly file: string;
-    readonly line: number | null;
-    readonly column: number | null;
+    readonly line: number;
+    readonly column: number;
     readonly message: string;
     readonly fix: string;
   }[];
@@ -76,8 +79,8 @@ export function loadReport(problems: readonly Problem[]): LoadReport {
       rule: problem.rule,
       severity: problem.severity,
       file: problem.place.file,
-      line: problem.place.line ?? null,
-      column: problem.place.column ?? null,
+      line: problem.place.line,
+      column: problem.place.column,
       message: problem.message,
       fix: lintRules[problem.rule].fix,
     })),
@@ -86,5 +89,5 @@ export function loadReport(problems: readonly Problem[]): LoadReport {
 
 function byPlace(a: Problem, b: Problem): number {
   if (a.place.file !== b.place.file) return a.place.file < b.place.file ? -1 : 1;
-  return (a.place.line ?? 0) - (b.place.line ?? 0) || (a.place.column ?? 0) - (b.place.column ?? 0);
+  return a.place.line - b.place.line || a.place.column - b.place.column;
 }

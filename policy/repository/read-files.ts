@@ -116,7 +116,7 @@ function parseKind<K extends keyof typeof kinds>(
   problems: Problems,
 ): ParsedYaml<ValueOf<K>> | undefined {
   const entry = kinds[kind];
-  return entry.read(path, text, entry.schema, problems) as ParsedYaml<ValueOf<K>> | undefined;
+  return entry.read(path, text, entry.schema, problems);
 }
 
 function decode(path: string, content: Uint8Array, problems: Problems): string | undefined {

@@ -120,6 +120,13 @@ export const lintRules = {
     example: 'operations: [write-setpoint], binding: ip',
     fix: 'use binding: svid where the protocol can, or add a waiver to waivers/ that names the grant',
   },
+  POLICY_ENGINE: {
+    severity: 'error',
+    explanation:
+      'The decision engine refuses the compiled policy, or answers a self-test vector otherwise than the policy says.',
+    example: 'a Casbin model that asks for r.tenant',
+    fix: 'correct the place named; if the policy is right, report the message',
+  },
   POLICY_NETWORK_UNSHARED: {
     severity: 'warning',
     explanation: 'Subject and device are on no common network; anti-spoofing expects a peer on a network both are on.',

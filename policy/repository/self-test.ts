@@ -2,7 +2,7 @@
 // bundle. Derived from the grants; what depends on time, attestation, risk or a Casbin model is left to the tests.
 import type { SelfTestVector, Slice, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { MAX_SELF_TEST_VECTORS } from '../limits.ts';
-import { matches, modbusSample, sampleOf } from './operation-match.ts';
+import { isOfSameKind, matches, modbusSample, sampleOf } from './operation-match.ts';
 import type { SampleRequest } from './operation-match.ts';
 
 type Unfinished = Omit<Slice, 'selfTest'>;
@@ -11,8 +11,8 @@ type Unfinished = Omit<Slice, 'selfTest'>;
 export function selfTestVectors(slice: Unfinished, devices: readonly { readonly id: string }[]): SelfTestVector[] {
   const stranger = strangerTo(new Set(devices.map((device) => device.id)));
   const vectors = slice.interfaces
-    // Only the serving device decides, and in observe mode nothing is denied.
-    .filter((entry) => entry.device === slice.device && entry.observeUntil === undefined)
+    // Only the serving device decides.
+    .filter((entry) => entry.device === slice.device)
     .flatMap((entry) => [
       ...allowVectors(slice, entry),
       ...strangerVectors(entry, stranger),
@@ -103,12 +103,12 @@ function expectation(
       deny.interface === entry.name &&
       (deny.subjects.length === 0 || deny.subjects.includes(subject)),
   );
-  if (denies.length === 0) return 'allow';
-  const under = entry.operations.filter((operation) => matches(operation, request)).map((operation) => operation.name);
-  const certain = denies.some(
-    (deny) => deny.operations.length === 0 || deny.operations.some((name) => under.includes(name)),
+  const denied = entry.operations.filter((operation) =>
+    denies.some((deny) => deny.operations.includes(operation.name)),
   );
-  return certain ? 'deny' : undefined;
+  if (denies.some((deny) => deny.operations.length === 0)) return 'deny';
+  if (denied.some((operation) => matches(operation, request))) return 'deny';
+  return denied.some((operation) => isOfSameKind(operation, request)) ? undefined : 'allow';
 }
 
 function vector(

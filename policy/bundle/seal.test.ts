@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { canonicalJson } from '../../runtime/canonical-json.ts';
+import { MAX_CHUNK_BYTES } from '../limits.ts';
+import { cutChunks } from './chunks.ts';
+import { knownFeatures, requiredFeatures } from './features.ts';
+import { newPublisher, openOptions, sampleGrant, sampleMeta, sampleSlice } from './sample-slice.ts';
+import { openBundle } from './open.ts';
+import { sealBundle } from './seal.ts';
+import type { Slice } from './slice.ts';
+
+const joined = (slice: Slice): string =>
+  Buffer.concat(cutChunks(slice).map((chunk) => Buffer.from(chunk.content))).toString('utf8');
+
+const digests = (slice: Slice): Set<string> => new Set(cutChunks(slice).map((chunk) => chunk.digest));
+
+test('joined chunks are the canonical JSON of the slice, and none is larger than the limit', () => {
+  fc.assert(
+    fc.property(fc.nat(3000), fc.string({ maxLength: 20 }), fc.nat(600_000), (grants, label, policySize) => {
+      const slice: Slice = {
+        ...sampleSlice(grants),
+        devices: [{ id: 'plc-1', labels: { label }, interfaces: [] }],
+        casbin: [
+          { name: 'm', model: 'ä'.repeat(10), policy: 'ü'.repeat(policySize / 2), place: 'casbin/m/model.conf:1' },
+        ],
+      };
+      assert.equal(joined(slice), canonicalJson(slice));
+      for (const { content } of cutChunks(slice)) assert.ok(content.length > 0 && content.length <= MAX_CHUNK_BYTES);
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('one changed, added or removed grant of thousands moves few chunks', () => {
+  const slice = sampleSlice(5000);
+  const before = digests(slice);
+  assert.ok(before.size > 10, `${before.size} chunks`);
+  const moved = (grants: Slice['grants']): number =>
+    [...digests({ ...slice, grants })].filter((digest) => !before.has(digest)).length;
+  const changed = slice.grants.map((grant, index) => (index === 2500 ? { ...grant, subjects: ['another'] } : grant));
+  assert.ok(moved(changed) <= 2);
+  assert.ok(moved([sampleGrant(99_999), ...slice.grants]) <= 2);
+  assert.ok(moved(slice.grants.filter((_, index) => index !== 2500)) <= 2);
+});
+
+test('a change in one section leaves the chunks of the others', () => {
+  const slice = sampleSlice(10);
+  const before = digests(slice);
+  const after = digests({
+    ...slice,
+    denies: [{ id: 'd', subjects: [], interface: 'plc-modbus', device: 'plc-1', operations: [], place: 'g:1' }],
+  });
+  assert.equal([...after].filter((digest) => !before.has(digest)).length, 1);
+});
+
+test('a slice of two thousand grants opens again', async () => {
+  const publisher = newPublisher();
+  const sealed = await sealBundle(sampleSlice(2000), sampleMeta, publisher);
+  assert.deepEqual((await openBundle(openOptions(sealed, publisher))).slice, sampleSlice(2000));
+});
+
+test('features are what the slice uses, and every one can be told', () => {
+  assert.deepEqual(requiredFeatures(sampleSlice()), ['modbus']);
+  const [entry] = sampleSlice().interfaces;
+  assert.ok(entry);
+  const everything: Slice = {
+    ...sampleSlice(),
+    interfaces: [
+      {
+        ...entry,
+        auditDurable: true,
+        onEnforcerDeath: 'hold',
+        observeUntil: 1,
+        operations: entry.operations.map((operation) => ({ ...operation, island: true })),
+      },
+      { ...entry, name: 'web', protocol: 'http', operations: [] },
+      { ...entry, name: 'ssh', protocol: 'port', operations: [] },
+    ],
+    grants: [{ ...sampleGrant(0), conditions: { maxRisk: 10 } }],
+    denies: [{ id: 'd', subjects: [], interface: 'web', device: 'plc-1', operations: [], place: 'g:1' }],
+    firewall: [{ id: 'f', verdict: 'deny', direction: 'in', transport: 'any', peer: '0.0.0.0/0', place: 'f:1' }],
+    casbin: [{ name: 'm', model: '', policy: '', place: 'c:1' }],
+  };
+  assert.deepEqual(requiredFeatures(everything), [...knownFeatures].sort());
+});

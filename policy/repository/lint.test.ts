@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatPlace } from '../../runtime/errors.ts';
+import { pathProblem } from './lint/paths.ts';
+import { loadRepository } from './load.ts';
+import { lintRules } from './rules.ts';
+import type { RuleId } from './rules.ts';
+import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
+import type { PolicyTree } from './tree.ts';
+
+const withFile = (path: string, text: string): PolicyTree => treeOf({ ...sampleFiles, [path]: text });
+
+const waiver = (grant: string, until: string): string =>
+  `waivers:\n  - {id: w, rule: POLICY_WRITE_OVER_ADDRESS, grant: ${grant}, owner: ops, reason: old panel, until: ${until}}\n`;
+
+const writing = `grants:
+  - id: hmi-writes
+    subjects: [hmi-1]
+    interface: plc-modbus
+    operations: [write-setpoint]
+    binding: ip
+`;
+const writingTest = `tests:
+  - {name: panel, given: {subject: hmi-1}, when: {interface: plc-modbus, modbus: {function: 6}}, then: deny}
+`;
+const withWriting = (more: Record<string, string>): PolicyTree =>
+  treeOf({ ...sampleFiles, 'grants/writes.yaml': writing, 'tests/writes.yaml': writingTest, ...more });
+
+/** One repository for each rule, and where the rule points. */
+const triggers: Readonly<Record<RuleId, readonly [tree: PolicyTree, place: string][]>> = {
+  POLICY_FORMAT: [[sampleWith('edgeward.yaml', 'format: 1', 'format: 2'), 'edgeward.yaml:1:9']],
+  POLICY_FILE_UNKNOWN: [
+    [withFile('firewal/cell.yaml', 'rules: []\n'), 'firewal/cell.yaml:1:1'],
+    [withFile('firewall/cell.yml', 'rules: []\n'), 'firewall/cell.yml:1:1'],
+  ],
+  POLICY_ID_DUPLICATE: [
+    [sampleWith('grants/cell.yaml', 'gateway-views-hmi', 'gateway-reads-plc'), 'grants/cell.yaml:7:9'],
+    [sampleWith('inventory/cell.yaml', 'id: hmi-1', 'id: plc-1'), 'inventory/cell.yaml:16:9'],
+  ],
+  POLICY_REFERENCE_UNKNOWN: [[sampleWith('grants/cell.yaml', 'hmi-web', 'hmi-wep'), 'grants/cell.yaml:9:16']],
+  POLICY_SELECTOR_EMPTY: [
+    [sampleWith('grants/cell.yaml', 'role: gateway', 'role: gatway'), 'grants/cell.yaml:8:15'],
+    [sampleWith('grants/cell.yaml', '[gateway-1]', '[plc-1]'), 'grants/cell.yaml:3:15'],
+  ],
+  POLICY_ADDRESS: [
+    [sampleWith('inventory/cell.yaml', '10.77.0.12', '10.78.0.12'), 'inventory/cell.yaml:15:46'],
+    [sampleWith('inventory/cell.yaml', '10.77.0.13', '10.77.0.12'), 'inventory/cell.yaml:15:46'],
+    [sampleWith('inventory/cell.yaml', 'name: eth1', 'name: eth0'), 'inventory/cell.yaml:11:16'],
+  ],
+  POLICY_PORT_DUPLICATE: [
+    [
+      withFile(
+        'interfaces/twice.yaml',
+        'interfaces:\n  - {name: again, device: plc-1, protocol: port, port: 502, operations: {use: {}}}\n',
+      ),
+      'interfaces/cell.yaml:5:11',
+    ],
+  ],
+  POLICY_CIDR: [
+    [sampleWith('inventory/cell.yaml', '[10.77.0.0/24]', '[10.77.0.1/24]'), 'inventory/cell.yaml:3:13'],
+    [sampleWith('firewall/cell.yaml', '0.0.0.0/0', 'fd00::1/64'), 'firewall/cell.yaml:7:11'],
+  ],
+  POLICY_PATH_PATTERN: [[sampleWith('interfaces/cell.yaml', '/status', '/st*'), 'interfaces/cell.yaml:23:20']],
+  POLICY_CASBIN: [
+    [withFile('casbin/hmi/policy.csv', 'p, gateway-1, /status\n'), 'casbin/hmi/policy.csv:1:1'],
+    [withFile('casbin/hmi/policy.csv', '# nobody\n'), 'casbin/hmi/policy.csv:1:1'],
+  ],
+  POLICY_CASBIN_UNUSED: [[sampleWith('interfaces/cell.yaml', '    casbin: hmi\n', ''), 'casbin/hmi/model.conf:1:1']],
+  POLICY_UNTIL_PASSED: [
+    [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: ip\n    until: 2026-11-21'), 'grants/cell.yaml:7:12'],
+  ],
+  POLICY_PERIOD_LONG: [
+    [
+      sampleWith('interfaces/cell.yaml', 'port: 502', 'port: 502\n    observe: {until: 2027-06-01}'),
+      'interfaces/cell.yaml:6:22',
+    ],
+    [withWriting({ 'waivers/w.yaml': waiver('hmi-writes', '2036-01-01') }), 'waivers/w.yaml:2:103'],
+  ],
+  POLICY_ENFORCER_DEATH_OPEN: [
+    [
+      sampleWith('interfaces/cell.yaml', 'port: 502', 'port: 502\n    onEnforcerDeath: open'),
+      'interfaces/cell.yaml:6:22',
+    ],
+  ],
+  POLICY_BINDING_UNREACHABLE: [
+    [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: svid'), 'grants/cell.yaml:6:14'],
+  ],
+  POLICY_BINDING_MAC: [
+    [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: port+mac+ip'), 'grants/cell.yaml:6:14'],
+  ],
+  POLICY_WRITE_OVER_ADDRESS: [[withWriting({}), 'grants/writes.yaml:5:18']],
+  POLICY_ENGINE: [
+    [
+      treeOf({
+        ...sampleFiles,
+        'casbin/hmi/model.conf': (sampleFiles['casbin/hmi/model.conf'] ?? '')
+          .replace('r = sub', 'r = tenant')
+          .replace('r.sub', 'r.tenant'),
+      }),
+      'casbin/hmi/model.conf:1:1',
+    ],
+  ],
+  POLICY_NETWORK_UNSHARED: [
+    [sampleWith('grants/cell.yaml', '[gateway-1]', '[gateway-1, desk-1]'), 'grants/cell.yaml:3:15'],
+  ],
+  POLICY_FIREWALL_WIDE: [[sampleWith('firewall/cell.yaml', 'tier: deny', 'tier: allow'), 'firewall/cell.yaml:7:11']],
+  POLICY_WAIVER_UNUSED: [
+    [withFile('waivers/w.yaml', waiver('gateway-reads-plc', '2027-01-01')), 'waivers/w.yaml:2:53'],
+  ],
+  POLICY_GRANT_UNTESTED: [[withFile('tests/cell.yaml', 'tests: []\n'), 'grants/cell.yaml:2:9']],
+};
+
+for (const [rule, trees] of Object.entries(triggers) as [RuleId, (typeof triggers)[RuleId]][]) {
+  test(`${rule} is found where it is`, () => {
+    for (const [tree, place] of trees) {
+      const { repository, problems } = loadRepository(tree, sampleNow);
+      const shown = problems.map((problem) => `${formatPlace(problem.place)} ${problem.rule} ${problem.message}`);
+      assert.ok(
+        problems.some((problem) => problem.rule === rule && formatPlace(problem.place) === place),
+        `${place} in\n${shown.join('\n')}`,
+      );
+      assert.equal(
+        repository === undefined,
+        problems.some((problem) => problem.severity === 'error'),
+      );
+      if (lintRules[rule].severity === 'error') assert.equal(repository, undefined);
+    }
+  });
+}
+
+test('every rule says what it is for, what triggers it and how to mend it', () => {
+  for (const [id, rule] of Object.entries(lintRules)) {
+    assert.match(id, /^POLICY_[A-Z_]+$/);
+    for (const text of [rule.explanation, rule.example, rule.fix]) assert.ok(text.length > 10, id);
+  }
+});
+
+test('writing over an address passes with a waiver, and reading needs none', () => {
+  const tree = withWriting({ 'waivers/w.yaml': waiver('hmi-writes', '2027-03-31') });
+  assert.deepEqual(loadRepository(tree, sampleNow).problems, []);
+});
+
+test('a waiver does not outlive its end date', () => {
+  const tree = withWriting({ 'waivers/w.yaml': waiver('hmi-writes', '2026-11-22') });
+  assert.notEqual(loadRepository(tree, sampleNow).repository, undefined);
+  assert.equal(loadRepository(tree, Date.UTC(2026, 10, 23)).repository, undefined);
+});
+
+test('unsafe HTTP methods over an address count as writing', () => {
+  const tree = treeOf({
+    ...sampleFiles,
+    'interfaces/cell.yaml': (sampleFiles['interfaces/cell.yaml'] ?? '').replace('[GET]', '[GET, POST]'),
+    'grants/cell.yaml': (sampleFiles['grants/cell.yaml'] ?? '').replace('[view]', '[view]\n    binding: ip'),
+  });
+  assert.ok(loadRepository(tree, sampleNow).problems.some((problem) => problem.rule === 'POLICY_WRITE_OVER_ADDRESS'));
+});
+
+test('path patterns: whole canonical segments', () => {
+  for (const path of ['/', '/a', '/a/', '/a/*/b', '/a/**', '/**', '/v1.0/~x'])
+    assert.equal(pathProblem(path), undefined, path);
+  for (const path of [
+    '/a*',
+    '/*a',
+    '/**/a',
+    '/a//b',
+    '//',
+    '/./a',
+    '/a/..',
+    '/a%2fb',
+    '/a;b',
+    '/a\\b',
+    '/a?b',
+    '/ä',
+    '/a b',
+  ]) {
+    assert.notEqual(pathProblem(path), undefined, path);
+  }
+});

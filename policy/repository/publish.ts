@@ -1,0 +1,201 @@
+// Publishes one commit from the publisher's machine: read, lint, test, build, sign, upload, complete. Runs outside the
+// control plane, which never sees the private key and takes what it is given only as far as the signatures reach.
+import type { Clock } from '../../runtime/clock.ts';
+import { digestOf, RELEASE_TYPE, sealBundle, signDocument } from '../bundle/index.ts';
+import type { BundleChunk, PublisherKey, Release, SealedBundle, Slice } from '../bundle/index.ts';
+import { policyErrors } from '../errors.ts';
+import { UPLOAD_CONCURRENCY } from '../limits.ts';
+import { buildSlices } from './build.ts';
+import { decideWithEngine } from './decide.ts';
+import { readCommit } from './git-source.ts';
+import type { CommitTree } from './git-source.ts';
+import { loadRepository } from './load.ts';
+import type { Problem } from './problems.ts';
+import type { Repository } from './repository.ts';
+import { runPolicyTests } from './run-tests.ts';
+import type { TestReport } from './run-tests.ts';
+
+/** The control plane as the publisher sees it (admin RPCs BeginPublication, UploadChunk, CompletePublication). */
+export interface PublicationClient {
+  begin(): Promise<{ readonly version: number; readonly trustDomain: string }>;
+  /** Idempotent; the digest is lower case hex. */
+  upload(chunk: BundleChunk): Promise<void>;
+  complete(publication: {
+    readonly version: number;
+    readonly release: string;
+    readonly manifests: readonly string[];
+  }): Promise<void>;
+}
+
+export interface PublishOptions {
+  /** Directory of a clean working tree, bare repository, or https, ssh or file address. */
+  readonly source: string;
+  /** Branch, tag or commit; HEAD when absent. */
+  readonly ref?: string;
+  readonly publisherKey: PublisherKey;
+  readonly client: PublicationClient;
+  readonly clock: Clock;
+  /** Where a remote is fetched to. */
+  readonly temporaryDirectory: string;
+  readonly signal?: AbortSignal;
+  /** Told each step as it begins, for progress on a terminal. */
+  readonly onStep?: (step: PublishStep) => void;
+}
+
+export type PublishStep = 'read' | 'lint' | 'test' | 'build' | 'upload' | 'complete';
+
+export type PublishResult =
+  | { readonly outcome: 'published'; readonly publication: Publication; readonly warnings: readonly Problem[] }
+  /** The commit has lint errors. */
+  | { readonly outcome: 'invalid'; readonly problems: readonly Problem[] }
+  | { readonly outcome: 'tests-failed'; readonly tests: TestReport };
+
+export interface Publication {
+  readonly version: number;
+  readonly trustDomain: string;
+  readonly commit: string;
+  readonly author: string;
+  readonly committedAt: number;
+  readonly issuedAt: number;
+  /** SHA-256 of the release JWS, lower case hex. */
+  readonly digest: string;
+  readonly devices: number;
+  readonly chunks: number;
+  readonly tests: number;
+  readonly publisherKeyId: string;
+}
+
+/** Throws POLICY_TREE_DIRTY, POLICY_SOURCE_*, POLICY_GIT_FAILED, and what the control plane refuses. */
+export async function publish(options: PublishOptions): Promise<PublishResult> {
+  const { clock, client, onStep = () => undefined } = options;
+  onStep('read');
+  const tree = await readCommit(options);
+  onStep('lint');
+  const { repository, problems } = loadRepository(tree, clock.now());
+  if (repository === undefined) return { outcome: 'invalid', problems };
+  onStep('test');
+  const slices = buildSlices(repository);
+  const tests = runPolicyTests(repository, decideWithEngine(), clock.now(), slices);
+  if (!tests.ok) return { outcome: 'tests-failed', tests };
+  onStep('build');
+  const { version, trustDomain } = await client.begin();
+  if (trustDomain !== repository.trustDomain) {
+    const message = `the control plane serves ${trustDomain}, edgeward.yaml says ${repository.trustDomain}`;
+    throw policyErrors.error('POLICY_TRUST_DOMAIN_MISMATCH', message, { place: { file: 'edgeward.yaml' } });
+  }
+  const sealed = await sealRelease({
+    repository,
+    slices,
+    tree,
+    version,
+    issuedAt: clock.now(),
+    key: options.publisherKey,
+  });
+  onStep('upload');
+  await uploadAll(sealed.chunks, client, options.signal);
+  onStep('complete');
+  await client.complete({ version, release: sealed.releaseJws, manifests: sealed.manifests });
+  return { outcome: 'published', publication: describe(sealed, tests, options.publisherKey), warnings: problems };
+}
+
+export interface SealRequest {
+  readonly repository: Repository;
+  readonly slices: ReadonlyMap<string, Slice>;
+  readonly tree: CommitTree;
+  readonly version: number;
+  readonly issuedAt: number;
+  readonly key: PublisherKey;
+}
+
+export interface SealedRelease {
+  readonly release: Release;
+  readonly releaseJws: string;
+  /** Manifest JWS of every device. */
+  readonly manifests: readonly string[];
+  /** Every chunk once, also when several devices share it. */
+  readonly chunks: readonly BundleChunk[];
+}
+
+/** Signs a bundle for each device, and the release that binds them together. Touches nothing outside. */
+export async function sealRelease(request: SealRequest): Promise<SealedRelease> {
+  const { repository, slices, tree, version, issuedAt, key } = request;
+  const meta = {
+    version,
+    issuedAt,
+    softExpiry: issuedAt + repository.softExpiryMs,
+    hardExpiry: issuedAt + repository.hardExpiryMs,
+    commit: tree.commit,
+  };
+  const bundles: SealedBundle[] = [];
+  for (const slice of slices.values()) bundles.push(await sealBundle(slice, meta, key));
+  const release: Release = {
+    format: 1,
+    trustDomain: repository.trustDomain,
+    version,
+    commit: tree.commit,
+    author: tree.author,
+    committedAt: tree.committedAt,
+    issuedAt,
+    devices: repository.devices.map(({ id, labels, interfaces }) => ({ id, labels, interfaces })),
+    referenceValues: copyReferences(repository),
+    detections: repository.detections,
+    playbooks: repository.playbooks,
+    manifests: Object.fromEntries(bundles.map((bundle) => [bundle.manifest.device, bundle.digest])),
+  };
+  const chunks = new Map(bundles.flatMap((bundle) => bundle.chunks.map((chunk) => [chunk.digest, chunk])));
+  return {
+    release,
+    releaseJws: await signDocument(release, RELEASE_TYPE, key),
+    manifests: bundles.map((bundle) => bundle.manifestJws),
+    chunks: [...chunks.values()],
+  };
+}
+
+function copyReferences(repository: Repository): Release['referenceValues'] {
+  return Object.fromEntries(
+    Object.entries(repository.referenceValues).map(([device, executables]) => [
+      device,
+      Object.fromEntries(Object.entries(executables).map(([path, digests]) => [path, [...digests]])),
+    ]),
+  );
+}
+
+/** A few at a time; the first failure stops the rest. */
+async function uploadAll(
+  chunks: readonly BundleChunk[],
+  client: PublicationClient,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const queue = chunks.values();
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    for (const chunk of queue) {
+      if (failed) return;
+      signal?.throwIfAborted();
+      try {
+        await client.upload(chunk);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(UPLOAD_CONCURRENCY, chunks.length) }, worker));
+}
+
+function describe(sealed: SealedRelease, tests: TestReport, key: PublisherKey): Publication {
+  const { version, trustDomain, commit, author, committedAt, issuedAt, devices } = sealed.release;
+  return {
+    version,
+    trustDomain,
+    commit,
+    author,
+    committedAt,
+    issuedAt,
+    digest: digestOf(sealed.releaseJws),
+    devices: devices.length,
+    chunks: sealed.chunks.length,
+    tests: tests.passed,
+    publisherKeyId: key.keyId,
+  };
+}
