@@ -103,7 +103,7 @@ test('path: any text is read without a fault, and what is readable survives the 
         assert.equal(reading.segments.length, raw.split('/').length - 1);
         for (const segment of reading.segments) {
           assert.ok(segment !== '.' && segment !== '..' && !/[/\\;#?]/.test(segment));
-          assert.ok([...segment].every((character) => character >= ' ' && character !== '\u007f'));
+          assert.ok(segment.split('').every((character) => character >= ' ' && character !== '\u007f'));
         }
       },
     ),

@@ -35,7 +35,7 @@ export function judge(
 ): Decision {
   const entry = findInterface(policy, request);
   if (entry === undefined) {
-    trace?.('interface', `no interface ${request.resource.interface} that the request could mean`);
+    trace?.('interface', 'not in the bundle, or several devices serve it and none is named');
     return decision({ reason: 'unknown-interface' }, digest);
   }
   trace?.('interface', `${entry.name} of ${entry.device}`);
