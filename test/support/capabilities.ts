@@ -11,6 +11,8 @@ export type Capability =
   | 'netns'
   | 'nginx'
   | 'conntrack'
+  | 'curl'
+  | 'ping'
   | 'postgres'
   | 'openssl'
   | 'pymodbus'
@@ -49,9 +51,12 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   netns: () => isRoot() && findProgram('ip') !== undefined && works('unshare', '--net', 'true'),
   nginx: () => findProgram('nginx') !== undefined,
   conntrack: () => isRoot() && findProgram('conntrack') !== undefined,
+  ping: () => findProgram('ping') !== undefined,
+  curl: () => works('curl', '--version'),
   postgres: () => findPostgres() !== undefined,
   openssl: () => works('openssl', 'version'),
-  pymodbus: () => works('python3', '-c', 'import pymodbus'),
+  // Debian's own interpreter: a python3 earlier in the PATH does not see Debian's packages.
+  pymodbus: () => spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server'], { stdio: 'ignore' }).status === 0,
   mbpoll: () => findProgram('mbpoll') !== undefined,
   tcpdump: () => isRoot() && findProgram('tcpdump') !== undefined,
 };
