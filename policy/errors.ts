@@ -27,6 +27,10 @@ export const policyErrors = errorTable({
     status: 'ALREADY_EXISTS',
     remedy: 'Choose an empty directory',
   },
+  POLICY_SCAFFOLD_TRUST_DOMAIN: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Name a trust domain such as plant.example',
+  },
   POLICY_TRUST_DOMAIN_MISMATCH: {
     status: 'FAILED_PRECONDITION',
     remedy: 'Publish to the control plane of the trust domain that edgeward.yaml names',

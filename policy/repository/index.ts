@@ -1,0 +1,28 @@
+// The policy repository: reading, lint, tests, build and publication of one git commit.
+export { buildSlices } from './build.ts';
+export { decideWithEngine } from './decide.ts';
+export { readCommit, type CommitTree, type GitSource } from './git-source.ts';
+export { loadRepository, type Loaded } from './load.ts';
+export { formatProblem, isError, loadReport, type LoadReport, type Problem } from './problems.ts';
+export {
+  publish,
+  sealRelease,
+  type Publication,
+  type PublicationClient,
+  type PublishOptions,
+  type PublishResult,
+  type PublishStep,
+  type SealedRelease,
+  type SealRequest,
+} from './publish.ts';
+export type { Repository } from './repository.ts';
+export { lintRules, type LintRule, type RuleId } from './rules.ts';
+export {
+  formatTestResult,
+  runPolicyTests,
+  type DecideOverSlice,
+  type TestReport,
+  type TestResult,
+} from './run-tests.ts';
+export { scaffold, type ScaffoldOptions } from './scaffold.ts';
+export { readDirectory, type PolicyTree } from './tree.ts';

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
+import { test } from 'node:test';
+import { FakeClock } from '../../runtime/fake-clock.ts';
+import { generateKey, keyId } from '../../identity/index.ts';
+import { digestOf, knownFeatures, openBundle, RELEASE_TYPE, releaseSchema, verifyDocument } from '../bundle/index.ts';
+import { publish } from './publish.ts';
+import type { PublicationClient, PublishOptions, PublishStep } from './publish.ts';
+import { sampleGit } from './sample-git.ts';
+import type { SampleGit } from './sample-git.ts';
+import { sampleFiles, sampleNow } from './sample-tree.ts';
+
+const { privateKey } = generateKey();
+const publisherKey = { key: privateKey, keyId: keyId(privateKey) };
+const publisherKeys = [createPublicKey(privateKey)];
+
+/** Takes everything, as a control plane that has version 4 in force. */
+class FakeControlPlane implements PublicationClient {
+  readonly chunks = new Map<string, Uint8Array>();
+  readonly completed: { version: number; release: string; manifests: readonly string[] }[] = [];
+  trustDomain = 'plant.example';
+  failUploads = false;
+
+  begin(): Promise<{ version: number; trustDomain: string }> {
+    return Promise.resolve({ version: 5, trustDomain: this.trustDomain });
+  }
+
+  upload({ digest, content }: { digest: string; content: Uint8Array }): Promise<void> {
+    if (this.failUploads) return Promise.reject(new Error('the link is gone'));
+    this.chunks.set(digest, content);
+    return Promise.resolve();
+  }
+
+  complete(publication: { version: number; release: string; manifests: readonly string[] }): Promise<void> {
+    this.completed.push(publication);
+    return Promise.resolve();
+  }
+}
+
+function optionsFor(repository: SampleGit, client: PublicationClient): PublishOptions {
+  const clock = new FakeClock(sampleNow);
+  return { source: repository.directory, publisherKey, client, clock, temporaryDirectory: repository.temporary };
+}
+
+test('a clean commit becomes a signed release and a bundle that every device can open', async () => {
+  using repository = sampleGit();
+  const control = new FakeControlPlane();
+  const steps: PublishStep[] = [];
+  const result = await publish({ ...optionsFor(repository, control), onStep: (step) => steps.push(step) });
+  assert.equal(result.outcome, 'published');
+  assert.deepEqual(steps, ['read', 'lint', 'test', 'build', 'upload', 'complete']);
+  const [completed] = control.completed;
+  assert.ok(completed && result.outcome === 'published');
+  const refuse = (_: string, message: string): never => assert.fail(message);
+  const release = await verifyDocument(completed.release, RELEASE_TYPE, publisherKeys, releaseSchema, refuse);
+  assert.equal(release.value.commit, repository.git('rev-parse', 'HEAD'));
+  assert.equal(release.value.author, 'Ada Example <ada@plant.example>');
+  assert.equal(result.publication.digest, digestOf(completed.release));
+  assert.equal(result.publication.tests, 2);
+  const devices = ['desk-1', 'gateway-1', 'hmi-1', 'plc-1'];
+  assert.deepEqual(Object.keys(release.value.manifests).sort(), devices);
+  for (const [index, deviceId] of devices.entries()) {
+    const manifestJws: string = completed.manifests[index] ?? '';
+    assert.equal(release.value.manifests[deviceId], digestOf(manifestJws));
+    const bundle = await openBundle({
+      manifestJws,
+      chunkByDigest: (digest) => Promise.resolve(control.chunks.get(digest)),
+      publisherKeys,
+      trustDomain: 'plant.example',
+      deviceId,
+      minimumVersion: 4,
+      now: sampleNow,
+      knownFeatures,
+    });
+    assert.equal(bundle.manifest.version, 5);
+    assert.equal(bundle.manifest.softExpiry, sampleNow + 24 * 3_600_000);
+    assert.equal(bundle.manifest.hardExpiry, sampleNow + 7 * 24 * 3_600_000);
+  }
+});
+
+test('chunks that several devices share are sent once', async () => {
+  using repository = sampleGit();
+  const control = new FakeControlPlane();
+  let uploads = 0;
+  const upload = (chunk: { digest: string; content: Uint8Array }): Promise<void> => {
+    uploads += 1;
+    return FakeControlPlane.prototype.upload.call(control, chunk);
+  };
+  await publish(
+    optionsFor(repository, { begin: () => control.begin(), complete: (all) => control.complete(all), upload }),
+  );
+  assert.equal(uploads, control.chunks.size);
+});
+
+/** Nothing may reach the control plane of a commit that is not in order. */
+function untouched(): PublicationClient {
+  const never = (): never => assert.fail('the control plane was called');
+  return { begin: never, upload: never, complete: never };
+}
+
+test('a commit with a lint error is not published', async () => {
+  using repository = sampleGit({ ...sampleFiles, 'edgeward.yaml': 'format: 1\ntrustdomain: plant.example\n' });
+  const result = await publish(optionsFor(repository, untouched()));
+  assert.ok(result.outcome === 'invalid');
+  assert.ok(result.problems.some(({ place }) => place.file === 'edgeward.yaml' && place.line === 2));
+});
+
+test('a commit whose tests fail is not published', async () => {
+  const tests = (sampleFiles['tests/cell.yaml'] ?? '').replace('then: allow', 'then: deny');
+  using repository = sampleGit({ ...sampleFiles, 'tests/cell.yaml': tests });
+  const result = await publish(optionsFor(repository, untouched()));
+  assert.ok(result.outcome === 'tests-failed');
+  assert.deepEqual(
+    result.tests.results.map((entry) => entry.ok),
+    [false, true],
+  );
+});
+
+test('a dirty tree is not published', async () => {
+  using repository = sampleGit();
+  repository.write('grants/cell.yaml', 'grants: []\n');
+  await assert.rejects(publish(optionsFor(repository, untouched())), { code: 'POLICY_TREE_DIRTY' });
+});
+
+test('the control plane of another trust domain gets nothing', async () => {
+  using repository = sampleGit();
+  const control = new FakeControlPlane();
+  control.trustDomain = 'other.example';
+  await assert.rejects(publish(optionsFor(repository, control)), { code: 'POLICY_TRUST_DOMAIN_MISMATCH' });
+  assert.equal(control.chunks.size, 0);
+});
+
+test('an upload that fails completes nothing', async () => {
+  using repository = sampleGit();
+  const control = new FakeControlPlane();
+  control.failUploads = true;
+  await assert.rejects(publish(optionsFor(repository, control)), /the link is gone/);
+  assert.deepEqual(control.completed, []);
+});
