@@ -40,6 +40,8 @@ export function createLogger(options: LoggerOptions): Logger {
       base: { name: options.name, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      // Errors are described below, without what must not be written.
+      serializers: { err: (described: unknown) => described },
     },
     options.destination ?? fileDestination({ fd: 2, sync: true }),
   );

@@ -121,8 +121,9 @@ function explainUnion(
     ];
   }
   const depth = (branch: readonly Explained[]): number => Math.max(...branch.map((found) => found.path.length));
-  // Fewest faults first; of equals the one that fails deepest.
-  return branches.toSorted((a, b) => a.length - b.length || depth(b) - depth(a))[0] ?? [];
+  const inside = (branch: readonly Explained[]): number => (depth(branch) > path.length ? 0 : 1);
+  const ranked = branches.toSorted((a, b) => inside(a) - inside(b) || a.length - b.length || depth(b) - depth(a));
+  return ranked[0] ?? [];
 }
 
 /** Keys that the maps at `path` may have, over all branches of unions. */
@@ -165,7 +166,7 @@ function suggestion(key: string, known: readonly string[]): string {
     .map((name) => ({ name, distance: editDistance(key, name) }))
     .sort((a, b) => a.distance - b.distance);
   const best = near[0];
-  if (best !== undefined && best.distance <= Math.max(1, Math.floor(key.length / 3))) {
+  if (best !== undefined && best.distance <= Math.max(1, Math.floor(key.length * 0.4))) {
     return `; did you mean ${quote(best.name)}?`;
   }
   return known.length === 0 ? '' : `; expected ${oneOf(known)}`;

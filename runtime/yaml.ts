@@ -15,7 +15,7 @@ const maxYamlDepth = 64;
 export interface ParsedYaml<T> {
   readonly value: T;
   /** Where the value at `path` (or its nearest written parent) stands in the file. */
-  placeOf(path: IssuePath): Place;
+  readonly placeOf: (path: IssuePath) => Place;
 }
 
 /** The value of `text`, or CONFIG_INVALID for the first fault; all faults are in `yamlFaults(error)`. */
@@ -29,14 +29,14 @@ export function parseYamlWithPlaces<S extends z.ZodType>(
   schema: S,
 ): ParsedYaml<z.infer<S>> {
   const source = readYaml(text, file);
-  return { value: checkYaml(source, source.plain, schema), placeOf: (path) => source.placeOf(path) };
+  return { value: checkYaml(source, source.plain, schema), placeOf: source.placeOf };
 }
 
 export interface YamlSource {
   readonly plain: unknown;
   readonly file: string;
-  placeOf(path: IssuePath): Place;
-  placeOfKey(path: IssuePath): Place;
+  readonly placeOf: (path: IssuePath) => Place;
+  readonly placeOfKey: (path: IssuePath) => Place;
 }
 
 /** Syntax only. Aliases, tags, duplicate and non-text keys are refused: they hide what a file says. */
