@@ -30,6 +30,8 @@ export interface Listener {
   readonly port: number;
   replaceTls(tls: ServerTls): void;
   stopAccepting(): void;
+  /** Resolves when no connection is left. */
+  empty(): Promise<void>;
   /** Ends connections at once; without `match`, all. */
   closeConnections(match?: (connection: Connection) => boolean): number;
 }
@@ -59,9 +61,19 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     throw runtimeErrors.error('CONFIG_INVALID', `expected host:port for TLS, found ${address}`);
   }
   const open = new Map<Socket, Connection>();
+  const waitingForEmpty: (() => void)[] = [];
+  let stopped = false;
   const keep = (socket: Socket, connection: Connection): void => {
+    // A handshake may end after the listener did.
+    if (stopped) {
+      socket.destroy();
+      return;
+    }
     open.set(socket, connection);
-    socket.once('close', () => open.delete(socket));
+    socket.once('close', () => {
+      open.delete(socket);
+      if (open.size === 0) for (const resolve of waitingForEmpty.splice(0)) resolve();
+    });
     accept(socket);
   };
   const secure = tls === 'insecure' ? undefined : createSecure(tls, limits, log, keep);
@@ -82,9 +94,11 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       secure.replace(next);
     },
     stopAccepting: () => {
+      stopped = true;
       server.close();
       secure?.stop();
     },
+    empty: () => (open.size === 0 ? Promise.resolve() : new Promise((resolve) => waitingForEmpty.push(resolve))),
     closeConnections: (match = () => true) => {
       const chosen = [...open].filter(([, connection]) => match(connection));
       for (const [socket] of chosen) socket.destroy();

@@ -108,7 +108,7 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
     },
     replaceTls: (tls) => secure.forEach((listener) => listener.replaceTls(tls)),
     closeConnections: (match) => listeners.reduce((count, listener) => count + listener.closeConnections(match), 0),
-    close: (graceMs) => (closing ??= shutDown(server, listeners, graceMs)),
+    close: (graceMs) => (closing ??= shutDown(server, injector, listeners, graceMs)),
   };
 }
 
@@ -134,9 +134,18 @@ function channelOptions(options: GrpcServerOptions): Record<string, number> {
   };
 }
 
-async function shutDown(server: Server, listeners: readonly Listener[], graceMs: number): Promise<void> {
+type Injector = ReturnType<Server['createConnectionInjector']>;
+
+/** Not grpc-js's tryShutdown: it takes a session that is about to close for closed, and would cut its calls off. */
+async function shutDown(
+  server: Server,
+  injector: Injector,
+  listeners: readonly Listener[],
+  graceMs: number,
+): Promise<void> {
   for (const listener of listeners) listener.stopAccepting();
-  const finished = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  injector.drain(graceMs);
+  const finished = Promise.all(listeners.map((listener) => listener.empty()));
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, graceMs);
@@ -144,5 +153,6 @@ async function shutDown(server: Server, listeners: readonly Listener[], graceMs:
   await Promise.race([finished, late]);
   clearTimeout(timer);
   for (const listener of listeners) listener.closeConnections();
+  injector.destroy();
   server.forceShutdown();
 }

@@ -55,7 +55,9 @@ export function serverContext(tls: ServerTls): SecureContextOptions {
 
 function identity(own: OwnIdentity): SecureContextOptions {
   const key = typeof own.key === 'string' ? own.key : own.key.export({ type: 'pkcs8', format: 'pem' }).toString();
-  return { key, cert: pemList(own.chain).join('') };
+  const chain = pemList(own.chain);
+  refuseForeignKey(own, chain);
+  return { key, cert: chain.join('') };
 }
 
 /** `onVerified` hears of every handshake: undefined when `verifyServer` was content, else why it was not. */
@@ -144,10 +146,12 @@ function pemList(list: CertificateList): string[] {
   );
 }
 
-/** True when `key` is the private key of the first certificate: found out before a listener fails with it. */
-export function keyFits(own: OwnIdentity): boolean {
-  const [leaf] = pemList(own.chain);
-  if (leaf === undefined) return false;
-  const mine = createPublicKey(own.key).export({ type: 'spki', format: 'der' });
-  return new X509Certificate(leaf).publicKey.export({ type: 'spki', format: 'der' }).equals(mine);
+/** OpenSSL would say "key values mismatch" at the first handshake, or not at all. */
+function refuseForeignKey(own: OwnIdentity, [leaf]: readonly string[]): void {
+  const spki = { type: 'spki', format: 'der' } as const;
+  const fits =
+    leaf !== undefined &&
+    new X509Certificate(leaf).publicKey.export(spki).equals(createPublicKey(own.key).export(spki));
+  if (!fits)
+    throw runtimeErrors.error('CONFIG_INVALID', 'the key does not belong to the first certificate of the chain');
 }
