@@ -45,8 +45,7 @@ export interface OrderBookOptions {
   readonly keys: () => readonly PublicJwk[];
 }
 
-const fileSchema = z.strictObject({
-  format: z.literal(1),
+const bookSchema = z.strictObject({
   trustDomain: z.string(),
   sequence: z.int().nonnegative(),
   verdicts: z.record(
@@ -59,6 +58,8 @@ const fileSchema = z.strictObject({
     }),
   ),
 });
+/** `digest` finds decay: a flipped bit in a name is JSON all the same, and would let a device out of quarantine. */
+const fileSchema = z.strictObject({ format: z.literal(1), digest: z.string(), book: bookSchema });
 
 interface Book {
   readonly sequence: number;
@@ -84,7 +85,7 @@ export async function openOrderBook(
   return {
     sequence: () => BigInt(written.sequence),
     verdicts: () => book.verdicts,
-    digest: () => createHash('sha256').update(bookText(book, options.trustDomain)).digest(),
+    digest: () => digestOfBook(book, options.trustDomain),
     lost: () => lost,
     foundAgain: () => {
       lost = false;
@@ -97,7 +98,7 @@ export async function openOrderBook(
       book = next;
       try {
         if (book.sequence !== written.sequence) {
-          await writeDurably(options.fs, options.path, Buffer.from(bookText(book, options.trustDomain)));
+          await writeDurably(options.fs, options.path, Buffer.from(fileText(book, options.trustDomain)));
           written = book;
         }
         return { applied, failure };
@@ -110,14 +111,29 @@ export async function openOrderBook(
 
 function parseBook(bytes: Buffer, trustDomain: string): Book {
   const file = fileSchema.parse(JSON.parse(bytes.toString('utf8')));
-  if (file.trustDomain !== trustDomain) {
-    throw activationErrors.error('ORDERS_TRUST_DOMAIN', `orders of ${file.trustDomain}, edge of ${trustDomain}`);
+  const book = { sequence: file.book.sequence, verdicts: new Map(Object.entries(file.book.verdicts)) };
+  if (file.book.trustDomain !== trustDomain) {
+    throw activationErrors.error('ORDERS_TRUST_DOMAIN', `orders of ${file.book.trustDomain}, edge of ${trustDomain}`);
   }
-  return { sequence: file.sequence, verdicts: new Map(Object.entries(file.verdicts)) };
+  if (digestOfBook(book, trustDomain).toString('hex') !== file.digest) {
+    throw activationErrors.error('ORDERS_INVALID', 'the stored orders have another digest than was written');
+  }
+  return book;
 }
 
-function bookText({ sequence, verdicts }: Book, trustDomain: string): string {
-  return canonicalJson({ format: 1, trustDomain, sequence, verdicts: Object.fromEntries(verdicts) });
+function bookJson({ sequence, verdicts }: Book, trustDomain: string): z.infer<typeof bookSchema> {
+  return { trustDomain, sequence, verdicts: Object.fromEntries(verdicts) };
+}
+
+function digestOfBook(book: Book, trustDomain: string): Buffer {
+  return createHash('sha256')
+    .update(canonicalJson(bookJson(book, trustDomain)))
+    .digest();
+}
+
+function fileText(book: Book, trustDomain: string): string {
+  const digest = digestOfBook(book, trustDomain).toString('hex');
+  return canonicalJson({ format: 1, digest, book: bookJson(book, trustDomain) });
 }
 
 async function replay(

@@ -43,6 +43,7 @@ export function nextVerdict(before: Verdict | undefined, verb: OrderVerb): Verdi
       return 'revoked';
     case OrderVerb.RELEASE:
       return before === 'quarantined' ? 'quarantined' : undefined;
+    case OrderVerb.UNSPECIFIED:
     default:
       // Unspecified or unknown: refused before it comes here, and without effect if it did.
       return before;

@@ -1,0 +1,42 @@
+// The question of every enforcement point meets the engine in force at the freshness of its bundle.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AccessRequest } from '../../policy/engine/index.ts';
+import { chunkServer, edge, hour, seal, start } from '../../test/activation/world.ts';
+import { createDecide } from './decide.ts';
+import type { TrustedTime } from './trusted-clock.ts';
+
+function ask(method: string, path: string, time: number): AccessRequest {
+  return {
+    subject: {
+      id: 'gateway-1',
+      binding: 'svid',
+      state: 'trusted',
+      attributes: { reduced: { value: false, asOf: start } },
+    },
+    operation: { protocol: 'http', method, path },
+    resource: { interface: 'web', attributes: {} },
+    context: { time, source: 'authz', connection: '192.0.2.1:4711', attributes: {} },
+  };
+}
+
+test('without a bundle everything is denied; with one, as fresh as it is', async () => {
+  const { activation } = await edge();
+  let time: TrustedTime = { now: start, trusted: true };
+  const decide = createDecide(
+    () => activation.current(),
+    () => time,
+  );
+  assert.deepEqual(
+    [decide(ask('GET', '/status', start)).allow, decide(ask('GET', '/status', start)).reason],
+    [false, 'no-bundle'],
+  );
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  assert.equal(decide(ask('GET', '/status', start)).allow, true);
+  assert.equal(decide(ask('GET', '/status', start)).bundle, bundle.digest);
+  assert.equal(decide(ask('POST', '/status', start)).allow, false);
+  time = { now: start + 169 * hour, trusted: true };
+  assert.equal(decide(ask('GET', '/status', start)).reason, 'hard-expired');
+  assert.equal(decide(ask('POST', '/stop', start)).allow, true, 'safety stays');
+});
