@@ -2,14 +2,7 @@
 // strict decoding, coded errors across the wire, back-pressure both ways. See grpc-wire (bytes, errors), grpc-tls, grpc-listener
 // (sockets), grpc-handler (one call), grpc-server, grpc-client.
 export { serviceDefinition, type DecodeRules } from './grpc-wire.ts';
-export {
-  keyFits,
-  parseAddress,
-  presentedChain,
-  type CertificateList,
-  type ClientTls,
-  type ServerTls,
-} from './grpc-tls.ts';
+export { parseAddress, presentedChain, type CertificateList, type ClientTls, type ServerTls } from './grpc-tls.ts';
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type Implementation } from './grpc-server.ts';
 export type { CallContext, CallRecord, Interceptor, ServiceOptions } from './grpc-handler.ts';
 export type { Connection } from './grpc-listener.ts';
