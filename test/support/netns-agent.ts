@@ -73,8 +73,11 @@ function newFlow(parts: Pick<Flow, 'send' | 'close'>): Flow {
   return { ...parts, report, waiting: new Set() };
 }
 
-function answered(flow: Flow): void {
-  flow.report.answered += 1;
+/** TCP joins messages; of "ping" and an unasked "push" only the first has an i. */
+function answered(flow: Flow, bytes: Buffer): void {
+  const answers = bytes.filter((byte) => byte === 0x69).length;
+  if (answers === 0) return;
+  flow.report.answered += answers;
   flow.report.lastAnswerAt = Date.now();
   for (const resolve of flow.waiting) resolve('answered');
   flow.waiting.clear();
@@ -93,7 +96,7 @@ function openTcpFlow(request: Extract<AgentRequest, { op: 'flow' }>): Promise<nu
   return new Promise((resolve, reject) => {
     const socket = connect({ host: request.address, port: request.port, noDelay: true });
     const flow = newFlow({ send: () => socket.write('ping'), close: () => socket.destroy() });
-    socket.on('data', () => answered(flow));
+    socket.on('data', (bytes) => answered(flow, bytes));
     socket.on('end', () => ended(flow, 'closed'));
     socket.on('error', (error) => {
       ended(flow, outcomeOf(error) === 'reset' ? 'reset' : 'closed');
@@ -107,7 +110,7 @@ function openUdpFlow(request: Extract<AgentRequest, { op: 'flow' }>): Promise<nu
   return new Promise((resolve) => {
     const socket = udp(request.address);
     const flow = newFlow({ send: () => socket.send('ping', () => {}), close: () => socket.close() });
-    socket.on('message', () => answered(flow));
+    socket.on('message', (bytes) => answered(flow, bytes));
     socket.on('error', () => ended(flow, 'closed'));
     socket.connect(request.port, request.address, () => resolve(flows.push(flow) - 1));
   });
