@@ -44,6 +44,7 @@ test('decide: what nobody granted is denied, with the reason that helps most', (
     [ask('web', get('/status'), { binding: 'ip' }), 'binding', 'grant:web'],
     [ask('console', { protocol: 'port' }), 'binding', 'grant:console'],
     [ask('plc-modbus', access(6, 10, 1, [7]), {}, { risk: 51 }), 'condition', 'grant:sets'],
+    [ask('plc-modbus', access(6, 10, 1, [7]), { attributes: {} }), 'condition', 'grant:sets'],
     [ask('narrow', get('/valves/1')), 'casbin', 'casbin:app'],
     [ask('narrow', get('/pumps/9')), 'casbin', 'casbin:app'],
     [ask('web', get('/status'), { id: '' }), 'no-grant', ''],

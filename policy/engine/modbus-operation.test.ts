@@ -77,6 +77,7 @@ test('modbus: every written value lies inside the range of values', () => {
 test('modbus: what a mask writes is unknown; a coil is 0 or 1; other functions carry no address', () => {
   assert.equal(judged(access(22, 10, 1, [0xffff, 1])), 'sure');
   assert.equal(judged(access(22, 10, 1, [0, 1]), { values: [0, 65_535] }), 'possible');
+  assert.equal(judged(access(22, 10, 1, [1]), { values: [0, 65_535] }), 'possible');
   assert.equal(judged(access(5, 10, 1, [0xff00]), { values: [0, 1] }), 'sure');
   assert.equal(judged(access(5, 10, 1, [0xff00]), { values: [0, 0] }), 'no');
   assert.equal(judged(access(23, 10, 2, [])), 'sure');
