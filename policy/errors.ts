@@ -60,10 +60,6 @@ export const policyErrors = errorTable({
     status: 'ABORTED',
     remedy: 'Publish again: another publication took this version',
   },
-  POLICY_ACK_UNKNOWN: {
-    status: 'FAILED_PRECONDITION',
-    remedy: 'Check the device: it acknowledged a bundle that was never published for it',
-  },
   BUNDLE_SIGNATURE: {
     status: 'PERMISSION_DENIED',
     remedy: 'Publish with a key that the edge has pinned; keep the last good bundle',

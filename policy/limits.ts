@@ -44,3 +44,9 @@ export const UPLOAD_CONCURRENCY = 8;
 export const MAX_PUBLISHER_AHEAD_MS = 5 * 60_000;
 /** Digests asked of the database in one query: below SQLite's and PostgreSQL's bind limits. */
 export const QUERY_BATCH = 500;
+/** Versions whose manifests and chunks the control plane keeps, so that a late acknowledgement is still recognised. */
+export const KEPT_VERSIONS = 16;
+/** Milliseconds an uploaded chunk waits for its publication to complete before it counts as abandoned. */
+export const UPLOAD_GRACE_MS = 24 * 3_600_000;
+/** Characters of an edge's refusal that are kept. */
+export const MAX_NACK_MESSAGE = 1_024;
