@@ -42,6 +42,7 @@ export class SpoolDisk {
   static async open(options: DiskOptions): Promise<SpoolDisk> {
     const { fs, directory, limits } = options;
     await fs.mkdir(directory);
+    await discardUnfinished(fs, directory);
     const { state, lost } = await loadState(options);
     await discardOtherEpochs(fs, directory, state.epoch, lost);
     const epoch = Buffer.from(state.epoch, 'hex');
@@ -83,8 +84,7 @@ export class SpoolDisk {
 
   /** The cursor is durable before a segment goes; both only when there is something to free. */
   async acknowledge(through: number): Promise<void> {
-    const known = Math.min(through, this.head.sequence);
-    if (known <= this.#state.acknowledged) return;
+    const known = Math.max(this.#state.acknowledged, Math.min(through, this.head.sequence));
     this.#state = { ...this.#state, acknowledged: known };
     if (this.#segments.freeable(known).length === 0) return;
     await this.save();
@@ -99,6 +99,11 @@ export class SpoolDisk {
       losses: this.losses.snapshot(),
     };
     await this.#replaceState(state);
+  }
+
+  /** So that a crash while the disk is full forgets no loss; nothing to do when none came. */
+  async saveLosses(): Promise<void> {
+    if (this.losses.total !== this.#state.losses.total) await this.save();
   }
 
   async #replaceState(state: SpoolState): Promise<void> {
@@ -211,6 +216,13 @@ async function stateFromSegments(
   const [epochHex, segments] = largest;
   const first = Math.min(...segments.map((segment) => segment.firstSequence));
   return { ...freshState(Buffer.from(epochHex, 'hex'), options.now()), acknowledged: first - 1 };
+}
+
+/** Temporary files of a writeDurably that a crash interrupted. */
+async function discardUnfinished(fs: FileSystem, directory: string): Promise<void> {
+  for (const name of await fs.list(directory)) {
+    if (name.endsWith('.new')) await removeIfThere(fs, join(directory, name));
+  }
 }
 
 /** What an interrupted renewal left behind. When the state was lost it may be evidence, and is only put aside. */

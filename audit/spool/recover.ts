@@ -1,12 +1,22 @@
-// Finds the chain's end after any kind of stop. Only bytes that nobody was promised may go: a torn tail is cut off;
+// Finds the chain's end after any kind of stop. Only bytes that nobody was promised may go: a torn tail is dropped;
 // anything else that cannot be read is damage, which the caller answers with a new epoch (renew.ts).
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { CodedError } from '../../runtime/errors.ts';
 import type { FileSystem } from '../../store/files.ts';
+import { writeDurably } from '../../store/sealed-file.ts';
 import { chainNext, chainStart, sameBytes } from '../log/chain.ts';
 import { maxSegmentFileBytes } from '../limits.ts';
-import { parseSegmentName } from './layout.ts';
-import { decodeSegmentHeader, scanFrames, segmentHeaderBytes, type SegmentHeader } from './segment.ts';
-import type { ChainHead, SegmentFile } from './segments.ts';
+import { parseSegmentName, reserveFile, segmentFile } from './layout.ts';
+import {
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  frameOverheadBytes,
+  scanFrames,
+  segmentHeaderBytes,
+  type Frame,
+  type SegmentHeader,
+} from './segment.ts';
+import { removeIfThere, type ChainHead, type SegmentFile } from './segments.ts';
 
 export interface Recovered {
   readonly head: ChainHead;
@@ -35,70 +45,111 @@ export async function recover(fs: FileSystem, directory: string, epoch: Buffer, 
       const head = { epoch, sequence: 0, chain: chainStart(epoch) };
       return { head, files, damage: durable > 0 ? `all segments up to ${durable} are missing` : undefined };
     }
-    const found = await readTail(fs, directory, epoch, last);
-    if (found === 'never written') {
-      // Its first group was not durable when the power went; the segment before it ends the chain.
+    const bytes = await fs.readFile(join(directory, last.name), maxSegmentFileBytes);
+    const tail = readTail(bytes, epoch, last.firstSequence);
+    if (typeof tail === 'string') {
+      return { head: { epoch, sequence: durable, chain: chainStart(epoch) }, files, damage: `${last.name}: ${tail}` };
+    }
+    if (tail === undefined) {
+      // A segment is freed only when its successor holds a durable record, so this one has a predecessor or is the first.
+      if (files.length === 1 && last.firstSequence > 1) {
+        const head = { epoch, sequence: last.firstSequence - 1, chain: chainStart(epoch) };
+        return { head, files, damage: `${last.name} lost its records` };
+      }
       await fs.unlink(join(directory, last.name));
       await fs.syncDirectory(directory);
       files.pop();
       continue;
     }
-    const damage =
-      found.damage ??
-      (found.head.sequence < durable ? `ends at ${found.head.sequence}, was durable up to ${durable}` : undefined);
-    return { head: found.head, files, damage };
+    last.size = tail.end;
+    if (tail.head.sequence > durable) await settle(fs, directory, files, bytes, tail);
+    const shorter = tail.head.sequence < durable;
+    const damage = shorter ? `ends at ${tail.head.sequence}, was durable up to ${durable}` : undefined;
+    return { head: tail.head, files, damage };
   }
 }
 
 interface Tail {
   readonly head: ChainHead;
-  readonly damage: string | undefined;
+  /** At least one. */
+  readonly frames: readonly Frame[];
+  /** Offset behind the last of them. */
+  readonly end: number;
 }
 
-async function readTail(
+/** undefined: never durably written, as when the power goes while a segment begins. A text: damaged, and how. */
+function readTail(bytes: Buffer, epoch: Buffer, firstSequence: number): Tail | undefined | string {
+  const header = decodeSegmentHeader(bytes);
+  const scan = scanFrames(bytes, segmentHeaderBytes, firstSequence);
+  if (header === undefined || header.firstSequence !== firstSequence || !sameBytes(header.epoch, epoch)) {
+    const groups = scan.records.filter((record) => record.firstOfGroup).length;
+    return groups > 1 ? 'the header is damaged' : undefined;
+  }
+  if (scan.holes.some((hole) => hole.provenDurable)) return 'records are damaged';
+  const frames = scanFrames(bytes.subarray(0, scan.end), segmentHeaderBytes, firstSequence).records;
+  if (frames.length === 0) return undefined;
+  const head = followChain(header, frames);
+  return head === undefined ? 'the chain does not hold' : { head, frames, end: scan.end };
+}
+
+function followChain(header: SegmentHeader, frames: readonly Frame[]): ChainHead | undefined {
+  let { chain } = header;
+  let sequence = header.firstSequence - 1;
+  for (const frame of frames) {
+    if (frame.sequence !== sequence + 1) return undefined;
+    chain = chainNext(chain, frame.sequence, frame.payload);
+    if (!sameBytes(chain, frame.chain)) return undefined;
+    sequence = frame.sequence;
+  }
+  return { epoch: Buffer.from(header.epoch), sequence, chain: Buffer.from(chain) };
+}
+
+/**
+ * After kill -9 the last group may be readable without being on the disk, and after a failed fsync no later one brings
+ * it there. Nothing is delivered before it is durable, so that group is written anew; every group before it is durable.
+ */
+async function settle(
   fs: FileSystem,
   directory: string,
-  epoch: Buffer,
-  file: SegmentFile,
-): Promise<Tail | 'never written'> {
-  const path = join(directory, file.name);
-  const bytes = await fs.readFile(path, maxSegmentFileBytes);
-  const header = decodeSegmentHeader(bytes);
-  const scan = scanFrames(bytes, segmentHeaderBytes, file.firstSequence);
-  const unusable = { epoch, sequence: file.firstSequence - 1, chain: chainStart(epoch) };
-  if (header === undefined || header.firstSequence !== file.firstSequence || !sameBytes(header.epoch, epoch)) {
-    const groups = scan.records.filter((record) => record.firstOfGroup).length;
-    return groups > 1 ? { head: unusable, damage: `the header of ${file.name} is damaged` } : 'never written';
+  files: SegmentFile[],
+  bytes: Buffer,
+  tail: Tail,
+): Promise<void> {
+  const file = files.at(-1) as SegmentFile;
+  const start = tail.frames.findLastIndex((frame) => frame.firstOfGroup);
+  const first = tail.frames[start];
+  const before = tail.frames[start - 1];
+  if (first === undefined || before === undefined) {
+    await rewrite(fs, join(directory, file.name), bytes.subarray(0, tail.end));
+    return;
   }
-  if (scan.holes.some((hole) => hole.provenDurable))
-    return { head: unusable, damage: `${file.name} has damaged records` };
-  const head = followChain(header, bytes.subarray(0, scan.end));
-  if (head === undefined) return { head: unusable, damage: `the chain in ${file.name} does not hold` };
-  await settle(fs, path, scan.end, bytes.length);
-  await fs.syncDirectory(directory);
-  file.size = scan.end;
-  return { head, damage: undefined };
+  const group = tail.frames.slice(start).reduce((sum, frame) => sum + frameOverheadBytes + frame.payload.length, 0);
+  const { epoch } = tail.head;
+  const header = encodeSegmentHeader({ epoch, firstSequence: first.sequence, chain: before.chain });
+  const content = Buffer.concat([header, bytes.subarray(tail.end - group, tail.end)]);
+  const name = segmentFile(epoch, first.sequence);
+  if (!(await rewrite(fs, join(directory, name), content, join(directory, file.name)))) return;
+  file.size = tail.end - group;
+  files.push({ name, firstSequence: first.sequence, size: content.length });
 }
 
-function followChain(header: SegmentHeader, bytes: Buffer): ChainHead | undefined {
-  let chain = Buffer.from(header.chain);
-  let sequence = header.firstSequence - 1;
-  for (const record of scanFrames(bytes, segmentHeaderBytes, header.firstSequence).records) {
-    if (record.sequence !== sequence + 1) return undefined;
-    chain = Buffer.from(chainNext(chain, record.sequence, record.payload));
-    if (!sameBytes(chain, record.chain)) return undefined;
-    sequence = record.sequence;
+/** False when there is no room for a copy, even without the reserve; then the original is synced where it is. */
+async function rewrite(fs: FileSystem, path: string, content: Buffer, original: string = path): Promise<boolean> {
+  for (const last of [false, true]) {
+    try {
+      await writeDurably(fs, path, content);
+      return true;
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'FILE_SYSTEM_FULL') throw error;
+      if (!last) await removeIfThere(fs, join(dirname(path), reserveFile));
+    }
   }
-  return { epoch: Buffer.from(header.epoch), sequence, chain };
-}
-
-/** After kill -9 bytes may be readable that never reached the disk. Nothing is delivered from here before it did. */
-async function settle(fs: FileSystem, path: string, end: number, size: number): Promise<void> {
-  const file = await fs.open(path, 'append');
+  const file = await fs.open(original, 'append');
   try {
-    if (end < size) await file.truncate(end);
     await file.sync();
   } finally {
     await file.close();
   }
+  await fs.syncDirectory(dirname(original));
+  return false;
 }

@@ -96,6 +96,7 @@ export class Segments {
       await active.sync();
     } catch {
       // After a failed fsync the kernel may have dropped the pages and call them clean; retrying here would lie.
+      await active.truncate(file.size).catch(() => undefined);
       await this.#abandon();
       return false;
     }

@@ -309,7 +309,10 @@ class DiskSpool implements Spool {
     while (this.#full && !signal.aborted) {
       await this.#clock.sleep(this.#limits.retryFullMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      await this.#serially(() => this.#reopen()).catch((error: unknown) => {
+      await this.#serially(async () => {
+        await this.#reopen();
+        if (this.#full) await this.#disk.saveLosses();
+      }).catch((error: unknown) => {
         this.#log?.warn({ err: error }, 'the spool is still full');
       });
     }
