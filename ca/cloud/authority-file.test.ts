@@ -129,6 +129,16 @@ test('the root key moves to a file of its own with its own passphrase; everythin
   await assert.rejects(moveRootKeyOffline(file, withoutRootKey(made), offline), coded('CA_ROOT_KEY_ABSENT'));
 });
 
+test('a file that is not this root key’s copy keeps the key where it is', async () => {
+  const file = await newFile();
+  const made = await createAuthority(file, trustDomain);
+  const other = { ...file, path: '/keys/other.sealed' };
+  const offline = { fs: file.fs, path: '/keys/root.sealed', passphrase: 'kept in a safe' };
+  await moveRootKeyOffline(other, await createAuthority(other, trustDomain), offline);
+  await assert.rejects(moveRootKeyOffline(file, made, offline), coded('CA_AUTHORITY_INVALID'));
+  assert.ok((await openAuthority(file)).root.key !== undefined);
+});
+
 test('a power cut anywhere in that move leaves the root key in at least one of the two files', async () => {
   for (let cut = 1; ; cut++) {
     const file = await newFile();

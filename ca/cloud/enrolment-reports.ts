@@ -1,7 +1,7 @@
 // What others are told of enrolments: `onEnrolled` at least once for every device that got a certificate, and the audit
 // log of every answer and every refusal.
 import { deviceId as deviceSpiffeId } from '../../identity/index.ts';
-import type { CodedError, StatusName } from '../../runtime/errors.ts';
+import { CodedError, type StatusName } from '../../runtime/errors.ts';
 import type { CaErrorCode } from '../errors.ts';
 import { tokenIdPattern } from '../join-line.ts';
 import type { CaPorts } from './ports.ts';
@@ -24,14 +24,23 @@ export async function announce(ca: CaPorts, token: TokenRow, agentVersion: strin
   await markTokenAnnounced(ca.database.withTables<CaTables>(), trustDomain, token.token_id, ca.clock.now());
 }
 
-/** After a restart: tells of devices whose certificate left while nobody could be told. */
+/**
+ * After a restart: tells of devices whose certificate left while nobody could be told. A device that others refuse to
+ * hear of does not keep the control plane from starting; it is tried again at the next start.
+ */
 export async function announceMissed(ca: CaPorts): Promise<void> {
   const { trustDomain } = ca.authority;
   const tables = ca.database.withTables<CaTables>();
   for (const token of await listUnannounced(tables, trustDomain)) {
     const certificate = await readCertificate(tables, trustDomain, token.serial ?? '');
     // Not signed yet: the device has nothing; its retry completes and announces. Revoked: no longer true.
-    if (certificate?.state === 'issued' && certificate.revoked_at === null) await announce(ca, token, '');
+    if (certificate?.state !== 'issued' || certificate.revoked_at !== null) continue;
+    try {
+      await announce(ca, token, '');
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      ca.log.error({ device: token.device_id, code: error.code, err: error }, 'an enrolment could not be announced');
+    }
   }
 }
 

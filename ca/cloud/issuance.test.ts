@@ -150,6 +150,19 @@ forEachDatabase((name, open) => {
       await world.ports.database.close();
     });
 
+    test('an enrolment that others refuse to hear of does not keep the control plane from starting', async () => {
+      const world = await openTestCa(await open());
+      const refusing = {
+        onEnrolled: () => Promise.reject(caErrors.error('CA_DEVICE_UNKNOWN', 'as a state machine may')),
+      };
+      const deaf = await world.restart(refusing);
+      const line = await tokenFor(world, 'plc-1');
+      await assert.rejects(deaf.ca.redeemToken(redemption(line, generateKey())), coded('CA_DEVICE_UNKNOWN'));
+      await world.restart(refusing);
+      assert.equal((await world.restart()).enrolled.length, 1);
+      await world.ports.database.close();
+    });
+
     test('a database of another authority is refused', async () => {
       const world = await openTestCa(await open());
       const authority = makeAuthority(trustDomain, world.clock, world.ports.random);

@@ -73,6 +73,8 @@ async function redeem(ca: Ca, request: Redemption, token: TokenRow, csr: ParsedC
   const id = deviceSpiffeId(ca.authority.trustDomain, token.device_id);
   requireName(csr, id);
   const verdict = judgeToken(token, keyHash(csr.publicKey), ca.clock.now());
+  // No refusal is ever taken back, so it needs no transaction: who floods a used token costs one reading.
+  if (verdict !== 'open' && verdict !== 'repeat') throw tokenError(verdict, token);
   // Another room's word, so asked before our transaction; the transaction itself sees a token revoked meanwhile.
   if (verdict === 'open') await requireAllowed(ca, token);
   const decided = await ca.database.transaction<CaTables, Decided>(

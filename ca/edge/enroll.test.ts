@@ -10,15 +10,7 @@ import {
   type EnrollResponse,
   EnrollResponseSchema,
 } from '../../proto/gen/edgeward/enrolment/v1/enrolment_pb.ts';
-import {
-  createCsr,
-  fingerprint,
-  generateKey,
-  issueCertificate,
-  newSerial,
-  parseCsr,
-  validityFor,
-} from '../../identity/index.ts';
+import { fingerprint, generateKey, issueCertificate, newSerial, parseCsr, validityFor } from '../../identity/index.ts';
 import type { CallContext } from '../../runtime/grpc.ts';
 import { openDatabase } from '../../store/database.ts';
 import { PowerCutError, SimulatedFiles } from '../../store/simulated-files.ts';
@@ -252,6 +244,24 @@ test('an answer that does not verify is not stored', async () => {
   }
 });
 
+test('an answer cannot swap the pinned authority for another of the same name', async () => {
+  const world = await newWorld();
+  const impostor = makeAuthority(trustDomain, world.clock, randomBytes);
+  const real = networkTo(world);
+  const network: EnrolmentNetwork = {
+    ...real,
+    enroll: async (address, root, verify, request) => {
+      const answer = await real.enroll(address, root, verify, request);
+      assert.ok(answer.anchors);
+      answer.anchors.rootCertificatesDer = [new Uint8Array(impostor.root.certificate.raw)];
+      const leaf = named(impostor, 'device', 'plc-1', parseCsr(request.csrDer).publicKey);
+      answer.certificateChainDer = [leaf, impostor.intermediate.certificate.raw].map((der) => new Uint8Array(der));
+      return answer;
+    },
+  };
+  await assert.rejects(run(world, await joinLineFor(world), newDisk(), network), coded('CA_ANSWER_INVALID'));
+});
+
 test('another trust domain’s root cannot stand in for the one in the line', async () => {
   const world = await newWorld();
   const other = await newWorld({
@@ -263,9 +273,8 @@ test('another trust domain’s root cannot stand in for the one in the line', as
   await assert.rejects(run(world, mixed, newDisk(), networkTo(other)), coded('CA_SERVER_UNTRUSTED'));
 });
 
-/** A certificate that the authority never recorded; for another key. */
-function named(authority: Authority, kind: string, name: string): Buffer {
-  const { publicKey } = parseCsr(createCsr(generateKey()));
+/** A certificate that the authority never recorded; for another key if none is given. */
+function named(authority: Authority, kind: string, name: string, publicKey = generateKey().publicKey): Buffer {
   const issuer = authority.intermediate.certificate;
   return issueCertificate(
     {
