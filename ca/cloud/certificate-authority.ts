@@ -8,7 +8,7 @@ import { enrolmentHandler } from './enrolment-service.ts';
 import { keyHash } from './issuance.ts';
 import { bootstrapAdministrator, issueOperator, revokeOperator, rolesOf } from './operators.ts';
 import type { CaPorts } from './ports.ts';
-import { listCurrent, listSerials, markInterrupted, recordCertificate } from './queries.ts';
+import { listCurrent, listSerials, markInterrupted, readCertificate, recordCertificate } from './queries.ts';
 import { redeemToken } from './redeem-token.ts';
 import { renew } from './renew.ts';
 import { openRevocations, revokeDevice, type Revocations } from './revocations.ts';
@@ -45,6 +45,11 @@ export interface CertificateAuthority {
   readonly revocations: Revocations;
   /** The newest valid certificate of each device, or of one. */
   readonly currentCertificates: (deviceId?: string) => Promise<CurrentCertificate[]>;
+  /**
+   * DER of the newest valid certificate of a device. For a moment after a renewal the device may still use the one
+   * before; on a connection, take the certificate of the connection. Errors: CA_CERTIFICATE_UNKNOWN.
+   */
+  readonly certificateInUse: (deviceId: string) => Promise<Buffer>;
   readonly enrolment: Implementation<typeof EnrolmentService>;
 }
 
@@ -78,6 +83,7 @@ export async function openCertificateAuthority(ports: CaPorts): Promise<Certific
     revokeDevice: async (request) => await revokeDevice(ca, request),
     revocations: ca.revocations,
     currentCertificates: async (deviceId) => await currentCertificates(ca, deviceId),
+    certificateInUse: async (deviceId) => await certificateInUse(ca, deviceId),
     enrolment: enrolmentHandler(ca),
   };
 }
@@ -132,4 +138,12 @@ async function currentCertificates(ca: CaPorts, deviceId: string | undefined): P
     newest.set(id.name, { deviceId: id.name, serial: row.serial, notAfterMs: row.not_after });
   }
   return [...newest.values()];
+}
+
+async function certificateInUse(ca: CaPorts, deviceId: string): Promise<Buffer> {
+  const [current] = await currentCertificates(ca, deviceId);
+  const tables = ca.database.withTables<CaTables>();
+  const row = current && (await readCertificate(tables, ca.authority.trustDomain, current.serial));
+  if (!row?.der) throw caErrors.error('CA_CERTIFICATE_UNKNOWN', `device ${deviceId} has no valid certificate`);
+  return Buffer.from(row.der);
 }

@@ -1,7 +1,7 @@
 // A crash between the commit of a serial and the signature leaves nothing unaccounted, and nothing is signed twice.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { generateKey, parseCertificate } from '../../identity/index.ts';
+import { createCsr, generateKey, parseCertificate } from '../../identity/index.ts';
 import { caErrors } from '../errors.ts';
 import {
   coded,
@@ -183,13 +183,18 @@ forEachDatabase((name, open) => {
       await world.ports.database.close();
     });
 
-    test('only one certificate a device is current after a renewal: the newest', async () => {
+    test('the newest certificate of a device is the current one', async () => {
       const world = await openTestCa(await open());
       const { svid } = await enrolDevice(world, 'plc-1');
-      assert.deepEqual(await world.ca.currentCertificates(), [
-        { deviceId: 'plc-1', serial: svid.serialHex, notAfterMs: svid.notAfter },
+      await world.clock.advance(1000);
+      const renewed = await world.ca.renew({ svid, csrDer: createCsr(generateKey()), peer: 'test' });
+      const current = await world.ca.currentCertificates();
+      assert.deepEqual(current, [
+        { deviceId: 'plc-1', serial: renewed.serial, notAfterMs: verified(world, renewed.chain).notAfter },
       ]);
+      assert.ok((await world.ca.certificateInUse('plc-1')).equals(renewed.chain[0] ?? Buffer.alloc(0)));
       assert.deepEqual(await world.ca.currentCertificates('plc-2'), []);
+      await assert.rejects(world.ca.certificateInUse('plc-2'), coded('CA_CERTIFICATE_UNKNOWN'));
       await world.ports.database.close();
     });
   });
