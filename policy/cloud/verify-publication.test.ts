@@ -58,9 +58,14 @@ const refusals: readonly [what: string, code: string, publication: Publication, 
     { ...good, release: await signRelease({ devices: otherDevices }) },
   ],
   [
+    'a device without manifest, and a manifest without device',
+    'POLICY_RELEASE_INVALID',
+    { ...good, release: await signRelease({ devices: [{ ...firstDevice, id: 'another' }, ...otherDevices] }) },
+  ],
+  [
     'a device twice',
     'POLICY_RELEASE_INVALID',
-    { ...good, release: await signRelease({ devices: [firstDevice, firstDevice, ...otherDevices] }) },
+    { ...good, release: await signRelease({ devices: [firstDevice, firstDevice, ...otherDevices.slice(1)] }) },
   ],
   [
     'digests of other manifests',
@@ -94,10 +99,13 @@ const refusals: readonly [what: string, code: string, publication: Publication, 
 
 for (const [what, code, publication, expect] of refusals) {
   test(`refused with ${code}: ${what}`, async () => {
-    await assert.rejects(verifyPublication(publication, { ...expectation, ...expect }), (error: Error & { code?: string }) => {
-      assert.equal(error.code, code, error.message);
-      return true;
-    });
+    await assert.rejects(
+      verifyPublication(publication, { ...expectation, ...expect }),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, code, error.message);
+        return true;
+      },
+    );
   });
 }
 
