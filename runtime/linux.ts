@@ -279,8 +279,14 @@ export function openNetlink(protocol: number, receiveBufferBytes: number, datagr
     },
     onReadable(callback): void {
       watch?.close();
-      watch = own.poll(fd, { readable: true }, callback);
-      watch.unref();
+      const again = (): void => {
+        callback();
+        // An overrun raises the socket's error, at which libuv stops watching it; the callback has cleared it by reading.
+        if (open) poll.start({ readable: true }, again);
+      };
+      const poll = own.poll(fd, { readable: true }, again);
+      poll.unref();
+      watch = poll;
     },
     close(): void {
       if (!open) return;

@@ -56,8 +56,8 @@ export class DenialWindow {
     if (this.#piles.has(bySource) || this.#piles.size < 2 * MAX_DISTINCT_DENIALS) {
       const data = (): NewEvent['data'] => {
         const whole = describe(packet, rule, plan);
-        const kept = ['rule', 'place', 'decision', 'source_ip', 'in_interface', 'subject'];
-        return Object.fromEntries(Object.entries(whole).filter(([name]) => kept.includes(name)));
+        const kept = new Set(['rule', 'place', 'decision', 'source_ip', 'in_interface', 'subject']);
+        return Object.fromEntries(Object.entries(whole).filter(([name]) => kept.has(name)));
       };
       this.#pile(bySource, rule, data).count += 1;
       return;
