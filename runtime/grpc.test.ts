@@ -363,6 +363,12 @@ test('closing lets calls finish, refuses new ones, and ends what does not finish
   await server.close(0);
 });
 
+test('closing ends as soon as the last call does, idle connections or not', { timeout: 20_000 }, async () => {
+  const { server, enrolment } = await start({});
+  await enrolment.enroll({});
+  await server.close(3_600_000);
+});
+
 test('an address that cannot be listened on says so', async () => {
   const { target } = await start({});
   const server = createGrpcServer();
