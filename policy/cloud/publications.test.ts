@@ -108,11 +108,10 @@ forEachDatabase((name, open) => {
     const { publications } = await openPublications(db.value);
     const first = await publishSample(publications, 1);
     const sealed = await sealSample(2, { key: newPublisher().key });
-    const refusals = [
-      publications.complete({ version: 2, release: sealed.releaseJws, manifests: sealed.manifests }),
-      publications.complete({ version: 2, release: 'x.y.z', manifests: [] }),
-    ];
-    for (const refusal of refusals) await assert.rejects(refusal);
+    const stranger = { version: 2, release: sealed.releaseJws, manifests: sealed.manifests };
+    await assert.rejects(publications.complete(stranger), code('POLICY_PUBLISHER_UNKNOWN'));
+    const garbage = { version: 2, release: 'x.y.z', manifests: [] };
+    await assert.rejects(publications.complete(garbage), code('POLICY_PUBLISHER_UNKNOWN'));
     assert.equal((await publications.release())?.digest, digestOf(first.releaseJws));
     assert.equal((await publications.begin()).version, 2);
     await publishSample(publications, 2);
