@@ -165,11 +165,14 @@ function byListenPort(
   entries: readonly Observed[],
   set: (wanted: Wanted[]) => string | undefined,
 ): { listenPort: number; set: string }[] {
-  return [...Map.groupBy(entries, (entry) => entry.listenPort)]
-    .sort(([a = 0], [b = 0]) => a - b)
+  const proxied = entries.flatMap(({ listenPort, wanted }) =>
+    listenPort === undefined ? [] : [{ listenPort, wanted }],
+  );
+  return [...Map.groupBy(proxied, (entry) => entry.listenPort)]
+    .sort(([a], [b]) => a - b)
     .flatMap(([listenPort, group]) => {
       const name = set(group.map((entry) => entry.wanted));
-      return listenPort === undefined || name === undefined ? [] : [{ listenPort, set: name }];
+      return name === undefined ? [] : [{ listenPort, set: name }];
     });
 }
 

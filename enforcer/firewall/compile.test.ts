@@ -1,0 +1,97 @@
+// Golden files: a slice, states and a host above the line, the nftables text below. `UPDATE_GOLDEN=1 node --test` writes
+// them anew; read the difference before you commit it.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { sliceSchema } from '../../policy/bundle/index.ts';
+import { requires } from '../../test/support/capabilities.ts';
+import { compileFirewall } from './compile.ts';
+import { goldenNames, readGolden, writeGolden } from '../../test/firewall/golden.ts';
+import { planSchema } from './plan.ts';
+import type { FirewallPlan } from './plan.ts';
+import { renderNft } from './render.ts';
+
+for (const name of goldenNames) {
+  test(`${name} compiles to the text below its line`, () => {
+    const { plan, text } = readGolden(name);
+    const warnings = plan.warnings.map((warning) => `# warning: ${warning}\n`).join('');
+    const actual = `${warnings}# next change: ${plan.nextChange ?? 'never'}\n${renderNft(plan)}`;
+    if (process.env['UPDATE_GOLDEN'] === '1') {
+      writeGolden(name, actual);
+      return;
+    }
+    assert.equal(actual, text);
+    // What is saved on disk is read back through the schema.
+    assert.deepEqual(planSchema.parse(JSON.parse(JSON.stringify(plan))), plan);
+  });
+
+  test(`${name} is what nft accepts`, (t) => {
+    if (!requires(t, 'root', 'nft')) return;
+    const input = renderNft(readGolden(name).plan);
+    const { status, stderr } = spawnSync('unshare', ['--net', 'nft', '-c', '-f', '-'], { input, encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+  });
+}
+
+const { input } = readGolden('plc-cell.txt');
+const slice = sliceSchema.parse(input.slice);
+
+test('a chain that would become a list is refused, not cut off', () => {
+  const firewall = Array.from({ length: 70 }, (_, index) => ({
+    id: `rule-${index}`,
+    verdict: 'deny' as const,
+    direction: 'in' as const,
+    transport: 'tcp' as const,
+    peer: '10.0.0.0/8',
+    ports: [index + 1, index + 1] as [number, number],
+    place: 'firewall/f.yaml:1',
+  }));
+  assert.throws(() => compileFirewall({ ...slice, firewall }, input.state, input.host), { code: 'FIREWALL_TOO_LARGE' });
+  // The same prefixes under one id are one rule over one set, however many they are.
+  const feed = Array.from({ length: 5_000 }, (_, index) => ({
+    ...firewall[0]!,
+    peer: `10.${index >> 8}.${index & 255}.0/25`,
+    ports: [22, 22] as [number, number],
+  }));
+  const plan = compileFirewall({ ...slice, firewall: feed }, input.state, input.host);
+  assert.ok(plan.sets.some((set) => set.interval && set.elements.length === 5_000));
+});
+
+test('grants of 10,000 peers make larger sets, not more rules', () => {
+  const rules = (plan: FirewallPlan): number => plan.chains.reduce((sum, chain) => sum + chain.rules.length, 0);
+  const ids = Array.from({ length: 10_000 }, (_, index) => `peer-${index}`);
+  const many = {
+    ...slice,
+    devices: [
+      ...slice.devices,
+      ...ids.map((id, index) => ({
+        id,
+        labels: {},
+        interfaces: [
+          { name: 'eth0', network: 'cell', address: `10.21.${index >> 8}.${index & 255}`, mac: '02:00:00:00:99:99' },
+        ],
+      })),
+    ],
+    grants: slice.grants.map((grant) => ({ ...grant, subjects: [...grant.subjects, ...ids] })),
+  };
+  const states = { ...input.state.states, ...Object.fromEntries(ids.map((id) => [id, 'trusted' as const])) };
+  const small = compileFirewall(slice, input.state, input.host);
+  const large = compileFirewall(many, { ...input.state, states }, input.host);
+  assert.equal(rules(large), rules(small));
+});
+
+test("the control plane's address enters no containment set, whoever claims it", () => {
+  const devices = slice.devices.map((device) =>
+    device.id === 'camera-1' ? { ...device, interfaces: [{ ...device.interfaces[0]!, address: '10.20.0.1' }] } : device,
+  );
+  const plan = compileFirewall({ ...slice, devices }, input.state, input.host);
+  assert.deepEqual(plan.sets.find((set) => set.name === 'quarantined4')?.elements, []);
+});
+
+test('an IPv4-mapped address is refused: it would be compared with another address than it stands for', () => {
+  const host = {
+    ...input.host,
+    controlEndpoints: [{ address: '::ffff:10.20.0.1', port: 1, transport: 'tcp' as const }],
+  };
+  assert.throws(() => compileFirewall(slice, input.state, host), { code: 'FIREWALL_ADDRESS' });
+});
