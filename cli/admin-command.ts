@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { AdminService } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
 import { createGrpcClient } from '../runtime/grpc.ts';
-import { controlVerifier } from '../identity/control-verifier.ts';
+import { controlVerifier } from '../identity/index.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, type Io } from './io.ts';
 

@@ -6,6 +6,7 @@ export const cliErrors = errorTable({
     status: 'FAILED_PRECONDITION',
     remedy: 'Pass --identity DIR or set EDGEWARD_IDENTITY; "edgeward control init" makes the first one, "edgeward operator issue" more.',
   },
+  CLI_EDGE_UNREACHABLE: { status: 'UNAVAILABLE', remedy: 'Start it with: edgeward edge run --config FILE, and check diagnostics in the configuration.' },
   CLI_INPUT_MISSING: { status: 'INVALID_ARGUMENT', remedy: 'Give the input as a file, on standard input, or at the prompt.' },
   CLI_NOT_ROOT: { status: 'PERMISSION_DENIED', remedy: 'Run the command as root, or leave out what needs it.' },
   CLI_TARGET_EXISTS: { status: 'ALREADY_EXISTS', remedy: 'Choose an empty directory, or remove what is there if it is not needed.' },

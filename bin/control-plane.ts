@@ -1,0 +1,122 @@
+// The control plane: rooms on one database, three listeners, and the loops that keep them current.
+import { randomBytes } from 'node:crypto';
+import { openAuthority } from '../ca/cloud/index.ts';
+import { certificatesToPem, parseCertificate, verifyChain } from '../identity/index.ts';
+import { AdminService } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
+import { AuditIngestService } from '../proto/gen/edgeward/audit/v1/ingest_pb.ts';
+import { EnrolmentService } from '../proto/gen/edgeward/enrolment/v1/enrolment_pb.ts';
+import { EdgeStreamService } from '../proto/gen/edgeward/stream/v1/stream_pb.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { serveDiagnostics } from '../runtime/diagnostics.ts';
+import { createGrpcServer, type GrpcServer, type ServerTls } from '../runtime/grpc.ts';
+import { createLogger, type Logger } from '../runtime/log.ts';
+import { createMetrics } from '../runtime/metrics.ts';
+import { periodically, runTasks } from '../runtime/tasks.ts';
+import { nodeFiles } from '../store/files.ts';
+import { createAccessControl } from './control/access.ts';
+import { adminService } from './control/admin.ts';
+import { type ControlConfig, controlPaths, loadControlConfig } from './control/config.ts';
+import { passphraseOf } from './control/init.ts';
+import { type ControlRooms, openRooms } from './control/rooms.ts';
+import { createControlStream } from './control/stream.ts';
+import { programVersion } from './edge/program.ts';
+
+const drainMs = 8_000;
+const agingMs = 10_000;
+
+export async function runControlPlane(configFile: string, signal: AbortSignal): Promise<void> {
+  const config = await loadControlConfig(configFile);
+  const log = createLogger({ name: 'control', level: config.logLevel });
+  const authority = await openAuthority({
+    fs: nodeFiles,
+    path: controlPaths(config.state).keys,
+    passphrase: await passphraseOf(config),
+    clock: systemClock,
+    random: randomBytes,
+  });
+  const rooms = await openRooms(config, authority, log);
+  const { server, enrolment, edges } = serve(config, rooms, log);
+  const tls: ServerTls = { key: authority.server.key, chain: certificatesToPem(authority.serverChain) };
+  await enrolment.listen(config.listen.enrolment, tls);
+  await edges.listen(config.listen.edges, { ...tls, roots: certificatesToPem([authority.root.certificate.raw]) });
+  const diagnostics = await serveDiagnostics({
+    port: config.diagnostics,
+    metrics: createMetrics(),
+    notReady: () => ({}),
+    status: () => ({ trustDomain: config.trustDomain, connected: server.stream.server.connected(), judged: rooms.detection.position() }),
+  });
+  log.info({ enrolment: config.listen.enrolment, edges: config.listen.edges, diagnostics: diagnostics.port }, 'control plane runs');
+  try {
+    await runTasks(
+      signal,
+      {
+        detection: rooms.detection.task,
+        findings: rooms.delivery.task,
+        revocations: rooms.ca.revocations.keepFresh,
+        resign: server.stream.resign,
+        log: rooms.log.task,
+        aging: periodically(systemClock, agingMs, async () => {
+          await rooms.responses
+            .ageOut(config.attestation.maxAgeSeconds * 1_000)
+            .catch((error: unknown) => log.error({ err: error }, 'device states could not be aged'));
+        }),
+      },
+      { drainMs, log },
+    );
+  } finally {
+    server.stream.server.stop();
+    await Promise.all([enrolment.close(1_000), edges.close(2_000)]);
+    await diagnostics.close();
+    await rooms.close();
+  }
+}
+
+function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
+  const { authority, ca, trustDomain } = rooms;
+  const roots = [authority.root.certificate.raw];
+  const verify = (chainDer: readonly Buffer[]) => {
+    const [leaf, ...rest] = chainDer;
+    const intermediates = rest.filter((der) => !roots.some((root) => root.equals(der)));
+    return verifyChain(leaf ?? Buffer.alloc(0), intermediates, roots, {
+      now: systemClock.now(),
+      trustDomain,
+      revoked: (serial) => ca.revocations.isRevoked(serial),
+    });
+  };
+  const access = createAccessControl({
+    verify,
+    rolesOf: async (operator) => await ca.rolesOf(operator),
+    clock: systemClock,
+    refused: ({ rpc, caller, code, message }) => {
+      log.warn({ rpc, caller, code }, 'call refused');
+      void rooms.log
+        .emit({ kind: 'admin', activity: 'refuse', severity: 'medium', data: { subject: caller, operation: rpc, code, message } })
+        .catch((error: unknown) => log.error({ err: error }, 'a refusal could not be recorded'));
+    },
+  });
+  const stream = createControlStream(config, rooms, programVersion, log);
+  const options = { log, maxHandshakesInFlight: config.limits.maxHandshakesInFlight, maxConnections: config.limits.maxConnections };
+  const enrolment = createGrpcServer({ ...options, maxMessageBytes: 64 * 1024 });
+  enrolment.addService(EnrolmentService, ca.enrolment, access.interceptor);
+  const edges = createGrpcServer(options);
+  edges.addService(
+    EdgeStreamService,
+    { connect: (requests, call) => stream.server.connect(access.callerOf(call).svid, requests, call.signal) },
+    access.interceptor,
+  );
+  edges.addService(
+    AuditIngestService,
+    { deliver: (requests, call) => rooms.log.deliver(access.callerOf(call).svid, requests, call.signal) },
+    access.interceptor,
+  );
+  edges.addService(AdminService, adminService(rooms, access.callerOf), access.interceptor);
+  rooms.events.revoked = (serials) => dropRevoked(edges, rooms, stream.server, serials);
+  return { server: { stream }, enrolment, edges };
+}
+
+/** Ends the connections of revoked certificates; what they could not do any more is not left open either. */
+function dropRevoked(edges: GrpcServer, rooms: ControlRooms, stream: ReturnType<typeof createControlStream>['server'], serials: readonly string[]): void {
+  const gone = new Set(serials);
+  for (const device of rooms.connected()) if (gone.has(device.serialHex)) stream.disconnect(device.deviceId);
+  edges.closeConnections(({ peerChain: [leaf] }) => leaf !== undefined && gone.has(parseCertificate(leaf).serialHex));
+}

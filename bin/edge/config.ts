@@ -1,0 +1,34 @@
+// Configuration of an edge: one YAML file, unknown keys refused, EDGEWARD_* variables on top. Every key is documented in
+// examples/config/edge.yaml.
+import { join } from 'node:path';
+import { z } from 'zod';
+import { loadConfig } from '../../runtime/config.ts';
+
+const address = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/, 'expected host:port');
+const port = z.int().min(1).max(65535);
+
+export const edgeConfigSchema = z.strictObject({
+  state: z.string().default('/var/lib/edgeward'),
+  run: z.string().default('/run/edgeward'),
+  control: z.strictObject({ address }),
+  authz: z.strictObject({ tcp: address.optional(), socketMode: z.string().regex(/^0[0-7]{3}$/).default('0660') }).prefault({}),
+  firewall: z.strictObject({ mode: z.enum(['enforce', 'off']).default('enforce') }).prefault({}),
+  proxies: z.array(z.strictObject({ interface: z.string(), listen: port, upstream: address.optional() })).default([]),
+  attest: z.strictObject({ executables: z.array(z.string().startsWith('/')).default([]) }).prefault({}),
+  audit: z.strictObject({ mask: z.array(z.string()).default([]) }).prefault({}),
+  diagnostics: z.int().min(0).max(65535).default(9181),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});
+
+export type EdgeConfig = z.infer<typeof edgeConfigSchema>;
+
+export const loadEdgeConfig = async (file: string): Promise<EdgeConfig> => await loadConfig(file, edgeConfigSchema);
+
+/** Where an edge keeps what; the layout that enrolment, activation and spool share. */
+export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>) => ({
+  identity: join(config.state, 'identity'),
+  spool: join(config.state, 'spool'),
+  firewall: join(config.state, 'firewall'),
+  grpcSocket: join(config.run, 'authz.sock'),
+  forwardAuthSocket: join(config.run, 'forward-auth.sock'),
+});

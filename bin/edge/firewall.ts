@@ -1,0 +1,149 @@
+// Joins the firewall to what is in force: a plan from slice, states and host, applied when any of them changes.
+import { lookup } from 'node:dns/promises';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import {
+  compileFirewall,
+  type ControlEndpoint,
+  createFirewall,
+  type Firewall,
+  type HostConfig,
+  runCommand,
+} from '../../enforcer/firewall/index.ts';
+import type { ContainmentChange, OrdersStore, TrustedClock } from '../../enforcer/activation/index.ts';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+import type { Slice } from '../../policy/bundle/index.ts';
+import type { SubjectState } from '../../policy/engine/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { errorTable } from '../../runtime/errors.ts';
+import type { Logger } from '../../runtime/log.ts';
+import { nodeFiles } from '../../store/files.ts';
+import type { EdgeConfig } from './config.ts';
+import { edgePaths } from './config.ts';
+
+export const edgeFirewallErrors = errorTable({
+  EDGE_CONTROL_UNRESOLVED: {
+    status: 'UNAVAILABLE',
+    remedy: 'Name the control plane by address in edge.yaml (control.address), or make its name resolve once.',
+  },
+});
+
+export interface EdgeFirewall {
+  /** Before any network: last good rules, else lock-down. */
+  restore(): Promise<void>;
+  /** Puts the slice in force under the states of now; rejects when the kernel refuses. */
+  applySlice(slice: Slice): Promise<void>;
+  /** The states changed: the same slice under new states. Coalesced, never rejects; what fails is logged and tried again. */
+  refresh(): void;
+  contain(change: ContainmentChange): Promise<void>;
+  readonly firewall: Firewall | undefined;
+}
+
+export interface EdgeFirewallParts {
+  readonly config: EdgeConfig;
+  readonly deviceId: string;
+  readonly clock: Clock;
+  readonly trusted: TrustedClock;
+  readonly log: Logger;
+  readonly emit: EmitEvent;
+  readonly orders: () => OrdersStore;
+  readonly closeStreams: (deviceId: string) => void;
+}
+
+export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFirewall> {
+  const { config, log } = parts;
+  if (config.firewall.mode === 'off') {
+    log.warn('firewall.mode is off: packets are not filtered on this host');
+    return { restore: noWork, applySlice: noWork, refresh: () => undefined, contain: noWork, firewall: undefined };
+  }
+  const paths = edgePaths(config);
+  mkdirSync(paths.firewall, { recursive: true, mode: 0o700 });
+  const control = await controlEndpoints(config);
+  const host: HostConfig = {
+    localDeviceId: parts.deviceId,
+    controlEndpoints: control,
+    proxies: config.proxies.map((proxy) => ({ interface: proxy.interface, listenPort: proxy.listen })),
+  };
+  const firewall = createFirewall({
+    run: runCommand,
+    fs: nodeFiles,
+    directory: paths.firewall,
+    clock: parts.clock,
+    log,
+    emit: parts.emit,
+    control,
+    closeStreams: parts.closeStreams,
+  });
+  let slice: Slice | undefined;
+  let pending: Promise<void> | undefined;
+  let again = false;
+
+  const apply = async (wanted: Slice | undefined): Promise<void> => {
+    const orders = parts.orders();
+    const states = Object.fromEntries(
+      (wanted?.devices ?? []).map((device): [string, SubjectState] => [device.id, orders.subjectState(device.id).state]),
+    );
+    const plan = compileFirewall(
+      wanted,
+      { epoch: firewall.nextEpoch(), now: parts.trusted.now(), ordersSequence: Number(orders.handlers.orders.version()), states },
+      host,
+    );
+    await firewall.apply(plan);
+  };
+
+  async function refreshOnce(): Promise<void> {
+    do {
+      again = false;
+      await apply(slice).catch((error: unknown) => log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'));
+    } while (again);
+    pending = undefined;
+  }
+
+  return {
+    firewall,
+    restore: async () => {
+      const lockdown = compileFirewall(undefined, { epoch: firewall.nextEpoch(), now: parts.clock.now(), ordersSequence: 0, states: {} }, host);
+      const which = await firewall.restore(lockdown);
+      log.info({ rules: which }, 'firewall rules in force before any network');
+    },
+    applySlice: async (wanted) => {
+      await apply(wanted);
+      slice = wanted;
+    },
+    refresh: () => {
+      again = true;
+      pending ??= refreshOnce();
+    },
+    contain: async (change) => {
+      const sequence = Number(parts.orders().handlers.orders.version());
+      const order = async (device: string, containment: 'revoked' | 'quarantined' | undefined): Promise<void> => {
+        await firewall.contain({ device, containment, sequence });
+        parts.closeStreams(device);
+      };
+      for (const device of change.revoked) await order(device, 'revoked');
+      for (const device of [...change.quarantined, ...change.recovering]) await order(device, 'quarantined');
+      for (const device of change.released) await order(device, undefined);
+    },
+  };
+}
+
+const noWork = (): Promise<void> => Promise.resolve();
+
+/** Where the control plane is, as addresses; what was resolved last is kept for a start without network. */
+async function controlEndpoints(config: EdgeConfig): Promise<ControlEndpoint[]> {
+  const match = /^\[?(.*?)\]?:(\d+)$/.exec(config.control.address);
+  const [, host = '', port = '0'] = match ?? [];
+  const known = join(config.state, 'control-addresses.json');
+  const endpoints = (addresses: readonly string[]): ControlEndpoint[] =>
+    addresses.map((address) => ({ address, port: Number(port), transport: 'tcp' }));
+  if (isIP(host) !== 0) return endpoints([host]);
+  try {
+    const addresses = (await lookup(host, { all: true })).map((entry) => entry.address);
+    writeFileSync(known, JSON.stringify(addresses));
+    return endpoints(addresses);
+  } catch (cause) {
+    if (existsSync(known)) return endpoints(JSON.parse(readFileSync(known, 'utf8')) as string[]);
+    throw edgeFirewallErrors.error('EDGE_CONTROL_UNRESOLVED', `${host} does not resolve and was never reached before`, { cause });
+  }
+}

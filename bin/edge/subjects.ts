@@ -1,0 +1,58 @@
+// Who a peer is: a verified SVID, or an address that the firewall has checked against the inventory; joined with what the
+// orders and signed states say of the device.
+import type { PeerEvidence } from '../../enforcer/authz/index.ts';
+import type { OrdersStore } from '../../enforcer/activation/index.ts';
+import { certificatesFromPem, parseSpiffeId, type SpiffeId, verifyChain } from '../../identity/index.ts';
+import { errorTable } from '../../runtime/errors.ts';
+import type { Slice } from '../../policy/bundle/index.ts';
+import type { AccessRequest } from '../../policy/engine/index.ts';
+import type { OwnIdentity } from './identity.ts';
+
+type Subject = AccessRequest['subject'];
+
+export const subjectErrors = errorTable({
+  SUBJECT_NOT_A_DEVICE: { status: 'PERMISSION_DENIED', remedy: 'Use the SVID of a device or of a workload on a device.' },
+  SUBJECT_OTHER_TRUST_DOMAIN: { status: 'PERMISSION_DENIED', remedy: 'Use an SVID of this trust domain.' },
+  SUBJECT_NOT_IDENTIFIED: { status: 'UNAUTHENTICATED', remedy: 'Present a client certificate to the proxy.' },
+});
+
+export interface Subjects {
+  /** Throws when the evidence does not verify. */
+  fromEvidence(peer: PeerEvidence): Subject;
+  /** Nobody (`id` empty, state unknown) when no device of the slice has the address. */
+  fromAddress(address: string, slice: Slice | undefined): Subject;
+}
+
+export function createSubjects(own: OwnIdentity, orders: Pick<OrdersStore, 'subjectState' | 'isRevoked'>, now: () => number): Subjects {
+  const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
+
+  function verified(certificatePem: string): SpiffeId {
+    const [leaf, ...sent] = certificatesFromPem(certificatePem);
+    if (leaf === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy sent no certificate');
+    const { chain, anchors } = own.current();
+    // nginx passes the leaf alone; the intermediate that issued us issued our peers too.
+    const intermediates = sent.length > 0 ? sent : chain.slice(1);
+    const { trustDomain, roots } = anchors;
+    return verifyChain(leaf, intermediates, roots, { now: now(), trustDomain, revoked: (serial) => orders.isRevoked(serial) }).id;
+  }
+
+  return {
+    fromEvidence: ({ certificatePem = '', principal = '' }) => {
+      const id = certificatePem === '' ? parseSpiffeId(principal) : verified(certificatePem);
+      if (id.trustDomain !== own.anchors().trustDomain) {
+        throw subjectErrors.error('SUBJECT_OTHER_TRUST_DOMAIN', `${id.uri} is of another trust domain`);
+      }
+      if (id.kind !== 'device' || id.device === undefined) {
+        throw subjectErrors.error('SUBJECT_NOT_A_DEVICE', `${id.uri} is not a device`);
+      }
+      return withState(id.device, 'svid');
+    },
+    fromAddress: (address, slice) => {
+      const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
+      const found = slice?.devices.find((device) => device.interfaces.some((entry) => entry.address === plain));
+      if (found === undefined) return { id: '', binding: 'ip', state: 'unknown', attributes: {} };
+      const mac = found.interfaces.find((entry) => entry.address === plain)?.mac;
+      return withState(found.id, mac === undefined ? 'ip' : 'port+mac+ip');
+    },
+  };
+}

@@ -1,0 +1,123 @@
+// edgeward enroll, edgeward edge run|status, edgeward attest measure
+import type { Command } from 'commander';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+import { cliErrors } from './errors.ts';
+import { createIo, timeText } from './io.ts';
+import { untilStopped } from './signals.ts';
+import { version } from './version.ts';
+
+interface EdgeOptions {
+  readonly config: string;
+  readonly json: boolean;
+}
+
+export function registerEdge(program: Command): void {
+  program
+    .command('enroll')
+    .description('enroll this device: the join line comes from a file, standard input or a prompt, never from the arguments')
+    .option('--state <dir>', 'state directory of the edge', '/var/lib/edgeward')
+    .option('--token-file <file>', 'file with the join line; - or absent for standard input')
+    .option('--json', 'one JSON document on standard output', false)
+    .action(async (options: { state: string; tokenFile?: string; json: boolean }) => {
+      const [{ enroll }, { nodeFiles }, { systemClock }] = await Promise.all([
+        import('../ca/edge/index.ts'),
+        import('../store/files.ts'),
+        import('../runtime/clock.ts'),
+      ]);
+      const io = createIo(options.json);
+      const joinLine = await readJoinLine(options.tokenFile);
+      await nodeFiles.mkdir(options.state);
+      const identity = await enroll({ joinLine, state: { fs: nodeFiles, path: options.state }, clock: systemClock, agentVersion: version });
+      io.result(
+        { ok: true, spiffeId: identity.id.uri, serial: identity.leaf.serialHex, notAfter: identity.leaf.notAfter, state: options.state },
+        `enrolled as ${identity.id.uri} until ${timeText(identity.leaf.notAfter)}\nnext: edgeward edge run --config edge.yaml`,
+      );
+    });
+
+  const edge = program.command('edge').description('the enforcer beside the workloads');
+
+  edge
+    .command('run')
+    .description('run the edge until SIGTERM; rules stay in force when it ends')
+    .requiredOption('--config <file>', 'configuration; see examples/config/edge.yaml')
+    .option('--check', 'check the configuration and end; changes nothing', false)
+    .option('--json', 'one JSON document on standard output (with --check)', false)
+    .action(async (options: EdgeOptions & { check: boolean }) => {
+      if (options.check) {
+        const { loadEdgeConfig } = await import('../bin/edge/config.ts');
+        const config = await loadEdgeConfig(options.config);
+        createIo(options.json).result({ ok: true, config }, `${options.config} is fine`);
+        return;
+      }
+      const { runEdgeNode } = await import('../bin/edge-node.ts');
+      await untilStopped(async (signal) => await runEdgeNode(options.config, signal));
+    });
+
+  edge
+    .command('status')
+    .description('what this edge enforces now')
+    .requiredOption('--config <file>', 'configuration; see examples/config/edge.yaml')
+    .option('--json', 'one JSON document on standard output', false)
+    .action(async (options: EdgeOptions) => {
+      const { loadEdgeConfig } = await import('../bin/edge/config.ts');
+      const config = await loadEdgeConfig(options.config);
+      const url = `http://127.0.0.1:${config.diagnostics}/status`;
+      const response = await fetch(url, { signal: AbortSignal.timeout(3_000) }).catch((cause: unknown) => {
+        throw cliErrors.error('CLI_EDGE_UNREACHABLE', `no edge answers at ${url}`, { cause });
+      });
+      const status = (await response.json()) as EdgeStatus;
+      createIo(options.json).result(status, statusText(status));
+    });
+
+  program
+    .command('attest')
+    .description('evidence of this installation')
+    .command('measure')
+    .description('print reference values of this edge for the policy repository (reference/*.yaml)')
+    .requiredOption('--config <file>', 'configuration; see examples/config/edge.yaml')
+    .option('--json', 'one JSON document on standard output', false)
+    .action(async (options: EdgeOptions) => {
+      const { measureReferenceValues } = await import('../bin/measure.ts');
+      const values = await measureReferenceValues(options.config);
+      const lines = Object.entries(values).map(([path, digests]) => `  ${JSON.stringify(path)}: [${digests.join(', ')}]`);
+      createIo(options.json).result({ executables: values }, ['executables:', ...lines].join('\n'));
+    });
+}
+
+interface EdgeStatus {
+  readonly device: string;
+  readonly serving: boolean;
+  readonly version: number;
+  readonly bundle: string;
+  readonly stream: { readonly connected: boolean; readonly lastError?: { readonly message: string } };
+  readonly spool: { readonly sequence: number; readonly acknowledged: number; readonly state: string; readonly lost: number };
+  readonly firewall: 'off' | { readonly loaded: boolean; readonly contained: Record<string, readonly string[]>; readonly denied: Record<string, number> };
+}
+
+function statusText(status: EdgeStatus): string {
+  const { stream, spool, firewall } = status;
+  const contained = firewall === 'off' ? [] : Object.entries(firewall.contained).flatMap(([kind, devices]) => devices.map((device) => `${device} (${kind})`));
+  return [
+    `device    ${status.device}`,
+    `policy    ${status.version === 0 ? 'none in force: everything is denied' : `version ${status.version}, ${status.bundle.slice(0, 16)}`}`,
+    `serving   ${status.serving ? 'yes' : 'no'}`,
+    `cloud     ${stream.connected ? 'connected' : `away${stream.lastError === undefined ? '' : ` (${stream.lastError.message})`}`}`,
+    `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
+    `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,
+    `contained ${contained.join(', ') || 'nobody'}`,
+  ].join('\n');
+}
+
+async function readJoinLine(file: string | undefined): Promise<string> {
+  if (file !== undefined && file !== '-') return readFileSync(file, 'utf8').trim();
+  if (process.stdin.isTTY) {
+    const prompt = createInterface({ input: process.stdin, output: process.stderr });
+    const line = await prompt.question('join line: ');
+    prompt.close();
+    return line.trim();
+  }
+  const line = readFileSync(0, 'utf8').trim();
+  if (line === '') throw cliErrors.error('CLI_INPUT_MISSING', 'standard input holds no join line');
+  return line;
+}

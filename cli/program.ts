@@ -1,0 +1,30 @@
+// The command tree. Object, then verb; one file a command group; heavy programs are loaded only when they run.
+import { Command } from 'commander';
+import { version } from './version.ts';
+import { registerAudit } from './audit.ts';
+import { registerControl } from './control.ts';
+import { registerDemo } from './demo.ts';
+import { registerDevices } from './devices.ts';
+import { registerEdge } from './edge.ts';
+import { registerFindings } from './findings.ts';
+import { registerOperators } from './operators.ts';
+import { registerPolicy } from './policy.ts';
+import { registerTokens } from './tokens.ts';
+
+export function createProgram(): Command {
+  const program = new Command('edgeward')
+    .description('Zero-trust control plane for fleets of edge devices')
+    .version(version, '-V, --version')
+    .showHelpAfterError('(run the command with --help to see what it takes)')
+    .configureHelp({ sortSubcommands: true });
+  registerDemo(program);
+  registerControl(program);
+  registerOperators(program);
+  registerTokens(program);
+  registerEdge(program);
+  registerDevices(program);
+  registerPolicy(program);
+  registerAudit(program);
+  registerFindings(program);
+  return program;
+}
