@@ -31,7 +31,7 @@ type Row = Partial<Record<DeviceEvent, DeviceStateName>>;
 
 /** State by event to next state; what is absent is refused. */
 export const transitions: Readonly<Record<DeviceStateName, Row>> = {
-  expected: { enrolled: 'enrolled', revoked: 'decommissioned' },
+  expected: { enrolled: 'enrolled', reimaged: 'enrolled', revoked: 'decommissioned' },
   enrolled: {
     enrolled: 'enrolled',
     reimaged: 'enrolled',

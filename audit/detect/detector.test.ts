@@ -112,7 +112,7 @@ test('a refused write is found at once, a refused read is not', () => {
 test('a forged source address accuses its reporter, never the address', () => {
   const detector = createDetector({ 'denied.yml': denied });
   const [found] = detector.observe(packet(1, { subject: 'hmi-1', rule: 'spoofed', destination_port: 1 }));
-  assert.equal(found?.device, 'plc-1');
+  assert.deepEqual({ device: found?.device, attributed: found?.attributed }, { device: 'plc-1', attributed: false });
 });
 
 test('late evidence is marked retro', () => {

@@ -32,6 +32,8 @@ export interface Detection {
   readonly firstTime: number;
   readonly count: number;
   readonly evidence: readonly number[];
+  /** The evidence names the device as its subject; otherwise it is only who reported, and may be the victim. */
+  readonly attributed: boolean;
   /** Late or historic evidence: a finding, but no live response. */
   readonly retro: boolean;
 }
@@ -114,15 +116,20 @@ function detection(rule: EventRule | CorrelationRule, event: ObservedEvent, hit:
     firstTime: hit.firstTime,
     count: hit.count,
     evidence: hit.evidence.slice(-maxEvidence),
+    attributed: isAttributed(event),
     retro: event.receivedAt - event.time > retroAfterMs,
   };
 }
 
 /** An address that failed the anti-spoofing check accuses nobody: otherwise a forged packet could contain a healthy device. */
 export function subjectOf(event: ObservedEvent): string {
+  return isAttributed(event) ? String(event.data['subject']) : event.reporter;
+}
+
+function isAttributed(event: ObservedEvent): boolean {
   const subject = event.data['subject'];
   const forged = String(event.data['rule'] ?? '').startsWith('spoofed');
-  return typeof subject === 'string' && subject !== '' && !forged ? subject : event.reporter;
+  return typeof subject === 'string' && subject !== '' && !forged;
 }
 
 function flatten(event: ObservedEvent): FlatEvent {

@@ -4,6 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import type { Kysely } from 'kysely';
 import { DeviceStatesSchema, OrderSchema, OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { CodedError } from '../../runtime/errors.ts';
 import type { Database } from '../../store/database.ts';
 import { type DeviceEvent, nextState } from '../device-state-machine.ts';
 import { responseErrors } from '../errors.ts';
@@ -55,6 +56,16 @@ const orderVerbs: Partial<Record<DeviceEvent, OrderVerb>> = {
   released: OrderVerb.RELEASE,
   revoked: OrderVerb.REVOKE,
 };
+
+const verbNames: Partial<Record<OrderVerb, string>> = {
+  [OrderVerb.QUARANTINE]: 'quarantine',
+  [OrderVerb.RECOVER]: 'recover',
+  [OrderVerb.RELEASE]: 'release',
+  [OrderVerb.REVOKE]: 'revoke',
+};
+
+/** Whether something may happen; a refusal says why. */
+export type Permission = { readonly allowed: true } | { readonly allowed: false; readonly refusal: CodedError };
 
 export type Devices = ReturnType<typeof createDevices>;
 
@@ -147,7 +158,7 @@ export function createDevices(ports: DevicePorts) {
     await queries.addOrder(trx, {
       trust_domain: trustDomain,
       sequence,
-      verb: OrderVerb[verb],
+      verb: verbNames[verb] ?? '',
       device_id: change.deviceId,
       jws,
       issued_at: at,
@@ -171,6 +182,18 @@ export function createDevices(ports: DevicePorts) {
         ...(done.orderSequence === 0 ? {} : { sequence: done.orderSequence }),
       },
     });
+  }
+
+  /** Ends a quarantine by a person's word: for hardware classes, whose key cannot have been copied. */
+  async function recover(request: { deviceId: string; reason: string; by: string }) {
+    const device = await queries.readDevice(tables, trustDomain, request.deviceId);
+    if (device !== undefined && !hardwareClasses.has(device.attestationClass)) {
+      throw responseErrors.error(
+        'RESPONSE_REIMAGE_NEEDED',
+        `${device.deviceId} is of the software class; whoever had it may hold its key`,
+      );
+    }
+    return await apply({ deviceId: request.deviceId, event: 'recovered', cause: request.reason, by: request.by });
   }
 
   /** Release by a person, along the design's path for the software class only. */
@@ -250,15 +273,16 @@ export function createDevices(ports: DevicePorts) {
     }
   }
 
-  /** The signed states of the whole trust domain, as the stream's DEVICE_STATE resource. */
-  async function statesResource(): Promise<{ version: bigint; payload: Uint8Array }> {
+  /** The signed states of the trust domain, as the stream's DEVICE_STATE resource; `versionOf` makes its version of the counter. */
+  async function statesResource(versionOf: (counter: number) => bigint = BigInt): Promise<{ version: bigint; payload: Uint8Array }> {
     const { statesVersion } = await queries.readCounters(tables, trustDomain);
+    const version = versionOf(statesVersion);
     const devices = await queries.listDevices(tables, trustDomain);
     const payload = toBinary(
       DeviceStatesSchema,
       create(DeviceStatesSchema, {
         trustDomain,
-        version: BigInt(statesVersion),
+        version,
         issuedAtMs: BigInt(ports.clock.now()),
         devices: devices.map((device) => ({
           deviceId: device.deviceId,
@@ -271,7 +295,7 @@ export function createDevices(ports: DevicePorts) {
       }),
     );
     const jws = await ports.sign('edgeward-states+proto', payload);
-    return { version: BigInt(statesVersion), payload: new TextEncoder().encode(jws) };
+    return { version, payload: new TextEncoder().encode(jws) };
   }
 
   async function ordersSince(sequence: number): Promise<{ version: number; orders: string[] }> {
@@ -279,8 +303,26 @@ export function createDevices(ports: DevicePorts) {
     return { version: Number(rows.at(-1)?.sequence ?? sequence), orders: rows.map((row) => row.jws) };
   }
 
+  /** Whether a device may get a certificate by a token: a tombstone never, a contained one only re-imaged. */
+  async function mayEnroll(deviceId: string, reimage: boolean): Promise<Permission> {
+    const state = (await queries.readDevice(tables, trustDomain, deviceId))?.state ?? 'expected';
+    const event: DeviceEvent = reimage ? 'reimaged' : 'enrolled';
+    if (nextState(state, event) !== undefined) return { allowed: true };
+    const code = state === 'decommissioned' || reimage ? 'RESPONSE_TRANSITION_REFUSED' : 'RESPONSE_REIMAGE_NEEDED';
+    return { allowed: false, refusal: responseErrors.error(code, `${deviceId} is ${state}`) };
+  }
+
+  async function mayRenew(deviceId: string): Promise<Permission> {
+    const state = (await queries.readDevice(tables, trustDomain, deviceId))?.state ?? 'expected';
+    if (state !== 'decommissioned' && state !== 'expected') return { allowed: true };
+    return { allowed: false, refusal: responseErrors.error('RESPONSE_TRANSITION_REFUSED', `${deviceId} is ${state}`) };
+  }
+
   return {
     apply,
+    mayEnroll,
+    mayRenew,
+    recover,
     release,
     ageOut,
     statesResource,
@@ -290,6 +332,9 @@ export function createDevices(ports: DevicePorts) {
     timeline: async (deviceId: string) => await queries.readTransitions(tables, trustDomain, deviceId),
   };
 }
+
+/** Attestation classes whose keys live in hardware. */
+const hardwareClasses: ReadonlySet<string> = new Set(['tpm', 'idevid']);
 
 interface Moved {
   readonly device: queries.DeviceRow;

@@ -20,6 +20,8 @@ export interface FindingSignal {
   readonly reporter: string;
   readonly foundAt: number;
   readonly retro: boolean;
+  /** The evidence names the device as its subject; a reporter may be the victim. */
+  readonly attributed: boolean;
 }
 
 export interface PlaybookPorts {
@@ -98,6 +100,7 @@ export function createPlaybooks(ports: PlaybookPorts) {
   }
 
   async function mayContain(finding: FindingSignal): Promise<Verdict> {
+    if (!finding.attributed) return { act: false, why: 'the evidence names no established subject; its reporter may be the victim' };
     if (finding.retro) return { act: false, why: 'late evidence never starts a live response' };
     const inventory = await ports.inventory();
     const known = inventory.find((device) => device.id === finding.device);

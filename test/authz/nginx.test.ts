@@ -48,12 +48,12 @@ test('nginx with the shipped snippet', async (t) => {
   };
   const socket = join(scratch, 'forward-auth.sock');
   let server = await serveAuthz(ports, () => true, { grpc: [], forwardAuthSocket: socket, socketMode: 0o666 });
-  const nginx = await startNginx(scratch, socket, authority);
   t.after(async () => {
-    nginx.kill('SIGKILL');
     await server.close(0);
     rmSync(scratch, { recursive: true, force: true });
   });
+  const nginx = await startNginx(scratch, socket, authority);
+  t.after(() => nginx.kill('SIGKILL'));
 
   const client = { 'gateway-1': authority.issue('spiffe://plant.example/device/gateway-1'), stranger: stranger.issue('spiffe://plant.example/device/gateway-1') };
   for (const [name, svid] of Object.entries(client)) {
@@ -113,14 +113,14 @@ async function startNginx(scratch: string, socket: string, authority: ReturnType
   mkdirSync(join(scratch, 'www/admin'), { recursive: true });
   writeFileSync(join(scratch, 'www/status'), 'hmi status\n');
   writeFileSync(join(scratch, 'www/admin/index.html'), 'hmi administration\n');
-  const web = authority.issue('spiffe://plant.example/workload/hmi');
+  const web = authority.issue('spiffe://plant.example/device/hmi-1/workload/web');
   writeFileSync(join(scratch, 'web.pem'), web.chainPem);
   writeFileSync(join(scratch, 'web.key'), web.keyPem, { mode: 0o600 });
   writeFileSync(join(scratch, 'roots.pem'), authority.rootPem);
   const snippet = readFileSync(join(root, 'examples/nginx/edgeward.conf'), 'utf8').replace('/run/edgeward/forward-auth.sock', socket);
   writeFileSync(join(scratch, 'edgeward.conf'), snippet);
   const values: Record<string, string> = { scratch, address: '127.0.0.1', roots: join(scratch, 'roots.pem'), snippet: join(scratch, 'edgeward.conf') };
-  const config = readFileSync(join(root, 'cli/demo/workloads/nginx-guarded.conf'), 'utf8')
+  const config = readFileSync(join(root, 'demo/workloads/nginx-guarded.conf'), 'utf8')
     .replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? '')
     .replace(':8443', `:${port}`);
   writeFileSync(join(scratch, 'nginx.conf'), `${process.getuid?.() === 0 ? 'user root;\n' : ''}${config}`);

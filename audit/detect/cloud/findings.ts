@@ -19,6 +19,8 @@ export interface Finding {
   readonly state: 'open' | 'closed';
   readonly count: number;
   readonly retro: boolean;
+  /** The evidence names the device as its subject. */
+  readonly attributed: boolean;
   readonly evidence: readonly number[];
   readonly tags: readonly string[];
 }
@@ -96,6 +98,7 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       closed_why: '',
       count: finding.count,
       retro: finding.retro ? 1 : 0,
+      attributed: finding.attributed ? 1 : 0,
       evidence: JSON.stringify(finding.evidence),
       tags: JSON.stringify(finding.tags),
     };
@@ -171,6 +174,7 @@ function newFinding(detection: Detection, now: number): Finding {
     state: 'open',
     count: detection.count,
     retro: detection.retro,
+    attributed: detection.attributed,
     evidence: detection.evidence,
     tags: detection.tags,
   };
@@ -189,6 +193,7 @@ function fromRow(row: DetectTables['detect_findings']): Finding {
     state: row.state === 'open' ? 'open' : 'closed',
     count: Number(row.count),
     retro: row.retro !== 0,
+    attributed: row.attributed !== 0,
     evidence: JSON.parse(row.evidence) as number[],
     tags: JSON.parse(row.tags) as string[],
   };

@@ -18,6 +18,7 @@ export interface DetectTables {
     closed_why: string;
     count: number;
     retro: number;
+    attributed: number;
     /** JSON list of log indices. */
     evidence: string;
     /** JSON list of tags. */
@@ -51,6 +52,7 @@ export const detectMigrations: readonly Migration[] = [
         .addColumn('closed_why', 'text', (column) => column.notNull())
         .addColumn('count', 'bigint', (column) => column.notNull())
         .addColumn('retro', 'integer', (column) => column.notNull())
+        .addColumn('attributed', 'integer', (column) => column.notNull())
         .addColumn('evidence', 'text', (column) => column.notNull())
         .addColumn('tags', 'text', (column) => column.notNull())
         .addPrimaryKeyConstraint('detect_findings_key', ['trust_domain', 'id'])

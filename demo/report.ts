@@ -1,6 +1,6 @@
 // The demo's record: steps with times and with what proved them, shown as they happen, as a table at the end, and as the
 // one JSON document.
-import { formatTable } from '../../runtime/table.ts';
+import { formatTable } from '../runtime/table.ts';
 
 export interface StepRecord {
   readonly name: string;

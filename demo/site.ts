@@ -65,7 +65,7 @@ export function webServer(files: WebFiles): string[] {
   writeFileSync(join(scratch, 'web.key'), files.key, { mode: 0o600 });
   const values: Record<string, string> = { scratch, address };
   if (guard !== undefined) {
-    const snippet = readFileSync(join(import.meta.dirname, '../../examples/nginx/edgeward.conf'), 'utf8');
+    const snippet = readFileSync(join(import.meta.dirname, '../examples/nginx/edgeward.conf'), 'utf8');
     writeFileSync(join(scratch, 'edgeward.conf'), snippet.replace('/run/edgeward/forward-auth.sock', guard.forwardAuthSocket));
     Object.assign(values, { roots: guard.rootsFile, snippet: join(scratch, 'edgeward.conf') });
   }
