@@ -80,10 +80,16 @@ export const maxPendingHeads = 64;
 /** A checkpoint is signed at most this often, milliseconds. */
 export const checkpointIntervalMs = 1_000;
 
+/** Older checkpoints are kept so long, milliseconds; whoever wants to hold one fetches it. */
+export const keptCheckpointsMs = 3_600_000;
+
 export const defaultQueryEntries = 100;
 export const maxQueryEntries = 1_000;
 /** A tail also looks by itself, because another replica may have stored the entry, milliseconds. */
 export const tailPollMs = 500;
+
+/** Entries and heads read at once for an export; bounds memory, not the export. */
+export const exportPage = 1_000;
 
 /** Findings of one verification; the first name the place, the rest is noise. */
 export const maxVerifyFindings = 100;

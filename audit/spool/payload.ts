@@ -64,7 +64,7 @@ function cutData(data: EventData): EventData {
     if (typeof value === 'string') return [key, cutString(value)];
     if (!Array.isArray(value)) return [key, value];
     const kept = value.slice(0, cutListLength);
-    return [key, typeof kept[0] === 'string' ? (kept as string[]).map(cutString) : (kept as number[])];
+    return [key, typeof kept[0] === 'string' ? (kept as string[]).map(cutString) : kept];
   });
   return { ...Object.fromEntries(entries), truncated: true };
 }

@@ -1,0 +1,194 @@
+// Reading the log: by filter, as it grows, and whole for verification. Plain functions over the tables.
+import type { Kysely } from 'kysely';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Database } from '../../store/database.ts';
+import { auditErrors } from '../errors.ts';
+import { defaultQueryEntries, exportPage, maxQueryEntries, tailPollMs } from '../limits.ts';
+import { eventKinds, type EventKind } from '../spool/event.ts';
+import { entryFromRow, logColumns, type StoredEntry } from './entry.ts';
+import type { AuditTables } from './migrations.ts';
+
+export interface EventFilter {
+  /** Absent or empty for all. */
+  readonly deviceId?: string;
+  /** Our short kind or the name of an OCSF class; absent or empty for all. */
+  readonly kind?: string;
+}
+
+export interface EventQuery extends EventFilter {
+  /** Received at or after, milliseconds since 1970. */
+  readonly sinceMs?: number;
+  /** Only entries behind this index; 0 begins with the first entry. */
+  readonly afterIndex?: number;
+  /** 1 to 1,000; absent or 0 for 100. */
+  readonly limit?: number;
+}
+
+/** Names of OCSF 1.8 classes by our kinds (audit/spool/event.ts). */
+const classNames: Readonly<Record<number, string>> = {
+  2004: 'detection finding',
+  1008: 'event log activity',
+  3004: 'entity management',
+  4001: 'network activity',
+  5002: 'device config state',
+  5019: 'device config state change',
+  6002: 'application lifecycle',
+  6003: 'api activity',
+  7004: 'network remediation activity',
+};
+
+function kindsOf(name: string): EventKind[] {
+  const wanted = name.toLowerCase().replaceAll('_', ' ');
+  const kinds = (Object.keys(eventKinds) as EventKind[]).filter(
+    (kind) => kind === wanted || classNames[eventKinds[kind]] === wanted || String(eventKinds[kind]) === wanted,
+  );
+  if (kinds.length > 0) return kinds;
+  throw auditErrors.error('AUDIT_QUERY_INVALID', `kind ${name} is none of ${Object.keys(eventKinds).join(', ')}`);
+}
+
+export interface LogReader {
+  size(): Promise<number>;
+  /** Entries from index `from` on, ascending. */
+  read(from: number, limit: number): Promise<readonly StoredEntry[]>;
+  query(query: EventQuery): Promise<readonly StoredEntry[]>;
+  /** Entries stored from now on, as they come, until the signal aborts. */
+  tail(filter: EventFilter, signal: AbortSignal): AsyncIterable<StoredEntry>;
+}
+
+export interface LogReaderOptions {
+  readonly db: Database;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  /** Calls back after entries were stored by this process; returns how to stop that. */
+  readonly subscribe: (wake: () => void) => () => void;
+}
+
+export function createLogReader({ db, trustDomain, clock, subscribe }: LogReaderOptions): LogReader {
+  const tables = db.withTables<AuditTables>();
+
+  async function size(): Promise<number> {
+    const row = await tables
+      .selectFrom('audit_tree')
+      .select('size')
+      .where('trust_domain', '=', trustDomain)
+      .executeTakeFirst();
+    return row?.size ?? 0;
+  }
+
+  async function select(filter: EventFilter, from: number, sinceMs: number, limit: number): Promise<StoredEntry[]> {
+    const { deviceId = '', kind = '' } = filter;
+    const kinds = kind === '' ? [] : kindsOf(kind);
+    const rows = await tables
+      .selectFrom('audit_log')
+      .select(logColumns)
+      .where('trust_domain', '=', trustDomain)
+      .where('log_index', '>=', from)
+      .$if(deviceId !== '', (query) => query.where('device_id', '=', deviceId))
+      .$if(kinds.length > 0, (query) => query.where('kind', 'in', kinds))
+      .$if(sinceMs > 0, (query) => query.where('received_at', '>=', sinceMs))
+      .orderBy('log_index')
+      .limit(limit)
+      .execute();
+    return rows.map(entryFromRow);
+  }
+
+  return {
+    size,
+    read: (from, limit) => select({}, from, 0, limit),
+    async query({ sinceMs = 0, afterIndex = 0, limit = 0, ...filter }) {
+      if (!Number.isSafeInteger(afterIndex) || afterIndex < 0) {
+        throw auditErrors.error('AUDIT_QUERY_INVALID', `${afterIndex} is no log index`);
+      }
+      if (limit < 0 || limit > maxQueryEntries) {
+        throw auditErrors.error('AUDIT_QUERY_INVALID', `a query returns at most ${maxQueryEntries} entries`);
+      }
+      return select(filter, afterIndex === 0 ? 0 : afterIndex + 1, sinceMs, limit === 0 ? defaultQueryEntries : limit);
+    },
+    async *tail(filter, signal) {
+      if (filter.kind !== undefined && filter.kind !== '') kindsOf(filter.kind);
+      let next = await size();
+      while (!signal.aborted) {
+        const waiting = new AbortController();
+        const unsubscribe = subscribe(() => waiting.abort());
+        try {
+          const end = await size();
+          const entries = end > next ? await select(filter, next, 0, exportPage) : [];
+          yield* entries;
+          // With a full page there may be more; otherwise everything below `end` was looked at.
+          const last = entries.at(-1);
+          next =
+            entries.length === exportPage && last !== undefined
+              ? last.index + 1
+              : Math.max(end, (last?.index ?? 0) + 1, next);
+          if (entries.length === exportPage) continue;
+          // Stored by another replica: no call back, so look again after a while.
+          await clock.sleep(tailPollMs, AbortSignal.any([signal, waiting.signal])).catch(() => undefined);
+        } finally {
+          unsubscribe();
+        }
+      }
+    },
+  };
+}
+
+export interface StoredHead {
+  readonly deviceId: string;
+  readonly epoch: Buffer;
+  readonly sequence: number;
+  readonly jws: string;
+  /** DER of the device's certificate and of its intermediates, one behind the other. */
+  readonly certificates: Buffer;
+}
+
+export type ExportedItem =
+  | { readonly entry: StoredEntry }
+  | { readonly head: StoredHead }
+  | { readonly checkpoint: string };
+
+/**
+ * What a verification needs: the signed heads of what is stored, the entries from `from` up to the checkpoint's size, and
+ * the checkpoint last. Heads come first, so that a verifier compares them while the entries stream past.
+ */
+export async function* exportLog(
+  db: Database,
+  trustDomain: string,
+  reader: LogReader,
+  checkpoint: { readonly note: string; readonly size: number },
+  from: number,
+): AsyncGenerator<ExportedItem> {
+  for (const head of await headsWithin(db.withTables<AuditTables>(), trustDomain, checkpoint.size)) yield { head };
+  for (let next = from; next < checkpoint.size;) {
+    const entries = await reader.read(next, Math.min(exportPage, checkpoint.size - next));
+    if (entries.length === 0) break;
+    for (const entry of entries) yield { entry };
+    next = (entries.at(-1)?.index ?? next) + 1;
+  }
+  yield { checkpoint: checkpoint.note };
+}
+
+/** Heads whose record is among the first `size` entries. */
+async function headsWithin(tables: Kysely<AuditTables>, trustDomain: string, size: number): Promise<StoredHead[]> {
+  const rows = await tables
+    .selectFrom('audit_heads as head')
+    .innerJoin('audit_log as entry', (join) =>
+      join
+        .onRef('entry.trust_domain', '=', 'head.trust_domain')
+        .onRef('entry.device_id', '=', 'head.device_id')
+        .onRef('entry.epoch', '=', 'head.epoch')
+        .onRef('entry.sequence', '=', 'head.sequence'),
+    )
+    .select(['head.device_id', 'head.epoch', 'head.sequence', 'head.jws', 'head.certificates'])
+    .where('head.trust_domain', '=', trustDomain)
+    .where('entry.log_index', '<', size)
+    .orderBy('head.device_id')
+    .orderBy('head.epoch')
+    .orderBy('head.sequence')
+    .execute();
+  return rows.map((row) => ({
+    deviceId: row.device_id,
+    epoch: Buffer.from(row.epoch, 'hex'),
+    sequence: row.sequence,
+    jws: row.jws,
+    certificates: row.certificates,
+  }));
+}
