@@ -72,7 +72,10 @@ function createDriver(path: string, scopes: Scopes, clock: Clock): Driver {
     // IMMEDIATE takes the write lock at once, so a transaction never fails half-way because another process wrote.
     beginTransaction: run('begin immediate'),
     commitTransaction: run('commit'),
-    rollbackTransaction: run('rollback'),
+    // On a full disk SQLite has rolled back by itself; "no transaction is active" would hide why.
+    rollbackTransaction: async (held) => {
+      if (connection?.inTransaction) await run('rollback')(held);
+    },
     async releaseConnection(held) {
       releases.get(held)?.();
     },
@@ -123,6 +126,10 @@ class SqliteConnection implements DatabaseConnection {
     // A statement of its own: a cached one could be started again while this one is read.
     const statement = this.#database.prepare(query.sql);
     for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield { rows: [fromSqlite(row) as R] };
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.isTransaction;
   }
 
   close(): void {
