@@ -58,6 +58,9 @@ export const headIntervalMs = 2_000;
 export const redialMinMs = 200;
 export const redialMaxMs = 15_000;
 
+/** How long the end of a chain waits for the acknowledgement of what was sent, before the rest moves to a new epoch. */
+export const renewDrainMs = 5_000;
+
 /** Records one device may have under way: enough to fill a long link, little enough for 10,000 devices at once. */
 export const deviceCreditRecords = 2_000;
 /** Records all devices together may have waiting for the store; the credit of a device shrinks towards its share. */
