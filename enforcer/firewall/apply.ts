@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
 import { writeDurably } from '../../store/sealed-file.ts';
@@ -194,8 +195,17 @@ function nextEpoch(plan: FirewallPlan | undefined, clock: Clock): number {
 
 const savedName = 'firewall.json';
 
+/** A full disk must not hold back a plan or an order that is already in force: it is recorded instead. */
 async function save(parts: FirewallParts, plan: FirewallPlan): Promise<void> {
-  await writeDurably(parts.fs, join(parts.directory, savedName), Buffer.from(JSON.stringify(plan)));
+  const path = join(parts.directory, savedName);
+  try {
+    await writeDurably(parts.fs, path, Buffer.from(JSON.stringify(plan)));
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    parts.log.error({ err: error, path }, 'the firewall plan in force could not be saved for the next start');
+    const { code, message } = error;
+    await parts.emit({ kind: 'firewall', activity: 'unsaved', severity: 'high', data: { code, message } });
+  }
 }
 
 /** The last good plan; undefined when there is none, or when it is damaged or would cut the control plane. */

@@ -199,21 +199,24 @@ export function reachesControlPlane(plan: FirewallPlan, endpoint: ControlEndpoin
   };
   const asked = judgePacket(plan, request);
   if (asked.verdict !== 'accept') return false;
-  return arrivals(plan, endpoint.address, local).some(
-    (arrival) =>
-      judgePacket(plan, {
-        way: 'in',
-        source: endpoint.address,
-        destination: self,
-        protocol: endpoint.transport,
-        sport: endpoint.port,
-        dport: 40_000,
-        ...arrival,
-        state: 'established',
-        direction: 'reply',
-        connectionMark: asked.connectionMark,
-      }).verdict === 'accept',
-  );
+  const heard = (connectionMark: number): boolean =>
+    arrivals(plan, endpoint.address, local).some(
+      (arrival) =>
+        judgePacket(plan, {
+          way: 'in',
+          source: endpoint.address,
+          destination: self,
+          protocol: endpoint.transport,
+          sport: endpoint.port,
+          dport: 40_000,
+          ...arrival,
+          state: 'established',
+          direction: 'reply',
+          connectionMark,
+        }).verdict === 'accept',
+    );
+  // Also on a connection of before: the control plane may speak first under the new epoch.
+  return heard(asked.connectionMark) && heard(0);
 }
 
 function unknownSelf(endpoint: ControlEndpoint): string {

@@ -1,0 +1,204 @@
+// What applying refuses and survives, with programs and disk as arguments. Loading into a real kernel: test/firewall.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { NewEvent } from '../../audit/spool/index.ts';
+import { FakeClock } from '../../runtime/fake-clock.ts';
+import { createLogger } from '../../runtime/log.ts';
+import { SimulatedFiles } from '../../store/simulated-files.ts';
+import { readGolden } from '../../test/firewall/golden.ts';
+import { createFirewall } from './apply.ts';
+import type { Firewall } from './apply.ts';
+import type { ControlEndpoint, FirewallPlan } from './plan.ts';
+import type { CommandResult } from './run.ts';
+
+const { plan } = readGolden('plc-cell.txt');
+const lockdown = readGolden('lockdown.txt').plan;
+const listing = readFileSync(join(import.meta.dirname, 'testdata', 'plc-cell.listing'), 'utf8');
+const ok = (stdout = ''): CommandResult => ({ code: 0, stdout, stderr: '' });
+
+interface Bench {
+  readonly firewall: Firewall;
+  readonly commands: string[];
+  readonly inputs: string[];
+  readonly events: NewEvent[];
+  readonly files: SimulatedFiles;
+  readonly closed: string[];
+}
+
+/** A kernel that takes everything and lists the recorded plan, unless `answer` says otherwise. */
+async function bench(
+  answer: (command: string, input: string) => CommandResult | undefined = () => undefined,
+  control: readonly ControlEndpoint[] = plan.control,
+  files = new SimulatedFiles(),
+): Promise<Bench> {
+  const commands: string[] = [];
+  const inputs: string[] = [];
+  const events: NewEvent[] = [];
+  const closed: string[] = [];
+  await files.mkdir('/state');
+  const firewall = createFirewall({
+    run: async (argv, input = '') => {
+      const command = argv.join(' ');
+      commands.push(command);
+      if (input !== '') inputs.push(input);
+      return answer(command, input) ?? ok(command.startsWith('nft -j') ? listing : '');
+    },
+    fs: files,
+    directory: '/state',
+    clock: new FakeClock(plan.compiledAt),
+    log: createLogger({ name: 'test', level: 'silent' }),
+    emit: async (event) => void events.push(event),
+    control,
+    closeStreams: (device) => void closed.push(device),
+  });
+  return { firewall, commands, inputs, events, files, closed };
+}
+
+test('a plan that would cut the control plane is refused before anything is touched', async () => {
+  const elsewhere: ControlEndpoint = { address: '10.99.0.1', port: 8443, transport: 'tcp' };
+  const { firewall, commands } = await bench(undefined, [elsewhere]);
+  await assert.rejects(firewall.apply(plan), {
+    code: 'FIREWALL_CUTS_CONTROL_PLANE',
+    message: /10\.99\.0\.1 port 8443/,
+  });
+  assert.deepEqual(commands, []);
+});
+
+test('refusals of nft become codes that say what to do, and the plan is not taken for applied', async () => {
+  const refusals: [CommandResult, object][] = [
+    [{ code: 127, stdout: '', stderr: 'spawn nft ENOENT' }, { code: 'FIREWALL_NO_NFT' }],
+    [
+      { code: 1, stdout: '', stderr: 'Error: Operation not permitted (you must be root)' },
+      { code: 'FIREWALL_PERMISSION' },
+    ],
+    [
+      { code: 1, stdout: '', stderr: '/dev/stdin:3:1-4: Error: no such thing\ntable inet\n^^^^' },
+      { code: 'FIREWALL_KERNEL_REFUSED', message: /3:1-4: Error: no such thing; line: table inet edgeward \{/ },
+    ],
+  ];
+  for (const [result, expected] of refusals) {
+    const { firewall, files } = await bench((command) => (command === 'nft -f -' ? result : undefined));
+    await assert.rejects(firewall.apply(plan), expected);
+    assert.equal(firewall.current(), undefined);
+    assert.equal(await files.stat('/state/firewall.json'), undefined);
+  }
+});
+
+test('a kernel that holds something else than what was loaded is noticed, and the rules of before come back', async () => {
+  let tampered = false;
+  const { firewall, inputs } = await bench((command) =>
+    tampered && command.startsWith('nft -j') ? ok(listing.replace('{"drop": null}', '{"accept": null}')) : undefined,
+  );
+  await firewall.apply(plan);
+  tampered = true;
+  await assert.rejects(firewall.apply({ ...plan, epoch: 8 }), { code: 'FIREWALL_DRIFT' });
+  assert.equal(firewall.current()?.epoch, 7);
+  assert.match(inputs.at(-1) ?? '', /epoch 7/);
+});
+
+test('the last good plan survives a power cut and is restored before any network', async () => {
+  const before = await bench();
+  await before.firewall.apply(plan);
+  const files = before.files.restart();
+  const { firewall } = await bench(undefined, plan.control, files);
+  assert.equal(await firewall.restore(lockdown), 'last-good');
+  assert.deepEqual(firewall.current(), plan);
+  assert.equal(firewall.nextEpoch(), plan.epoch + 1);
+});
+
+const damaged: [string, (saved: FirewallPlan) => string][] = [
+  ['cut short', (saved) => JSON.stringify(saved).slice(0, 500)],
+  [
+    'with text that would become a rule',
+    (saved) => JSON.stringify({ ...saved, device: 'x', chains: [{ name: 'a } chain b {', rules: [] }] }),
+  ],
+  ['of another format', (saved) => JSON.stringify({ ...saved, format: 2 })],
+];
+for (const [what, damage] of damaged) {
+  test(`a saved plan ${what} is refused: only the control plane stays reachable, and it is an event`, async () => {
+    const files = new SimulatedFiles();
+    await files.mkdir('/state');
+    const file = await files.open('/state/firewall.json', 'create');
+    await file.append(Buffer.from(damage(plan)));
+    await file.close();
+    const refusing = await bench(
+      (command) => (command.startsWith('nft -j') ? ok('{"nftables": []}') : undefined),
+      plan.control,
+      files,
+    );
+    // The recorded listing is not the lockdown's; that it was loaded is what counts here.
+    await assert.rejects(refusing.firewall.restore(lockdown), { code: 'FIREWALL_DRIFT' });
+    assert.match(refusing.inputs[0] ?? '', /epoch 1"/);
+    assert.deepEqual(
+      refusing.events.map((event) => [event.activity, event.data['code']]),
+      [['refuse', 'FIREWALL_SAVED_PLAN']],
+    );
+  });
+}
+
+test('an order is one small transaction, closes the streams, forgets the flows and is kept on disk', async () => {
+  const { firewall, inputs, commands, closed, events, files } = await bench();
+  await firewall.apply(plan);
+  inputs.length = 0;
+  commands.length = 0;
+  const elapsed = await firewall.contain({ device: 'gateway-1', containment: 'revoked', sequence: 9 });
+  assert.equal(typeof elapsed, 'number');
+  assert.deepEqual(inputs, [
+    'add element inet edgeward revoked4 { 10.20.0.3, 10.30.0.3 }\n' +
+      'add element inet edgeward revoked6 { fd20::3 }\n' +
+      'add element inet edgeward revoked_mac { 02:00:00:00:00:03, 02:00:00:00:01:03 }\n',
+  ]);
+  assert.equal(commands[0], 'nft -f -');
+  assert.ok(
+    commands.includes('conntrack -D -f ipv4 -s 10.20.0.3') && commands.includes('conntrack -D -f ipv6 -d fd20::3'),
+  );
+  assert.ok(commands.includes('ss -K dst 10.20.0.3') && commands.includes('ss -K dst [fd20::3]'));
+  assert.deepEqual(closed, ['gateway-1']);
+  assert.deepEqual(events.at(-1)?.data, { device: 'gateway-1', state: 'revoked', sequence: 9 });
+  const disk = files.restart();
+  const saved = JSON.parse((await disk.readFile('/state/firewall.json', 1e7)).toString()) as FirewallPlan;
+  assert.equal(saved.sets.find((set) => set.name === 'revoked4')?.elements.length, 2);
+});
+
+test('quarantine moves a peer out of the other set and spares the sockets of island operations', async () => {
+  const { firewall, inputs, commands } = await bench();
+  await firewall.apply(plan);
+  await firewall.contain({ device: 'historian', containment: 'revoked', sequence: 9 });
+  inputs.length = 0;
+  await firewall.contain({ device: 'historian', containment: 'quarantined', sequence: 10 });
+  assert.deepEqual(inputs, [
+    'add element inet edgeward quarantined4 { 10.20.0.4 }\ndelete element inet edgeward revoked4 { 10.20.0.4 }\n',
+  ]);
+  await firewall.contain({ device: 'gateway-1', containment: 'quarantined', sequence: 11 });
+  assert.ok(commands.includes('ss -K dst 10.20.0.3 and not ( sport = :502 or dport = :502 )'));
+  assert.equal(await firewall.contain({ device: 'nobody', containment: 'revoked', sequence: 12 }), undefined);
+});
+
+test('a failing conntrack does not undo the cut, nor hide it', async () => {
+  const { firewall } = await bench((command) =>
+    command.startsWith('conntrack') || command.startsWith('ss')
+      ? { code: 127, stdout: '', stderr: 'ENOENT' }
+      : undefined,
+  );
+  await firewall.apply(plan);
+  await firewall.contain({ device: 'gateway-1', containment: 'revoked', sequence: 9 });
+  assert.ok(firewall.current()?.sets.find((set) => set.name === 'revoked4')?.elements.length === 2);
+});
+
+test('a full disk holds back neither a plan nor an order, and is an event', async () => {
+  const { firewall, files, events } = await bench();
+  files.setFreeBytes(100);
+  await firewall.apply(plan);
+  await firewall.contain({ device: 'gateway-1', containment: 'revoked', sequence: 9 });
+  assert.equal(firewall.current()?.epoch, 7);
+  assert.deepEqual(
+    events.map((event) => [event.activity, event.data['code'] ?? '']),
+    [
+      ['unsaved', 'FILE_SYSTEM_FULL'],
+      ['unsaved', 'FILE_SYSTEM_FULL'],
+      ['contain', ''],
+    ],
+  );
+});

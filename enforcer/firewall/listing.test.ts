@@ -1,0 +1,116 @@
+// What the kernel lists is compared by content. The listing was recorded from nft 1.0.6 (test/firewall/record-listing.ts).
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readGolden } from '../../test/firewall/golden.ts';
+import { differenceTo, elementChange, parseListing, ruleSignature } from './listing.ts';
+
+const recorded = readFileSync(join(import.meta.dirname, 'testdata', 'plc-cell.listing'), 'utf8');
+const { plan } = readGolden('plc-cell.txt');
+const now = plan.compiledAt;
+const differenceIn = (json: string): string | undefined => differenceTo(plan, parseListing(json), now);
+
+/** The listing after one change of its text; fails when the text is not there exactly as the test thinks. */
+function changed(from: string, to: string): string {
+  assert.ok(recorded.includes(from), from);
+  return recorded.replace(from, to);
+}
+
+test('the listing of a plan is the plan', () => {
+  assert.equal(differenceIn(recorded), undefined);
+});
+
+const tampering: readonly [string, string, string, RegExp][] = [
+  [
+    'a drop that became an accept',
+    '{"drop": null}',
+    '{"accept": null}',
+    /chain antispoof4, rule 3: ".*accept" instead of ".*drop"/,
+  ],
+  [
+    'a policy',
+    '"hook": "input", "prio": 0, "policy": "drop"',
+    '"hook": "input", "prio": 0, "policy": "accept"',
+    /chain input/,
+  ],
+  ['a priority', '"hook": "output", "prio": 0', '"hook": "output", "prio": 400', /chain output/],
+  [
+    'a set that is looked up',
+    '"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@revoked4"',
+    '"op": "!=", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@revoked4"',
+    /chain prerouting/,
+  ],
+  ['a log prefix', 'ew:default-in', 'ew:default-on', /default-on/],
+  ['a port of the proxy', '"port": 15502', '"port": 502', /tproxy 502/],
+  ['an epoch', '"value": 2147483655', '"value": 7', /mark 7/],
+  ['a removed element', '{"concat": ["10.20.0.1", "tcp", 8443]}', '', /lacks 10\.20\.0\.1 \. tcp \. 8443/],
+  [
+    'an added element',
+    '"elem": ["10.20.0.5"]',
+    '"elem": ["10.20.0.5", "10.20.0.3"]',
+    /has 10\.20\.0\.3, which is not ours/,
+  ],
+  [
+    'a wider range',
+    '{"prefix": {"addr": "10.0.0.0", "len": 8}}',
+    '{"prefix": {"addr": "10.0.0.0", "len": 9}}',
+    /10\.127\.255\.255/,
+  ],
+];
+for (const [what, from, to, expected] of tampering) {
+  test(`tampering is found: ${what}`, () => {
+    assert.match(differenceIn(changed(from, to)) ?? 'nothing', expected);
+  });
+}
+
+test('a rule or chain or set that is not ours is found', () => {
+  const add = (object: string): string =>
+    changed('"json_schema_version": 1}}', `"json_schema_version": 1}},\n${object}`);
+  const rule =
+    '{"rule": {"family": "inet", "table": "edgeward", "chain": "input", "handle": 9, "expr": [{"accept": null}]}}';
+  assert.match(differenceIn(add(rule)) ?? '', /chain input, rule \d+: "accept"/);
+  const chain = '{"chain": {"family": "inet", "table": "edgeward", "name": "mine", "handle": 9}}';
+  assert.match(differenceIn(add(chain)) ?? '', /chain mine is not ours/);
+  const set = '{"set": {"family": "inet", "name": "mine", "table": "edgeward", "type": "ipv4_addr", "handle": 9}}';
+  assert.match(differenceIn(add(set)) ?? '', /set mine is not ours/);
+});
+
+test('what the terms of a rule do not show, the fingerprint does; counters, handles and time do not change it', () => {
+  const { fingerprint } = parseListing(recorded);
+  const looser = changed('"right": "established"', '"right": "new"');
+  assert.equal(differenceIn(looser), undefined);
+  assert.notEqual(parseListing(looser).fingerprint, fingerprint);
+  const later = recorded
+    .replaceAll(/"packets": 0, "bytes": 0/g, '"packets": 9, "bytes": 900')
+    .replaceAll(/"handle": \d+/g, '"handle": 1')
+    .replaceAll(/"expires": \d+/g, '"expires": 1');
+  assert.equal(parseListing(later).fingerprint, fingerprint);
+  assert.equal(differenceIn(later), undefined);
+});
+
+test('an element whose time has come may be gone, and one whose time has not may not', () => {
+  // The kernel lists elements in the order of its hash table, so the text around one is not fixed.
+  const gone = JSON.stringify(JSON.parse(recorded), (key, value: unknown) =>
+    key === 'elem' && Array.isArray(value)
+      ? value.filter((element) => !JSON.stringify(element).includes('"10.20.0.4","tcp",443'))
+      : value,
+  );
+  assert.match(differenceIn(gone) ?? '', /lacks 10\.20\.0\.4 \. tcp \. 443/);
+  const end = plan.sets.flatMap((set) => set.elements).find((element) => element.until !== undefined)?.until ?? 0;
+  assert.equal(differenceTo(plan, parseListing(gone), end), undefined);
+});
+
+test('every rule of a plan has a signature of its own kind', () => {
+  const rules = plan.chains.flatMap((chain) => chain.rules.map(ruleSignature));
+  assert.ok(rules.every((signature) => /(accept|drop|reject|return|goto \w+|jump \w+)$/.test(signature)));
+});
+
+test('element changes are one transaction, and none when nothing changes', () => {
+  const set = { name: 'revoked4' };
+  assert.equal(
+    elementChange('add', [{ set, keys: ['10.0.0.1', '10.0.0.2'] }]),
+    'add element inet edgeward revoked4 { 10.0.0.1, 10.0.0.2 }\n',
+  );
+  assert.equal(elementChange('delete', [{ set, keys: [] }]), '');
+});
