@@ -1,6 +1,6 @@
 // A throw-away PostgreSQL for one test process: unix socket only, no durability, gone when the process is gone.
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { chown, cp, mkdir, mkdtemp, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -49,10 +49,14 @@ export async function startPostgres(): Promise<PostgresServer> {
   const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' };
   await promisify(execFile)(
     join(home, 'bin', 'initdb'),
-    ['-D', data, '-U', user, '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'],
+    ['-D', data, '-U', user, '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync', '--wal-segsize=1'],
     { ...identity, env: environment, cwd: folder },
   );
   let stopRunning: (() => Promise<void>) | undefined;
+  process.once('exit', () => {
+    // A running server tidies up by itself.
+    if (stopRunning === undefined) rmSync(folder, { recursive: true, force: true });
+  });
   const server: PostgresServer = {
     url: (database) => `postgres://${user}@localhost/${database}?host=${encodeURIComponent(folder)}`,
     execute: (sql) => withClient(server.url('postgres'), (client) => client.query(sql)),
@@ -78,7 +82,7 @@ function run(
   identity: { uid?: number; gid?: number },
 ): () => Promise<void> {
   const script = `
-    "$1" -D "$2" -k "$3" -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=60 \
+    "$1" -D "$2" -k "$3" -c listen_addresses= -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c max_connections=60 \
       -c shared_buffers=16MB -c autovacuum=off >"$3/log" 2>&1 &
     server=$!
     read -r order
