@@ -7,7 +7,7 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { CodedError } from '../runtime/errors.ts';
 import { isSignedBy, parseCertificate } from './certificate.ts';
-import { boolean, integer, octetString, oid, sequence } from './der.ts';
+import { bitString, boolean, context, contextPrimitive, integer, octetString, oid, sequence, setOf } from './der.ts';
 import { authorityKeyId, basicConstraints, keyUsage, subjectAltUri, subjectKeyId } from './extensions.ts';
 import { generateKey } from './keys.ts';
 import { oids } from './oids.ts';
@@ -143,6 +143,10 @@ describe('the certificate parser refuses', () => {
   const plain = (name: string, value: Buffer) => sequence(oid(name), octetString(value));
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ type: 'spki', format: 'der' });
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'der' });
+  const ecdh = sequence(
+    sequence(oid('1.3.132.1.12'), oid(oids.prime256v1)),
+    bitString(parseCertificate(written.leaf).publicKeyDer.subarray(-65)),
+  );
   const compressed = Buffer.from(parseCertificate(written.leaf).publicKeyDer);
   compressed[26] = 0x02;
   const offCurve = Buffer.from(parseCertificate(written.leaf).publicKeyDer);
@@ -150,8 +154,9 @@ describe('the certificate parser refuses', () => {
 
   const cases: Readonly<Record<string, readonly [string, Partial<Forgery>]>> = {
     'version 1': ['IDENTITY_CERTIFICATE_INVALID', { version: 0 }],
-    'a serial of zero': ['IDENTITY_CERTIFICATE_INVALID', { serial: Buffer.alloc(1) }],
-    'a serial of 21 bytes': ['IDENTITY_CERTIFICATE_INVALID', { serial: Buffer.alloc(21, 1) }],
+    'a serial of zero': ['IDENTITY_CERTIFICATE_INVALID', { serial: integer(0) }],
+    'a negative serial': ['IDENTITY_CERTIFICATE_INVALID', { serial: Buffer.from('0201ff', 'hex') }],
+    'a serial of 21 bytes': ['IDENTITY_CERTIFICATE_INVALID', { serial: integer(Buffer.alloc(21, 1)) }],
     'an end before the beginning': [
       'IDENTITY_CERTIFICATE_INVALID',
       { notBefore: sampleNow, notAfter: sampleNow - 1000 },
@@ -163,6 +168,7 @@ describe('the certificate parser refuses', () => {
     'ecdsa-with-SHA384': ['IDENTITY_ALGORITHM_REFUSED', { algorithm: sequence(oid('1.2.840.10045.4.3.3')) }],
     'a P-384 key': ['IDENTITY_KEY_UNSUPPORTED', { publicKeyDer: p384 }],
     'an RSA key': ['IDENTITY_KEY_UNSUPPORTED', { publicKeyDer: rsa }],
+    'a key for Diffie-Hellman': ['IDENTITY_KEY_UNSUPPORTED', { publicKeyDer: ecdh }],
     'a compressed point': ['IDENTITY_KEY_INVALID', { publicKeyDer: compressed }],
     'a point off the curve': ['IDENTITY_KEY_INVALID', { publicKeyDer: offCurve }],
     'an extension that occurs twice': ['IDENTITY_CERTIFICATE_INVALID', { extensions: [...extensions, keyUsage(0)] }],
@@ -183,6 +189,24 @@ describe('the certificate parser refuses', () => {
     'an empty subjectAltName': [
       'IDENTITY_CERTIFICATE_INVALID',
       { extensions: [plain(oids.subjectAltName, sequence())] },
+    ],
+    'a subjectAltName that is no sequence': [
+      'IDENTITY_CERTIFICATE_INVALID',
+      { extensions: [plain(oids.subjectAltName, setOf(Buffer.from('860161', 'hex')))] },
+    ],
+    'a subjectKeyIdentifier that is no octet string': [
+      'IDENTITY_CERTIFICATE_INVALID',
+      { extensions: [plain(oids.subjectKeyIdentifier, integer(1))] },
+    ],
+    'name constraints with an empty list': [
+      'IDENTITY_CERTIFICATE_INVALID',
+      { extensions: [plain(oids.nameConstraints, sequence(context(0)))] },
+    ],
+    'name constraints with half an IP range': [
+      'IDENTITY_CERTIFICATE_INVALID',
+      {
+        extensions: [plain(oids.nameConstraints, sequence(context(0, sequence(contextPrimitive(7, Buffer.alloc(4))))))],
+      },
     ],
     'an empty subjectKeyIdentifier': [
       'IDENTITY_CERTIFICATE_INVALID',

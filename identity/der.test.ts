@@ -149,6 +149,8 @@ describe('DER', () => {
     'bytes after the value': '05 00 00',
     'child longer than its parent': '30 03 04 02 00',
     'high tag number': '1f 81 01 00',
+    'high tag number of another class': 'bf 81 01 00',
+    'OBJECT IDENTIFIER of 65 bytes': `06 41 ${'01'.repeat(65)}`,
     'application tag': '41 01 00',
     'private tag': 'c1 01 00',
     'BOOLEAN of 01': '01 01 01',
@@ -215,6 +217,7 @@ describe('DER values', () => {
       [0x17, '26010112000oZ'],
     ];
     for (const [tag, text] of bad) assert.throws(() => at(tag, text), { code: 'IDENTITY_DER_INVALID' }, text);
+    assert.throws(() => readTime(parseDer(integer(1))), { code: 'IDENTITY_DER_INVALID' });
     assert.throws(() => time(Date.UTC(1949, 0, 1)), RangeError);
     assert.throws(() => time(Date.UTC(10_000, 0, 1)), RangeError);
   });

@@ -229,6 +229,7 @@ describe('nothing is signed that the lint does not know', () => {
       { nameConstraints: { ...locks, permitted: { ...locks.permitted, dnsNames: [] } } },
       { nameConstraints: { ...locks, excluded: { ...locks.excluded, ipRanges: locks.excluded.ipRanges.slice(0, 1) } } },
       { subject: Buffer.from([0x30, 0]) },
+      { subjectAltName: undefined },
     ];
     for (const fault of faults) {
       assert.notDeepEqual(lintCertificate({ ...certificate, ...fault }, request), [], Object.keys(fault).join());

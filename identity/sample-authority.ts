@@ -88,6 +88,7 @@ export interface Forgery {
   readonly publicKey: KeyObject;
   readonly publicKeyDer?: Buffer;
   readonly extensions: readonly Buffer[];
+  /** DER INTEGER. */
   readonly serial?: Buffer;
   readonly algorithm?: Buffer;
   readonly version?: number;
@@ -98,7 +99,7 @@ export function forgeCertificate(forgery: Forgery, key: KeyObject): Buffer {
   const algorithm = forgery.algorithm ?? signatureAlgorithm;
   const tbs = sequence(
     context(0, integer(forgery.version ?? 2)),
-    integer(forgery.serial ?? Buffer.from(newSerial(randomBytes), 'hex')),
+    forgery.serial ?? integer(Buffer.from(newSerial(randomBytes), 'hex')),
     algorithm,
     forgery.issuer,
     sequence(time(forgery.notBefore ?? sampleNow - 300_000), time(forgery.notAfter ?? sampleNow + days(14) * 1000)),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
 import { generateKey, keyId, type KeyPair, signJws } from '../../identity/index.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
 import { encodePosture, EVIDENCE_TYPE, type Posture } from '../posture/posture.ts';
 import type { AttestationResult } from '../posture/result.ts';
@@ -216,7 +217,10 @@ describe('attestation refuses', () => {
 });
 
 describe('when a part is away there is no result', () => {
-  const broken = (): Promise<never> => Promise.reject(new Error('database is gone'));
+  const broken = (): Promise<never> =>
+    Promise.reject(
+      new CodedError('DATABASE_UNAVAILABLE', { status: 'UNAVAILABLE', remedy: 'Wait' }, 'database is gone'),
+    );
 
   for (const port of ['referenceValues', 'deviceKey', 'onResult'] as const) {
     test(port, async () => {

@@ -49,6 +49,7 @@ describe('executables', () => {
       at('dangling'),
       at('sparse'),
       '/dev/zero',
+      '/dev/null',
       at('program', 'main.js', 'x'),
     ];
     const measured = await measureExecutables(files, paths);
@@ -115,6 +116,7 @@ describe('the digest of the program', () => {
   test('takes several roots, whose names differ', async () => {
     const one = await measureProgram(files, [at('program', 'main.js'), at('program', 'lib')]);
     assert.equal(await measureProgram(files, [at('program', 'lib'), at('program', 'main.js')]), one);
+    await cp(at('program', 'lib'), at('elsewhere', 'program'), { recursive: true });
     for (const roots of [[], [at('program'), at('elsewhere', 'program')]]) {
       await assert.rejects(measureProgram(files, roots), { code: 'ATTEST_MEASURE_FAILED' });
     }
