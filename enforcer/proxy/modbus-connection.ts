@@ -1,0 +1,242 @@
+// One client of the proxy. Its frames are judged one by one, each at the moment it would be forwarded and never from
+// memory; what is denied is answered here and the server sees none of it.
+import type { Socket } from 'node:net';
+import type { Binding, Decision } from '../../policy/engine/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { ModbusLimits } from './limits.ts';
+import { createFrameReader, exceptionResponse, type ModbusFrame } from './modbus-frame.ts';
+import { decodeRequest, type ModbusOperation } from './modbus-request.ts';
+import { createUpstream, type Upstream } from './modbus-upstream.ts';
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface ProxySubject {
+  /** Device id; empty when the address belongs to nobody. */
+  readonly id: string;
+  readonly binding: Binding;
+}
+
+/** What a decision and an event know of the connection. */
+export interface ConnectionInfo {
+  readonly source: Endpoint;
+  /** Where the client wanted to go. */
+  readonly destination: Endpoint;
+  readonly interface: string;
+  readonly subject: ProxySubject;
+}
+
+export interface ConnectionPorts {
+  /** As it is now: whose address this is may change with the bundle. */
+  readonly describe: () => ConnectionInfo;
+  readonly decide: (connection: ConnectionInfo, operation: ModbusOperation) => Decision;
+  readonly connectUpstream: (destination: Endpoint) => Promise<Socket>;
+  /** A promise where the record has to be on disk before the request goes on; rejecting it denies. */
+  readonly onAllowed: (c: ConnectionInfo, operation: ModbusOperation, decision: Decision) => Promise<void> | undefined;
+  readonly onDenied: (connection: ConnectionInfo, operation: ModbusOperation, decision: Decision) => void;
+  readonly onRefused: (connection: ConnectionInfo, why: string, operation?: ModbusOperation) => void;
+  readonly onClosed: () => void;
+  readonly clock: Clock;
+  readonly limits: ModbusLimits;
+}
+
+export interface ModbusConnection {
+  readonly describe: () => ConnectionInfo;
+  /** Looks at what takes too long. */
+  readonly tick: () => void;
+  /** Ends both sides at once, with a reset. */
+  readonly reset: () => void;
+}
+
+interface Judged {
+  readonly operation: ModbusOperation;
+  readonly decision: Decision;
+}
+
+const illegalFunction = 1;
+
+const fault: Decision = { allow: false, reason: 'fault', rule: '', place: '', operation: '', bundle: '' };
+
+export function serveModbus(client: Socket, ports: ConnectionPorts): ModbusConnection {
+  return new Connection(client, ports);
+}
+
+class Connection implements ModbusConnection {
+  readonly #client: Socket;
+  readonly #ports: ConnectionPorts;
+  readonly #upstream: Upstream;
+  readonly #reader = createFrameReader();
+  readonly #queue: ModbusFrame[] = [];
+  #garbage: string | undefined;
+  /** A frame waits for its record to reach the disk. */
+  #recording = false;
+  #ended = false;
+  /** Since when a frame is begun and not finished, and answers are not read. */
+  #partialSince: number | undefined;
+  #stalledSince: number | undefined;
+
+  constructor(client: Socket, ports: ConnectionPorts) {
+    this.#client = client;
+    this.#ports = ports;
+    this.#upstream = createUpstream({
+      connect: () => ports.connectUpstream(this.describe().destination),
+      onAnswer: (bytes) => this.#writeClient(bytes),
+      onGarbage: (why) => this.#refuse(`answer of the server: ${why}`),
+      onReady: () => this.#pump(),
+      onEnd: () => this.#end(() => client.destroySoon()),
+      clock: ports.clock,
+      limits: ports.limits,
+    });
+    client.setNoDelay(true);
+    client.setKeepAlive(true);
+    client.on('data', (chunk: Buffer) => this.#receive(chunk));
+    client.on('drain', () => this.#drained());
+    client.on('error', () => this.#end());
+    client.on('close', () => this.#end());
+  }
+
+  describe(): ConnectionInfo {
+    return this.#ports.describe();
+  }
+
+  tick(): void {
+    const { clock, limits } = this.#ports;
+    const now = clock.monotonic();
+    this.#upstream.expire();
+    if (this.#partialSince !== undefined && now - this.#partialSince >= limits.frameTimeoutMs) {
+      this.#refuse('a frame was begun and not finished');
+    }
+    if (this.#stalledSince !== undefined && now - this.#stalledSince >= limits.stallTimeoutMs) this.reset();
+  }
+
+  reset(): void {
+    this.#client.resetAndDestroy();
+    this.#upstream.end(true);
+    this.#end();
+  }
+
+  #receive(chunk: Buffer): void {
+    const { frames, fault: garbage } = this.#reader.push(chunk);
+    for (const frame of frames) this.#queue.push(frame);
+    this.#garbage ??= garbage;
+    if (!this.#reader.isPartial()) this.#partialSince = undefined;
+    else if (frames.length > 0 || this.#partialSince === undefined) this.#partialSince = this.#ports.clock.monotonic();
+    this.#pump();
+  }
+
+  /** Judges and forwards what is queued until something has to be waited for; then the client waits as well. */
+  #pump(): void {
+    while (this.#queue.length > 0 && !this.#isBlocked()) {
+      if (!this.#handle()) break;
+    }
+    if (this.#ended) return;
+    if (this.#queue.length > 0 || this.#isBlocked()) this.#client.pause();
+    else if (this.#garbage !== undefined) this.#refuse(this.#garbage);
+    else this.#client.resume();
+  }
+
+  #isBlocked(): boolean {
+    return this.#ended || this.#recording || this.#client.writableNeedDrain || this.#upstream.room() === 'wait';
+  }
+
+  /** Handles the first frame of the queue; false when it has to stay there for now. */
+  #handle(): boolean {
+    const [frame] = this.#queue;
+    if (frame === undefined) return false;
+    const request = decodeRequest(frame.unit, frame.pdu);
+    const connection = this.describe();
+    if (request.kind === 'malformed') {
+      this.#refuse(request.why);
+      return false;
+    }
+    if (request.kind === 'illegal') {
+      this.#ports.onRefused(connection, `illegal in the protocol, exception ${request.exception}`, request.operation);
+      this.#answer(frame, request.exception);
+      return true;
+    }
+    const judged = request.operations.map((operation) => this.#judge(connection, operation));
+    const denied = judged.find(({ decision }) => !decision.allow);
+    if (denied !== undefined) {
+      this.#ports.onDenied(connection, denied.operation, denied.decision);
+      this.#answer(frame, illegalFunction);
+      return true;
+    }
+    if (this.#upstream.room() === 'none') {
+      // Judged again when the server is there: much can happen in between.
+      this.#upstream.connect();
+      return false;
+    }
+    this.#queue.shift();
+    this.#pass(frame, connection, judged);
+    return true;
+  }
+
+  #judge(connection: ConnectionInfo, operation: ModbusOperation): Judged {
+    try {
+      return { operation, decision: this.#ports.decide(connection, operation) };
+    } catch {
+      return { operation, decision: fault };
+    }
+  }
+
+  #answer(frame: ModbusFrame, exception: number): void {
+    this.#queue.shift();
+    this.#writeClient(exceptionResponse(frame, exception));
+  }
+
+  #pass(frame: ModbusFrame, connection: ConnectionInfo, [first]: readonly Judged[]): void {
+    if (first === undefined) throw new Error('a request has at least one operation');
+    const recorded = this.#ports.onAllowed(connection, first.operation, first.decision);
+    if (recorded === undefined) this.#upstream.forward(frame);
+    else void this.#passRecorded(frame, connection, first, recorded);
+  }
+
+  async #passRecorded(
+    frame: ModbusFrame,
+    connection: ConnectionInfo,
+    { operation, decision }: Judged,
+    recorded: Promise<void>,
+  ): Promise<void> {
+    this.#recording = true;
+    try {
+      await recorded;
+      if (!this.#ended) this.#upstream.forward(frame);
+    } catch {
+      // What cannot be remembered is not allowed where somebody asked for durable audit.
+      this.#ports.onDenied(connection, operation, { ...decision, allow: false, reason: 'fault' });
+      this.#writeClient(exceptionResponse(frame, illegalFunction));
+    }
+    this.#recording = false;
+    this.#pump();
+  }
+
+  #writeClient(bytes: Buffer): void {
+    if (this.#ended || this.#client.write(bytes)) return;
+    this.#stalledSince ??= this.#ports.clock.monotonic();
+    this.#upstream.hold(true);
+  }
+
+  #drained(): void {
+    this.#stalledSince = undefined;
+    this.#upstream.hold(false);
+    this.#pump();
+  }
+
+  /** Nobody knows where the next frame would begin, or who reads it how: the connection ends. */
+  #refuse(why: string): void {
+    if (this.#ended) return;
+    this.#ports.onRefused(this.describe(), why);
+    this.reset();
+  }
+
+  #end(closeClient?: () => void): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#queue.length = 0;
+    closeClient?.();
+    this.#upstream.end(false);
+    this.#ports.onClosed();
+  }
+}

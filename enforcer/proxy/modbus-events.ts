@@ -1,0 +1,136 @@
+// What the proxy says happened: every denial (identical ones as one with a count), refused input, and a sample of what
+// was allowed: the first of each peer and operation in a minute at once, the rest of the minute as a count.
+import type { EmitEvent, EventData, NewEvent } from '../../audit/spool/index.ts';
+import type { Decision } from '../../policy/engine/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { createEventWindow } from './event-window.ts';
+import type { ModbusLimits } from './limits.ts';
+import type { ConnectionInfo } from './modbus-connection.ts';
+import type { ModbusOperation } from './modbus-request.ts';
+
+export interface ModbusEvents {
+  /** A promise when the record has to be on disk before the request goes on. */
+  readonly allowed: (c: ConnectionInfo, o: ModbusOperation, decision: Decision) => Promise<void> | undefined;
+  readonly denied: (connection: ConnectionInfo, operation: ModbusOperation, decision: Decision) => void;
+  /** Input that is no request, or none that may be asked. */
+  readonly refused: (connection: ConnectionInfo, why: string, operation?: ModbusOperation) => void;
+  readonly flush: (all?: boolean) => void;
+}
+
+const writing: ReadonlySet<number> = new Set([5, 6, 15, 16, 22, 23]);
+
+export function createModbusEvents(
+  emit: EmitEvent,
+  clock: Clock,
+  limits: ModbusLimits,
+  auditDurable: (connection: ConnectionInfo, decision: Decision) => boolean,
+  onLost: (error: unknown) => void,
+): ModbusEvents {
+  const window = (ms: number) => createEventWindow(emit, clock, ms, limits.maxDistinctEvents, onLost);
+  const denials = window(limits.denialWindowMs);
+  const allows = window(limits.allowWindowMs);
+  const isDurable = (connection: ConnectionInfo, decision: Decision): boolean => {
+    try {
+      return auditDurable(connection, decision);
+    } catch {
+      return true;
+    }
+  };
+  const record = async (event: NewEvent): Promise<void> => emit(event, true);
+
+  return {
+    allowed(connection, operation, decision) {
+      const event = decisionEvent(connection, operation, decision);
+      if (isDurable(connection, decision)) return record({ ...event, data: { ...event.data, count: 1 } });
+      const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
+      const key = keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle);
+      const coarse = { key: who, event: { ...event, data: peerData(connection, 'allow', decision.reason) } };
+      allows.add({ key, event, coarse });
+      return undefined;
+    },
+    denied(connection, operation, decision) {
+      const event = decisionEvent(connection, operation, decision);
+      denials.add({
+        key: keyOf(
+          connection.source.address,
+          connection.subject.id,
+          connection.interface,
+          decision.reason,
+          decision.rule,
+          operation.unit,
+          operation.functionCode,
+          operation.address,
+          operation.quantity,
+          decision.bundle,
+        ),
+        event,
+        coarse: {
+          key: keyOf(connection.subject.id, connection.interface, decision.reason),
+          event: { ...event, data: peerData(connection, 'deny', decision.reason) },
+        },
+      });
+    },
+    refused(connection, why, operation) {
+      const data = { ...peerData(connection, 'deny', 'malformed'), message: why };
+      const event: NewEvent = {
+        kind: 'modbus',
+        activity: 'refuse',
+        severity: 'medium',
+        data: operation === undefined ? data : { ...data, ...operationData(operation) },
+      };
+      denials.add({
+        key: keyOf(connection.source.address, connection.interface, why),
+        event,
+        coarse: { key: keyOf(connection.interface, 'malformed'), event: { ...event, data } },
+      });
+    },
+    flush(all) {
+      denials.flush(all);
+      allows.flush(all);
+    },
+  };
+}
+
+/** Lengths in front keep parts apart whatever they hold. */
+function keyOf(...parts: readonly (string | number)[]): string {
+  return parts.map((part) => `${String(part).length}:${part}`).join('');
+}
+
+function decisionEvent(connection: ConnectionInfo, operation: ModbusOperation, decision: Decision): NewEvent {
+  const answer = decision.allow ? 'allow' : 'deny';
+  return {
+    kind: 'modbus',
+    activity: answer,
+    severity: decision.allow ? 'info' : writing.has(operation.functionCode) ? 'high' : 'medium',
+    bundle: decision.bundle,
+    data: {
+      ...peerData(connection, answer, decision.reason),
+      ...operationData(operation),
+      operation: decision.operation,
+      rule: decision.rule,
+      place: decision.place,
+      ...(decision.observed === undefined ? {} : { observed: decision.observed }),
+    },
+  };
+}
+
+function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: string): EventData {
+  const { source, destination, subject } = connection;
+  return {
+    subject: subject.id,
+    peer: source.address,
+    interface: connection.interface,
+    decision: answer,
+    reason,
+    protocol: 'modbus',
+    source_ip: source.address,
+    source_port: source.port,
+    destination_ip: destination.address,
+    destination_port: destination.port,
+  };
+}
+
+function operationData(operation: ModbusOperation): EventData {
+  const { unit, functionCode, address, quantity } = operation;
+  return { unit, function_code: functionCode, address, quantity };
+}

@@ -1,0 +1,325 @@
+// The proxy between a raw client and a server that notes what reaches it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { CodedError } from '../../runtime/errors.ts';
+import {
+  frame,
+  rawClient,
+  readRegisters,
+  recordingServer,
+  writeRegister,
+  writeRegisters,
+} from '../../test/proxy/wire.ts';
+import { decideBySlice, world } from '../../test/proxy/world.ts';
+import type { ModbusProxyOptions } from './modbus-proxy.ts';
+
+const untilTrue = async (condition: () => boolean): Promise<void> => {
+  for (let turns = 0; turns < 5_000 && !condition(); turns++) await turn();
+  assert.ok(condition(), 'it never happened');
+};
+
+test('proxy: an allowed request goes on as it is, and its answer comes back as it is', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  const request = readRegisters(0x0102, 5);
+  await client.send(request);
+  assert.deepEqual(await client.answer(), { transaction: 0x0102, functionCode: 3, data: Buffer.from([2, 0, 7]) });
+  assert.deepEqual(server.bytes(), request);
+});
+
+test('proxy: a denied request is answered with exception 1, no byte of it reaches the server, the connection stays', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  for (const denied of [
+    writeRegister(1, 50, 1),
+    writeRegisters(1, 9, [1, 1]),
+    writeRegister(1, 10, 1_001),
+    frame(1, 1, [8, 0, 1, 0, 0]),
+  ]) {
+    await client.send(denied);
+    const answer = await client.answer();
+    assert.deepEqual([answer?.transaction, answer?.functionCode, answer?.data[0]], [1, (denied[7] ?? 0) | 0x80, 1]);
+  }
+  assert.equal(server.accepted(), 0, 'nobody even connected to the server');
+  const allowed = [readRegisters(2, 0), writeRegister(3, 10, 1_000)];
+  await client.send(...allowed);
+  assert.equal((await client.answer())?.transaction, 2);
+  assert.equal((await client.answer())?.transaction, 3);
+  assert.deepEqual(server.bytes(), Buffer.concat(allowed));
+});
+
+test('proxy: in a pipeline each request is judged alone', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  await client.send(
+    Buffer.concat([readRegisters(1, 0), writeRegister(2, 50, 9), readRegisters(3, 1), writeRegister(4, 50, 9)]),
+  );
+  const answers = [await client.answer(), await client.answer(), await client.answer(), await client.answer()];
+  const byTransaction = new Map(answers.map((answer) => [answer?.transaction, answer?.functionCode]));
+  assert.deepEqual(
+    [1, 2, 3, 4].map((transaction) => byTransaction.get(transaction)),
+    [3, 0x86, 3, 0x86],
+  );
+  assert.deepEqual(server.bytes(), Buffer.concat([readRegisters(1, 0), readRegisters(3, 1)]));
+});
+
+test('proxy: reading and writing at once needs both halves allowed', async () => {
+  await using server = await recordingServer();
+  const asked: string[] = [];
+  await using w = await world(server.port, {
+    decide: (_connection, { functionCode, address, values }) => {
+      asked.push(`${functionCode} ${address} ${values.length}`);
+      const allow = values.length === 0;
+      return { allow, reason: allow ? 'granted' : 'no-grant', rule: '', place: '', operation: '', bundle: '' };
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(frame(1, 1, [23, 0, 3, 0, 6, 0, 14, 0, 1, 2, 0, 255]));
+  assert.equal((await client.answer())?.functionCode, 0x97);
+  assert.deepEqual(asked, ['23 14 1', '23 3 0']);
+  assert.equal(server.bytes().length, 0);
+});
+
+test('proxy: what the specification forbids is answered here with its own exception', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  const rows: [number[], number, number][] = [
+    [[3, 0, 0, 0, 0], 0x83, 3],
+    [[3, 0xff, 0xff, 0, 2], 0x83, 2],
+    [[0x90, 1], 0x90, 1],
+    [[0, 1], 0x80, 1],
+  ];
+  for (const [pdu, code, exception] of rows) {
+    await client.send(frame(9, 1, pdu));
+    const answer = await client.answer();
+    assert.deepEqual([answer?.functionCode, answer?.data[0]], [code, exception]);
+  }
+  assert.equal(server.accepted(), 0);
+});
+
+test('proxy: malformed input ends the connection after what was judged before it, and is an event', async () => {
+  await using server = await recordingServer(() => null);
+  for (const garbage of [
+    Buffer.from('GET / HTTP/1.1\r\n'),
+    Buffer.from([0, 1, 0, 1]),
+    frame(1, 1, [16, 0, 0, 0, 1, 4, 0, 1, 0, 1]),
+  ]) {
+    await using w = await world(server.port);
+    await using client = await rawClient(w.port);
+    await client.send(Buffer.concat([garbage, writeRegister(2, 50, 1), readRegisters(2, 0)]));
+    await client.closed;
+    const refused = (await w.finish()).filter(({ activity }) => activity === 'refuse');
+    assert.equal(refused.length, 1);
+    assert.equal(refused[0]?.data['reason'], 'malformed');
+    assert.equal(refused[0]?.data['subject'], 'gateway-1');
+  }
+  assert.equal(server.bytes().length, 0);
+});
+
+test('proxy: a frame that is begun and never finished ends the connection', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0), readRegisters(2, 0).subarray(0, 11));
+  await client.answer();
+  await w.clock.advance(9_000);
+  assert.equal(client.isClosed(), false);
+  await w.clock.advance(2_000);
+  await client.closed;
+});
+
+test('proxy: only answers that somebody waits for come through', async () => {
+  await using server = await recordingServer((request) =>
+    Buffer.concat([
+      frame(0x7777, 1, [3, 2, 6, 6]),
+      frame(request.readUInt16BE(0), 9, [3, 2, 6, 6]),
+      frame(request.readUInt16BE(0), 1, [4, 2, 6, 6]),
+      frame(request.readUInt16BE(0), 1, [3, 2, 0, 1]),
+      frame(request.readUInt16BE(0), 1, [3, 2, 6, 6]),
+    ]),
+  );
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  for (const transaction of [1, 2]) {
+    await client.send(readRegisters(transaction, 0));
+    assert.deepEqual(await client.answer(), { transaction, functionCode: 3, data: Buffer.from([2, 0, 1]) });
+  }
+});
+
+test('proxy: a server that answers with anything but Modbus ends the connection', async () => {
+  await using server = await recordingServer(() => Buffer.from('HTTP/1.1 200 OK\r\n\r\n'));
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  assert.equal(await client.answer(), undefined);
+  assert.match(String((await w.finish()).at(-1)?.data['message']), /^answer of the server/);
+});
+
+test('proxy: no more requests are on their way than the bound; overdue ones make room', async () => {
+  await using server = await recordingServer(() => null);
+  await using w = await world(server.port, { limits: { maxOutstanding: 4, responseTimeoutMs: 3_000 } });
+  await using client = await rawClient(w.port);
+  const requests = Array.from({ length: 10 }, (_, transaction) => readRegisters(transaction, 0));
+  await client.send(Buffer.concat(requests));
+  await untilTrue(() => server.bytes().length === 4 * 12);
+  await w.clock.advance(1_000);
+  assert.equal(server.bytes().length, 4 * 12);
+  await w.clock.advance(3_000);
+  await untilTrue(() => server.bytes().length === 8 * 12);
+});
+
+test('proxy: a client that does not read its answers is not read from, and is ended in the end', async () => {
+  await using server = await recordingServer();
+  let judged = 0;
+  const decide = decideBySlice();
+  await using w = await world(server.port, {
+    decide: (connection, operation) => {
+      judged++;
+      return decide(connection, operation);
+    },
+    limits: { stallTimeoutMs: 2_000 },
+  });
+  await using client = await rawClient(w.port);
+  client.socket.pause();
+  const many = Buffer.concat(Array.from({ length: 4_000 }, () => writeRegister(1, 50, 1)));
+  let written = 0;
+  while (written < 500 && !client.socket.writableNeedDrain) {
+    client.socket.write(many);
+    written++;
+    await turn();
+  }
+  let before = -1;
+  while (judged !== before) {
+    before = judged;
+    for (let turns = 0; turns < 50; turns++) await turn();
+  }
+  assert.ok(judged < written * 4_000, 'it goes on judging for somebody who does not listen');
+  await w.clock.advance(5_000);
+  client.socket.resume();
+  await client.closed;
+});
+
+test('proxy: the connections of a subject are ended on both sides, those of others go on', async () => {
+  await using server = await recordingServer();
+  const owners: Record<string, string> = { '127.0.0.1': 'gateway-1', '127.0.0.2': 'camera-1' };
+  const decide = decideBySlice();
+  await using w = await world(server.port, {
+    subjectOf: (address) => ({ id: owners[address] ?? '', binding: 'ip' }),
+    decide: (connection, operation) =>
+      decide({ ...connection, subject: { id: 'gateway-1', binding: 'ip' } }, operation),
+  });
+  await using gateway = await rawClient(w.port);
+  await using camera = await rawClient(w.port, '127.0.0.1', '127.0.0.2');
+  for (const client of [gateway, camera]) {
+    await client.send(readRegisters(1, 0));
+    await client.answer();
+  }
+  assert.equal(w.proxy.close('nobody'), 0);
+  assert.equal(w.proxy.close('gateway-1'), 1);
+  await gateway.closed;
+  await untilTrue(() => server.connections().length === 1);
+  await camera.send(readRegisters(2, 0));
+  assert.equal((await camera.answer())?.transaction, 2);
+  // Whose an address is, the inventory in force says, not the one of when the connection began.
+  owners['127.0.0.2'] = 'gateway-1';
+  assert.equal(w.proxy.close('gateway-1'), 1);
+  await camera.closed;
+  assert.deepEqual(w.proxy.connections(), []);
+});
+
+test('proxy: nothing is remembered: another answer of policy counts for the next request of a live connection', async () => {
+  await using server = await recordingServer();
+  let decide: ModbusProxyOptions['decide'] = decideBySlice();
+  await using w = await world(server.port, { decide: (connection, operation) => decide(connection, operation) });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  assert.equal((await client.answer())?.functionCode, 3);
+  decide = () => ({ allow: false, reason: 'state', rule: '', place: '', operation: '', bundle: '' });
+  await client.send(readRegisters(2, 0));
+  assert.equal((await client.answer())?.functionCode, 0x83);
+});
+
+test('proxy: a fault while deciding denies, one while looking up the peer makes it nobody', async () => {
+  await using server = await recordingServer();
+  const broken = (): never => {
+    throw new Error('broken');
+  };
+  for (const more of [{ decide: broken }, { subjectOf: broken }, { interfaceOf: broken }]) {
+    await using w = await world(server.port, more);
+    await using client = await rawClient(w.port);
+    await client.send(readRegisters(1, 0));
+    assert.equal((await client.answer())?.functionCode, 0x83);
+  }
+  assert.equal(server.accepted(), 0);
+});
+
+test('proxy: a server that is not there ends the connection', async () => {
+  const gone = await recordingServer();
+  const { port } = gone;
+  await gone[Symbol.asyncDispose]();
+  await using w = await world(port);
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  assert.equal(await client.answer(), undefined);
+});
+
+test('proxy: a policy that changes while the server is dialled counts', async () => {
+  await using server = await recordingServer();
+  let allow = true;
+  let dialled = (): void => undefined;
+  const dialling = new Promise<void>((resolve) => (dialled = resolve));
+  let proceed = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (proceed = resolve));
+  await using w = await world(server.port, {
+    decide: () => ({ allow, reason: allow ? 'granted' : 'state', rule: '', place: '', operation: '', bundle: '' }),
+    connectUpstream: async ({ address, port }) => {
+      dialled();
+      await gate;
+      return (await rawClient(port, address)).socket;
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await dialling;
+  allow = false;
+  proceed();
+  assert.equal((await client.answer())?.functionCode, 0x83);
+  assert.equal(server.bytes().length, 0);
+});
+
+test('proxy: a connection that comes from itself goes nowhere', async () => {
+  let port = 0;
+  await using server = await recordingServer();
+  await using w = await world(server.port, {
+    connectUpstream: async () => (await rawClient(port)).socket,
+  });
+  port = w.port;
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  assert.deepEqual((await client.answer())?.data, Buffer.from([1]));
+  assert.equal(w.proxy.connections().length, 2);
+});
+
+test('proxy: one peer does not take all connections', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port, { limits: { maxConnectionsPerPeer: 2 } });
+  await using _one = await rawClient(w.port);
+  await using _two = await rawClient(w.port);
+  await untilTrue(() => w.proxy.connections().length === 2);
+  await using three = await rawClient(w.port);
+  await three.closed;
+  assert.equal(w.events[0]?.data['message'], 'too many connections of one peer');
+});
+
+test('proxy: a port that is taken is a coded error', async () => {
+  await using server = await recordingServer();
+  await assert.rejects(
+    world(1, { listen: { host: '127.0.0.1', port: server.port, destination: { address: '127.0.0.1', port: 1 } } }),
+    (error) => error instanceof CodedError && error.code === 'PROXY_LISTEN_FAILED',
+  );
+});

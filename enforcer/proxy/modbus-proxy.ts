@@ -1,0 +1,180 @@
+// A transparent Modbus/TCP proxy: accepts what TPROXY diverts (the socket's own address is the original destination, see
+// Linux Documentation/networking/tproxy.rst), or listens on a plain port for one destination, and lets through what
+// policy allows. Neither client nor server knows of it.
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+import type { Decision } from '../../policy/engine/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/log.ts';
+import { isAbort } from '../../runtime/tasks.ts';
+import { proxyErrors } from './errors.ts';
+import { defaultModbusLimits, TICK_MS, type ModbusLimits } from './limits.ts';
+import { createModbusEvents, type ModbusEvents } from './modbus-events.ts';
+import { serveModbus } from './modbus-connection.ts';
+import type { ConnectionInfo, Endpoint, ModbusConnection, ProxySubject } from './modbus-connection.ts';
+import type { ModbusOperation } from './modbus-request.ts';
+import { connectDirectly } from './upstream.ts';
+
+export interface ModbusProxyOptions {
+  /** A transparent listening descriptor, or a plain address whose every connection goes to `destination`. */
+  readonly listen:
+    | { readonly fd: number }
+    | { readonly host: string; readonly port: number; readonly destination: Endpoint };
+  /** The engine in force, under the subject's present state. Called for every request; nothing is remembered. */
+  readonly decide: (connection: ConnectionInfo, operation: ModbusOperation) => Decision;
+  /** Whose address this is, by the inventory in force; id empty for nobody. */
+  readonly subjectOf: (address: string) => ProxySubject;
+  /** Name of the interface that is served at the destination; empty for none. */
+  readonly interfaceOf: (destination: Endpoint) => string;
+  readonly emit: EmitEvent;
+  readonly clock: Clock;
+  /** Whether the record of this allowed request has to be on disk before it goes on. Default: never. */
+  readonly auditDurable?: (connection: ConnectionInfo, decision: Decision) => boolean;
+  /** Default: a connection of this host to the original destination. */
+  readonly connectUpstream?: (destination: Endpoint) => Promise<Socket>;
+  readonly limits?: Partial<ModbusLimits>;
+  readonly log?: Logger;
+}
+
+export interface ModbusProxy {
+  /** Throws PROXY_LISTEN_FAILED. */
+  readonly listen: () => Promise<Endpoint>;
+  /** The task: listens if that did not happen yet, watches timeouts until `signal` aborts, then ends every connection. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+  /** Ends the connections of a subject at once, on both sides; how many there were. */
+  readonly close: (subjectId: string) => number;
+  readonly connections: () => readonly ConnectionInfo[];
+}
+
+export function createModbusProxy(options: ModbusProxyOptions): ModbusProxy {
+  const limits = { ...defaultModbusLimits, ...options.limits };
+  const { clock, log } = options;
+  const events = createModbusEvents(options.emit, clock, limits, options.auditDurable ?? (() => false), (error) =>
+    log?.warn({ err: error }, 'an event of the Modbus proxy was not taken'),
+  );
+  const connections = new Set<ModbusConnection>();
+  const guarded = guardLoops(options, limits);
+  // Without half-open connections: a master that says goodbye wants no more answers.
+  const server = createServer({ allowHalfOpen: false, pauseOnConnect: false });
+  server.maxConnections = limits.maxConnections;
+  server.on('connection', (client) => accept(client, guarded, limits, events, connections));
+
+  return {
+    listen: () => listen(server, options),
+    async run(signal) {
+      if (!server.listening) await listen(server, options);
+      server.on('error', (error) => log?.error({ err: error }, 'the Modbus proxy cannot accept'));
+      try {
+        while (!signal.aborted) {
+          await clock.sleep(TICK_MS, signal);
+          for (const connection of connections) connection.tick();
+          events.flush();
+        }
+      } catch (error) {
+        if (!isAbort(error, signal)) throw error;
+      } finally {
+        server.close();
+        for (const connection of connections) connection.reset();
+        events.flush(true);
+      }
+    },
+    close(subjectId) {
+      const concerned = [...connections].filter((connection) => connection.describe().subject.id === subjectId);
+      for (const connection of concerned) connection.reset();
+      return concerned.length;
+    },
+    connections: () => [...connections].map((connection) => connection.describe()),
+  };
+}
+
+type GuardedOptions = ModbusProxyOptions & Required<Pick<ModbusProxyOptions, 'connectUpstream'>>;
+
+/** A request that comes from one of our own connections to a server was diverted a second time: it goes nowhere. */
+function guardLoops(options: ModbusProxyOptions, limits: ModbusLimits): GuardedOptions {
+  const own = new Set<string>();
+  const name = ({ address, port }: Endpoint): string => `${address} ${port}`;
+  const connect =
+    options.connectUpstream ?? ((to: Endpoint) => connectDirectly(to, options.clock, limits.connectTimeoutMs));
+  return {
+    ...options,
+    decide: (connection, operation) =>
+      own.has(name(connection.source)) ? refusedLoop : options.decide(connection, operation),
+    connectUpstream: async (destination) => {
+      const socket = await connect(destination);
+      const local = name(endpoint(socket.localAddress, socket.localPort));
+      own.add(local);
+      socket.once('close', () => own.delete(local));
+      return socket;
+    },
+  };
+}
+
+const refusedLoop: Decision = { allow: false, reason: 'fault', rule: '', place: '', operation: '', bundle: '' };
+
+function accept(
+  client: Socket,
+  options: GuardedOptions,
+  limits: ModbusLimits,
+  events: ModbusEvents,
+  connections: Set<ModbusConnection>,
+): void {
+  const source = endpoint(client.remoteAddress, client.remotePort);
+  const destination =
+    'destination' in options.listen ? options.listen.destination : endpoint(client.localAddress, client.localPort);
+  const describe = (): ConnectionInfo => describeConnection(source, destination, options);
+  const ofPeer = [...connections].filter((connection) => connection.describe().source.address === source.address);
+  if (source.address === '' || ofPeer.length >= limits.maxConnectionsPerPeer) {
+    events.refused(describe(), 'too many connections of one peer');
+    client.resetAndDestroy();
+    return;
+  }
+  const connection = serveModbus(client, {
+    describe,
+    decide: options.decide,
+    connectUpstream: options.connectUpstream,
+    onAllowed: events.allowed,
+    onDenied: events.denied,
+    onRefused: events.refused,
+    onClosed: () => connections.delete(connection),
+    clock: options.clock,
+    limits,
+  });
+  connections.add(connection);
+}
+
+/** Who cannot be looked up is nobody. */
+function describeConnection(source: Endpoint, destination: Endpoint, options: ModbusProxyOptions): ConnectionInfo {
+  try {
+    return {
+      source,
+      destination,
+      interface: options.interfaceOf(destination),
+      subject: options.subjectOf(source.address),
+    };
+  } catch {
+    return { source, destination, interface: '', subject: { id: '', binding: 'ip' } };
+  }
+}
+
+function listen(server: Server, { listen: where }: ModbusProxyOptions): Promise<Endpoint> {
+  const target = 'fd' in where ? { fd: where.fd } : { host: where.host, port: where.port };
+  return new Promise((resolve, reject) => {
+    const failed = (cause: Error): void => {
+      const place = 'fd' in target ? `descriptor ${target.fd}` : `${target.host}:${target.port}`;
+      reject(proxyErrors.error('PROXY_LISTEN_FAILED', `cannot listen on ${place}: ${cause.message}`, { cause }));
+    };
+    server.once('error', failed);
+    server.listen(target, () => {
+      server.off('error', failed);
+      const { address, port } = server.address() as AddressInfo;
+      resolve({ address, port });
+    });
+  });
+}
+
+/** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`; policy and inventory know it as IPv4. */
+function endpoint(address: string | undefined, port: number | undefined): Endpoint {
+  const text = address ?? '';
+  const mapped = text.toLowerCase().startsWith('::ffff:') && text.includes('.');
+  return { address: mapped ? text.slice(7) : text, port: port ?? 0 };
+}
