@@ -44,7 +44,7 @@ export function createChallenges(): Challenges {
     },
     nextDeadlineInMs(now) {
       const deadlines = [...outstanding.values()].filter(({ missed }) => !missed).map(({ deadline }) => deadline);
-      return deadlines.length === 0 ? undefined : Math.max(0, Math.min(...deadlines) - now) + 1;
+      return deadlines.length === 0 ? undefined : Math.max(0, Math.min(...deadlines) + 1 - now);
     },
   };
 }
