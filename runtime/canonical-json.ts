@@ -1,8 +1,6 @@
 // JSON with one spelling per value (RFC 8785, JCS), for everything that is hashed or signed.
 import { runtimeErrors } from './error-codes.ts';
-
-/** Deep enough for every document we sign; bounds the recursion for hostile input. */
-const maxDepth = 64;
+import { maxJsonDepth } from './limits.ts';
 
 /**
  * Keys sorted by UTF-16 code units, no white space, numbers as ECMAScript prints them. Refuses what JSON cannot say
@@ -13,7 +11,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 function write(value: unknown, path: string, depth: number): string {
-  if (depth > maxDepth) throw refuse(path, `deeper than ${maxDepth} levels`);
+  if (depth > maxJsonDepth) throw refuse(path, `deeper than ${maxJsonDepth} levels`);
   if (value === null) return 'null';
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   if (typeof value === 'string') return writeString(value, path);

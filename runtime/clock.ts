@@ -1,5 +1,6 @@
 // Time as an argument: wall clock for what is written down, monotonic clock for how long something took.
 import { setTimeout as delay } from 'node:timers/promises';
+import { maxTimerMs } from './limits.ts';
 
 export interface Clock {
   /** Milliseconds since the epoch; may jump. */
@@ -9,9 +10,6 @@ export interface Clock {
   /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
-
-/** setTimeout fires at once for longer delays, so long sleeps are cut into pieces. */
-const maxTimerMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -2,15 +2,12 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { z } from 'zod';
-import { parse } from 'yaml';
 import { runtimeErrors } from './error-codes.ts';
-import { maxYamlBytes, readYaml, faultsOf } from './yaml.ts';
+import { maxSecretBytes, maxYamlBytes } from './limits.ts';
+import { faultsOf, parseScalar, readYaml } from './yaml.ts';
 import { defOf, explainIssue, unwrapped } from './yaml-issues.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Secrets are short; a larger file is the wrong file. */
-const maxSecretBytes = 4096;
 
 /**
  * Reads `file` and checks it. A value `listen.edges` can be replaced by the variable EDGEWARD_LISTEN__EDGES; variables
@@ -56,9 +53,7 @@ function overridesOf(schema: z.ZodType, environment: Environment): Override[] {
     const variable = `EDGEWARD_${path.map(screaming).join('__')}`;
     const text = environment[variable];
     if (text === undefined) return [];
-    // The same scalars as in the file: true, 12, text. Anything that is not a scalar stays a text.
-    const value: unknown = /^[\w.+-]+$/.test(text) ? parse(text, { schema: 'core' }) : text;
-    return [{ variable, path, value }];
+    return [{ variable, path, value: parseScalar(text) }];
   });
 }
 

@@ -1,6 +1,7 @@
-// Health and metrics over HTTP, for people and machines on this host only: /healthz, /readyz, /metrics.
+// Health and metrics over HTTP, for people and machines on this host only: /healthz, /readyz, /metrics, /status.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { runtimeErrors } from './error-codes.ts';
+import { maxDiagnosticsConnections } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 
 /** What is not ready, by name; empty when all is. */
@@ -13,6 +14,8 @@ export interface DiagnosticsOptions {
   readonly port: number;
   readonly metrics: Metrics;
   readonly notReady: Readiness;
+  /** What /status answers, as JSON; absent for none. */
+  readonly status?: () => object | Promise<object>;
 }
 
 export interface Diagnostics {
@@ -21,20 +24,20 @@ export interface Diagnostics {
 }
 
 export async function serveDiagnostics(options: DiagnosticsOptions): Promise<Diagnostics> {
-  const { host = '127.0.0.1', port, metrics, notReady } = options;
+  const { host = '127.0.0.1', port } = options;
   if (!/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)) {
     throw runtimeErrors.error('CONFIG_INVALID', `diagnostics listen on loopback only, found ${host}`);
   }
   const server = createServer(
     { requestTimeout: 5000, headersTimeout: 5000, keepAliveTimeout: 5000 },
     (request, response) => {
-      answer(request, response, metrics, notReady).catch(() => {
+      answer(request, response, options).catch(() => {
         if (!response.headersSent) response.writeHead(500);
         response.end();
       });
     },
   );
-  server.maxConnections = 64;
+  server.maxConnections = maxDiagnosticsConnections;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
       reject(
@@ -59,8 +62,7 @@ export async function serveDiagnostics(options: DiagnosticsOptions): Promise<Dia
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  metrics: Metrics,
-  notReady: Readiness,
+  { metrics, notReady, status }: DiagnosticsOptions,
 ): Promise<void> {
   const path = (request.url ?? '').split('?')[0];
   if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -73,8 +75,13 @@ async function answer(
     send(response, missing.length === 0 ? 200 : 503, 'text/plain', body);
   } else if (path === '/metrics') {
     send(response, 200, metrics.contentType, await metrics.text());
+  } else if (path === '/status' && status !== undefined) {
+    const body = JSON.stringify(await status(), (_, value: unknown) =>
+      typeof value === 'bigint' ? Number(value) : value,
+    );
+    send(response, 200, 'application/json', `${body}\n`);
   } else {
-    send(response, 404, 'text/plain', 'try /healthz, /readyz or /metrics\n');
+    send(response, 404, 'text/plain', 'try /healthz, /readyz, /metrics or /status\n');
   }
 }
 

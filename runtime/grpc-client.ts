@@ -4,6 +4,7 @@ import type { ClientDuplexStream, ClientUnaryCall, ServiceError } from '@grpc/gr
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { CodedError } from './errors.ts';
 import { runtimeErrors } from './error-codes.ts';
+import * as limits from './limits.ts';
 import { createSender } from './grpc-sender.ts';
 import { clientCredentials, type ClientTls } from './grpc-tls.ts';
 import { decodeMessage, encodeMessage, errorOf, methodPath } from './grpc-wire.ts';
@@ -47,9 +48,6 @@ export interface GrpcClientOptions {
   readonly proxyFromEnvironment?: boolean;
 }
 
-const unaryTimeoutMs = 15_000;
-const defaultMessageBytes = 4 * 1024 * 1024;
-
 /** Why the last handshake was refused by `verifyServer`; grpc-js only says UNAVAILABLE. */
 interface Refusal {
   error: Error | undefined;
@@ -75,14 +73,14 @@ export function createGrpcClient<S extends DescService>(
 }
 
 function channelOptions(options: GrpcClientOptions): Record<string, number | string> {
-  const maxBytes = options.maxMessageBytes ?? defaultMessageBytes;
+  const maxBytes = options.maxMessageBytes ?? limits.maxMessageBytes;
   return {
     'grpc.max_receive_message_length': maxBytes,
     'grpc.max_send_message_length': maxBytes,
-    'grpc.keepalive_time_ms': options.keepaliveMs ?? 20_000,
-    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
-    'grpc.initial_reconnect_backoff_ms': options.reconnectMs?.first ?? 500,
-    'grpc.max_reconnect_backoff_ms': options.reconnectMs?.max ?? 10_000,
+    'grpc.keepalive_time_ms': options.keepaliveMs ?? limits.clientKeepaliveMs,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? limits.keepaliveTimeoutMs,
+    'grpc.initial_reconnect_backoff_ms': (options.reconnectMs ?? limits.reconnectMs).first,
+    'grpc.max_reconnect_backoff_ms': (options.reconnectMs ?? limits.reconnectMs).max,
     'grpc.enable_http_proxy': options.proxyFromEnvironment ? 1 : 0,
     // A repeated call could be a second effect; who may repeat is decided above.
     'grpc.enable_retries': 0,
@@ -119,7 +117,7 @@ function caller(client: Client, method: DescMethod, refusal: Refusal): unknown {
               encode(request),
               metadataOf(options),
               {
-                ...callOptions({ timeoutMs: unaryTimeoutMs, ...options }),
+                ...callOptions({ timeoutMs: limits.unaryTimeoutMs, ...options }),
               },
               done,
             ),

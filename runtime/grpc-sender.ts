@@ -1,8 +1,6 @@
 // Sending with back-pressure counted in bytes: grpc-js streams count messages, and sixteen of ours may be 64 MiB.
 import type { Writable } from 'node:stream';
-
-/** Bytes handed to a stream that the peer has not yet made room for. */
-const maxBytesInFlight = 256 * 1024;
+import { maxBytesInFlight } from './limits.ts';
 
 /** Resolves when more may be sent, or when the stream has ended and nothing matters any more. */
 export function createSender(stream: Writable): (bytes: Buffer) => Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from './grpc-handler.ts';
 import type { Interceptor } from './grpc-handler.ts';
 import { openListener, type Connection, type Listener, type ListenerLimits } from './grpc-listener.ts';
+import * as limits from './limits.ts';
 import type { ServerTls } from './grpc-tls.ts';
 import { serviceDefinition } from './grpc-wire.ts';
 import type { Logger } from './log.ts';
@@ -67,15 +68,6 @@ export interface GrpcServer {
   close(graceMs: number): Promise<void>;
 }
 
-const defaultMessageBytes = 4 * 1024 * 1024;
-const defaultLimits: ListenerLimits = {
-  maxHandshakesInFlight: 32,
-  handshakeSlotMs: 250,
-  maxHandshakesWaiting: 4096,
-  handshakeMs: 10_000,
-  maxConnections: 20_000,
-};
-
 export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
   const server = new Server(channelOptions(options));
   const listeners: Listener[] = [];
@@ -88,7 +80,7 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
   return {
     addService(service, implementation, serviceOptions = {}) {
       const rules = typeof serviceOptions === 'function' ? { interceptor: serviceOptions } : serviceOptions;
-      const wiring = { rules, log, onCall, maxMessageBytes: options.maxMessageBytes ?? defaultMessageBytes };
+      const wiring = { rules, log, onCall, maxMessageBytes: options.maxMessageBytes ?? limits.maxMessageBytes };
       const handlers: UntypedServiceImplementation = {};
       for (const method of service.methods) {
         handlers[method.localName] = adaptHandler(
@@ -100,8 +92,14 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
       server.addService(serviceDefinition(service), handlers);
     },
     async listen(address, tls) {
-      const limits = { ...defaultLimits, ...defined(options) };
-      const listener = await openListener({ address, tls, limits, socketMode, log, accept });
+      const listener = await openListener({
+        address,
+        tls,
+        limits: { ...limits.listenerLimits, ...defined(options) },
+        socketMode,
+        log,
+        accept,
+      });
       listeners.push(listener);
       if (tls !== 'insecure') secure.push(listener);
       return listener.port;
@@ -113,19 +111,19 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
 }
 
 function defined(options: GrpcServerOptions): Partial<ListenerLimits> {
-  const names = Object.keys(defaultLimits) as (keyof ListenerLimits)[];
+  const names = Object.keys(limits.listenerLimits) as (keyof ListenerLimits)[];
   return Object.fromEntries(names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
 }
 
 function channelOptions(options: GrpcServerOptions): Record<string, number> {
-  const maxBytes = options.maxMessageBytes ?? defaultMessageBytes;
+  const maxBytes = options.maxMessageBytes ?? limits.maxMessageBytes;
   return {
     'grpc.max_receive_message_length': maxBytes,
     'grpc.max_send_message_length': maxBytes,
-    'grpc.max_concurrent_streams': options.maxCallsPerConnection ?? 100,
-    'grpc.max_connection_idle_ms': options.maxConnectionIdleMs ?? 5 * 60_000,
-    'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
-    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
+    'grpc.max_concurrent_streams': options.maxCallsPerConnection ?? limits.maxCallsPerConnection,
+    'grpc.max_connection_idle_ms': options.maxConnectionIdleMs ?? limits.maxConnectionIdleMs,
+    'grpc.keepalive_time_ms': options.keepaliveMs ?? limits.serverKeepaliveMs,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? limits.keepaliveTimeoutMs,
     'grpc.enable_channelz': 0,
     ...(options.maxConnectionAgeMs === undefined ? {} : { 'grpc.max_connection_age_ms': options.maxConnectionAgeMs }),
     ...(options.maxConnectionAgeGraceMs === undefined

@@ -13,6 +13,7 @@ import {
 } from 'node:tls';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import { runtimeErrors } from './error-codes.ts';
+import { maxChain } from './limits.ts';
 
 /** PEM text, or DER and PEM pieces; a chain has its leaf first. */
 export type CertificateList = string | readonly (string | Uint8Array)[];
@@ -35,9 +36,6 @@ export interface ClientTls extends Partial<OwnIdentity> {
   /** Called with the verified chain of the server, leaf first; throwing closes the connection. Checks the SPIFFE ID. */
   readonly verifyServer: (chainDer: Buffer[]) => void;
 }
-
-/** Longer chains are refused before anybody parses them: root, intermediate, edge issuer, leaf. */
-const maxChain = 6;
 
 const version: SecureContextOptions = {
   minVersion: 'TLSv1.3',

@@ -5,17 +5,10 @@ import type { DescMessage, DescMethod, DescService, Message, MessageInitShape, M
 import { ErrorDetailSchema } from '../proto/gen/edgeward/errors/v1/errors_pb.ts';
 import { CodedError, type StatusName } from './errors.ts';
 import { rpcCode, runtimeErrors } from './error-codes.ts';
+import { maxErrorText, maxMessageDepth, maxStatusText } from './limits.ts';
 
 /** Trailer that carries an ErrorDetail; grpc-js treats names that end in -bin as bytes. */
 export const errorTrailer = 'edgeward-error-bin';
-
-/** Longest message of an error on the wire, characters: headers are limited, and an error is a sentence. */
-const maxErrorText = 1024;
-/** The status line repeats its beginning for foreign clients; percent-encoding may make it nine times as long. */
-const maxStatusText = 200;
-
-/** Message nesting; the deepest of ours has 6. */
-const recursionLimit = 32;
 
 export interface DecodeRules {
   /** Accept fields and enum numbers we do not know. Only for protocols whose other end is not ours (Envoy). */
@@ -58,7 +51,7 @@ export function decodeMessage<D extends DescMessage>(
 ): MessageShape<D> {
   let message: MessageShape<D>;
   try {
-    message = fromBinary(schema, bytes, { recursionLimit });
+    message = fromBinary(schema, bytes, { recursionLimit: maxMessageDepth });
   } catch (cause) {
     throw runtimeErrors.error('WIRE_MALFORMED', `${schema.typeName} cannot be decoded`, { cause });
   }
@@ -134,7 +127,7 @@ export function errorOf(failure: {
   const [trailer] = failure.metadata?.get(errorTrailer) ?? [];
   if (Buffer.isBuffer(trailer)) {
     try {
-      const detail = fromBinary(ErrorDetailSchema, trailer, { recursionLimit });
+      const detail = fromBinary(ErrorDetailSchema, trailer, { recursionLimit: maxMessageDepth });
       const place = detail.place && {
         file: detail.place.file,
         ...(detail.place.line > 0 ? { line: detail.place.line } : {}),

@@ -1,6 +1,7 @@
 // Structured log lines on standard error (pino). Secrets never reach a line: fields are redacted by name, texts by shape.
 import { destination as fileDestination, pino, type DestinationStream } from 'pino';
 import { CodedError } from './errors.ts';
+import { maxLogDepth } from './limits.ts';
 
 export type LogFields = Record<string, unknown>;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -30,7 +31,6 @@ const secretName =
 const secretShape =
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|\bew1\.[\w-]{8,}/g;
 const secretUrl = /\b([a-z][a-z0-9+]*:\/\/[^\s:/@]*):[^\s@/]+@/g;
-const maxDepth = 6;
 
 export function createLogger(options: LoggerOptions): Logger {
   const logger = pino(
@@ -75,7 +75,7 @@ function wrap(sink: Sink): Logger {
 }
 
 /** A copy of `value` that may be written down. */
-export function redact(value: unknown, depth: number = maxDepth): unknown {
+export function redact(value: unknown, depth: number = maxLogDepth): unknown {
   if (typeof value === 'string') return redactText(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;

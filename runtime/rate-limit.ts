@@ -1,5 +1,6 @@
 // Token buckets by key, in bounded memory: a flood of new keys neither grows the map nor resets a used-up bucket.
 import type { Clock } from './clock.ts';
+import { maxRateLimitKeys } from './limits.ts';
 
 export interface RateLimits {
   /** Tokens a fresh or rested key has. */
@@ -23,7 +24,7 @@ interface Bucket {
 const overflowKey = Symbol('all keys that found no place');
 
 export function createRateLimit(limits: RateLimits, clock: Clock): RateLimit {
-  const { burst, perSecond, maxKeys = 10_000 } = limits;
+  const { burst, perSecond, maxKeys = maxRateLimitKeys } = limits;
   if (!(burst > 0 && perSecond > 0 && maxKeys > 0)) throw new RangeError('rate limits are positive numbers');
   const buckets = new Map<string | typeof overflowKey, Bucket>();
   const refillMs = (burst / perSecond) * 1000;

@@ -1,6 +1,7 @@
 // What lives long is a task: it runs until its signal aborts. The first failure stops all, within a bound.
 import { systemClock, type Clock } from './clock.ts';
 import { runtimeErrors } from './error-codes.ts';
+import { drainMs as defaultDrainMs } from './limits.ts';
 import type { Logger } from './log.ts';
 
 export type Task = (signal: AbortSignal) => Promise<void>;
@@ -21,7 +22,7 @@ export async function runTasks(
   tasks: Record<string, Task>,
   options: RunTasksOptions = {},
 ): Promise<void> {
-  const { drainMs = 10_000, log, clock = systemClock } = options;
+  const { drainMs = defaultDrainMs, log, clock = systemClock } = options;
   const stop = new AbortController();
   const inner = AbortSignal.any([signal, stop.signal]);
   let failure: { error: unknown } | undefined;

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { CodedError, formatPlace } from './errors.ts';
-import { maxYamlBytes, parseYaml, parseYamlWithPlaces, yamlFaults } from './yaml.ts';
+import { maxYamlBytes } from './limits.ts';
+import { parseYaml, parseYamlWithPlaces, yamlFaults } from './yaml.ts';
 import { editDistance } from './yaml-issues.ts';
 
 const schema = z.strictObject({

@@ -1,16 +1,12 @@
 // YAML 1.2 files written by people: parsed strictly, checked by a schema, and every fault answered with
 // file:line:column, what was found and what was expected.
-import { isAlias, isCollection, isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { isAlias, isCollection, isMap, isNode, isPair, isScalar, LineCounter, parse, parseDocument, visit } from 'yaml';
 import type { Document, Pair, YAMLMap } from 'yaml';
 import { z } from 'zod';
 import type { CodedError, Place } from './errors.ts';
 import { runtimeErrors } from './error-codes.ts';
+import { maxYamlBytes, maxYamlDepth } from './limits.ts';
 import { explainIssue, type Explained, type IssuePath } from './yaml-issues.ts';
-
-/** People write kilobytes; more is a mistake or an attack. */
-export const maxYamlBytes = 1024 * 1024;
-/** The deepest of our formats has 9 levels. */
-const maxYamlDepth = 64;
 
 export interface ParsedYaml<T> {
   readonly value: T;
@@ -135,6 +131,11 @@ function faultsToError(faults: readonly YamlFault[]): CodedError {
 /** Every fault of a file as an error with its own place. */
 export function yamlFaults(error: CodedError): readonly CodedError[] {
   return error.cause instanceof AggregateError ? (error.cause.errors as CodedError[]) : [error];
+}
+
+/** A value as a file would have it: true, 12, text. What is more than one word stays a text. */
+export function parseScalar(text: string): unknown {
+  return /^[\w.+-]+$/.test(text) ? parse(text, { schema: 'core' }) : text;
 }
 
 const tooDeep = `expected at most ${maxYamlDepth} levels, found more`;
