@@ -142,8 +142,8 @@ function acknowledge(socket: NetlinkSocket, take: (datagram: Buffer) => void, gr
     }
     const code = -answer.bytes.readInt32LE(HEADER_BYTES - 4);
     if (code === 0) return;
-    if (code === 1) throw linuxErrors.error('LINUX_PERMISSION', `bind NFLOG group ${group}: EPERM`);
-    const what = code === 16 ? 'EBUSY (another program reads it)' : `errno ${code}`;
+    // A process without the right got its error at the receive buffer already: EPERM and EBUSY mean a foreign owner here.
+    const what = code === 1 || code === 16 ? 'another program reads it' : `errno ${code}`;
     throw linuxErrors.error('LINUX_CALL', `bind NFLOG group ${group}: ${what}`);
   }
 }
