@@ -1,7 +1,8 @@
 // The control plane: rooms on one database, three listeners, and the loops that keep them current.
 import { randomBytes } from 'node:crypto';
 import { openAuthority } from '../ca/cloud/index.ts';
-import { certificatesToPem, parseCertificate, verifyChain } from '../identity/index.ts';
+import type { DeliveringDevice } from '../audit/cloud/index.ts';
+import { certificatesToPem, parseCertificate, type VerifiedSvid, verifyChain } from '../identity/index.ts';
 import { AdminService } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
 import { AuditIngestService } from '../proto/gen/edgeward/audit/v1/ingest_pb.ts';
 import { EnrolmentService } from '../proto/gen/edgeward/enrolment/v1/enrolment_pb.ts';
@@ -74,15 +75,14 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
 function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
   const { authority, ca, trustDomain } = rooms;
   const roots = [authority.root.certificate.raw];
-  const verify = (chainDer: readonly Buffer[]) => {
-    const [leaf, ...rest] = chainDer;
-    const intermediates = rest.filter((der) => !roots.some((root) => root.equals(der)));
-    return verifyChain(leaf ?? Buffer.alloc(0), intermediates, roots, {
+  // OpenSSL has verified the whole chain; Node hands on the leaf alone on this side, and we issued it ourselves.
+  const intermediates = [authority.intermediate.certificate.raw];
+  const verify = ([leaf]: readonly Buffer[]) =>
+    verifyChain(leaf ?? Buffer.alloc(0), intermediates, roots, {
       now: systemClock.now(),
       trustDomain,
       revoked: (serial) => ca.revocations.isRevoked(serial),
     });
-  };
   const access = createAccessControl({
     verify,
     rolesOf: async (operator) => await ca.rolesOf(operator),
@@ -106,13 +106,19 @@ function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
   );
   edges.addService(
     AuditIngestService,
-    { deliver: (requests, call) => rooms.log.deliver(access.callerOf(call).svid, requests, call.signal) },
+    { deliver: (requests, call) => rooms.log.ingest.deliver(requests, deliveringDevice(access.callerOf(call).svid, intermediates)) },
     access.interceptor,
   );
   edges.addService(AdminService, adminService(rooms, access.callerOf), access.interceptor);
   rooms.events.revoked = (serials) => dropRevoked(edges, rooms, stream.server, serials);
   return { server: { stream }, enrolment, edges };
 }
+
+const deliveringDevice = (svid: VerifiedSvid, intermediates: readonly Buffer[]): DeliveringDevice => ({
+  deviceId: svid.id.name,
+  publicKey: svid.publicKey,
+  certificates: [svid.der, ...intermediates],
+});
 
 /** Ends the connections of revoked certificates; what they could not do any more is not left open either. */
 function dropRevoked(edges: GrpcServer, rooms: ControlRooms, stream: ReturnType<typeof createControlStream>['server'], serials: readonly string[]): void {

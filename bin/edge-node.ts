@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { createCollector, nodeMeasuredFiles } from '../attest/edge/index.ts';
-import { createDelivery } from '../audit/edge/index.ts';
+import { createDelivery, headType } from '../audit/edge/index.ts';
 import { emitTo, openSpool } from '../audit/spool/index.ts';
 import {
   createActivation,
@@ -32,7 +32,7 @@ import { nodeFiles } from '../store/files.ts';
 import { type EdgeConfig, edgePaths, loadEdgeConfig } from './edge/config.ts';
 import { openEdgeFirewall } from './edge/firewall.ts';
 import { type OwnIdentity, openOwnIdentity } from './edge/identity.ts';
-import { dialAudit, dialStream } from './edge/link.ts';
+import { deliverOver, dialStream } from './edge/link.ts';
 import { programRoots, programVersion } from './edge/program.ts';
 import { createProxies } from './edge/proxies.ts';
 import { createSubjects } from './edge/subjects.ts';
@@ -74,6 +74,7 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
     log,
     decide: (request) => decide(request),
     subjectOf: (address) => subjects.fromAddress(address, activation.current()?.bundle.slice),
+    slice: () => activation.current()?.bundle.slice,
     now: () => trusted.now(),
   });
   const firewall = await openEdgeFirewall({
@@ -154,14 +155,15 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
   });
   const delivery = createDelivery({
     spool,
-    dial: () => dialAudit(config, own, trusted),
+    dial: (requests, options) => deliverOver(config, own, trusted, requests, options),
     clock: systemClock,
-    signHead: async (head) => await signHead(own, head, trusted.now()),
+    signHead: async (payload) => await signWith(own, headType, payload),
     log,
   });
   const tasks: Record<string, Task> = {
     stream: stream.run,
-    delivery,
+    delivery: delivery.task,
+    proxies: proxies.task,
     replan: periodically(systemClock, replanMs, () => Promise.resolve(firewall.refresh())),
     ...firewallTasks(),
   };
@@ -191,6 +193,7 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
         stream: stream.status(),
         clock: trusted.status(),
         spool: spool.status(),
+        delivery: delivery.status(),
         firewall: config.firewall.mode === 'off' ? 'off' : await firewall.firewall?.status(),
       }),
     });
@@ -200,7 +203,6 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
     } finally {
       // Rules stay in force; only what answers goes away.
       await authz.close(1_000);
-      await proxies.stop();
       await diagnostics.close();
       await emit({ kind: 'process', activity: 'stop', data: { device: deviceId } }, true).catch(() => undefined);
       await spool.close();
@@ -223,8 +225,8 @@ function ordersAndStates(orders: OrdersStore, refresh: () => void): OrdersStore[
   return { orders: after(handlers.orders), deviceState: after(handlers.deviceState), revocations: handlers.revocations };
 }
 
-async function signHead(own: OwnIdentity, head: { epoch: string; sequence: number; chain: string }, now: number): Promise<string> {
+/** JWS of the device key over what it signs. */
+async function signWith(own: OwnIdentity, typ: string, payload: Uint8Array): Promise<string> {
   const { keys } = own.current();
-  const payload = new TextEncoder().encode(JSON.stringify({ atMs: now, chain: head.chain, epoch: head.epoch, sequence: head.sequence }));
-  return await signJws({ key: keys.privateKey, keyId: keyId(keys.publicKey), typ: 'edgeward-head+json' }, payload);
+  return await signJws({ key: keys.privateKey, keyId: keyId(keys.publicKey), typ }, payload);
 }

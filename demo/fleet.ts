@@ -33,6 +33,8 @@ export function createFleet(network: Network<HostName>, scratch: string) {
     identity: (name: EdgeName) => ({ chain: join(scratch, name, 'state/identity/chain.pem'), key: join(scratch, name, 'state/identity/key.pem') }),
   };
   const running = new Map<string, NetProcess>();
+  /** The last process of each name, running or not, for its log. */
+  const outputs = new Map<string, NetProcess>();
 
   /** Runs `edgeward … --json` on a host; throws with its error unless it ends with 0. */
   async function command<T>(host: HostName, args: readonly string[], input?: string): Promise<T> {
@@ -82,6 +84,7 @@ export function createFleet(network: Network<HostName>, scratch: string) {
     const args = name === 'control' ? ['control', 'run', '--config', paths.controlConfig] : ['edge', 'run', '--config', paths.edgeConfig(name)];
     const child = network.spawn(name, [...edgeward, ...args], { env: environment, cwd: scratch });
     running.set(name, child);
+    outputs.set(name, child);
     await child.waitFor(name === 'control' ? /control plane runs/ : /edge runs/, 20_000);
     return child;
   }
@@ -137,7 +140,9 @@ export function createFleet(network: Network<HostName>, scratch: string) {
 
   const status = async (name: EdgeName): Promise<EdgeStatus> => await command<EdgeStatus>(name, ['edge', 'status', '--config', paths.edgeConfig(name)]);
 
-  return { paths, command, tryCommand, admin, writeControlConfig, writeEdgeConfig, start, stop, process: process_, writePolicy, editPolicy, publish, enroll, status };
+  const outputOf = (name: 'control' | EdgeName): string => outputs.get(name)?.output() ?? '';
+
+  return { outputOf, paths, command, tryCommand, admin, writeControlConfig, writeEdgeConfig, start, stop, process: process_, writePolicy, editPolicy, publish, enroll, status };
 }
 
 export interface EdgeStatus {

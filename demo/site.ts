@@ -14,6 +14,8 @@ export type EdgeName = (typeof edges)[number];
 
 export const plcPort = 502;
 export const webPort = 8443;
+/** A maintenance page on the PLC that somebody forgot; no grant opens it. */
+export const maintenancePort = 8080;
 /** Holding register of the set-point and the value it has to keep. */
 export const setPoint = { register: 10, value: 42 } as const;
 
@@ -21,6 +23,7 @@ const workloads = join(import.meta.dirname, 'workloads');
 export const python = '/usr/bin/python3';
 
 export const plcServer = (address: string): string[] => [python, join(workloads, 'plc.py'), address, String(plcPort)];
+export const maintenanceServer = (address: string): string[] => [python, '-m', 'http.server', String(maintenancePort), '--bind', address];
 export const poller = (address: string, intervalMs: number): string[] => [python, join(workloads, 'poller.py'), address, String(plcPort), String(intervalMs)];
 export const scanner = (address: string, first: number, last: number, timeoutMs: number): string[] => [
   python,

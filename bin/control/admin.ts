@@ -7,7 +7,7 @@ import type { ControlRooms } from './rooms.ts';
 
 export function adminService(rooms: ControlRooms, callerOf: (call: CallContext) => Caller): Implementation<typeof AdminService> {
   const by = (call: CallContext): string => callerOf(call).id.uri;
-  return { ...tokens(rooms, by), ...operators(rooms, by), ...devices(rooms, by), ...policy(rooms), ...audit(rooms), ...findings(rooms) };
+  return { ...tokens(rooms, by), ...operators(rooms, by), ...devices(rooms, by), ...policy(rooms), ...rooms.log.handlers, ...findings(rooms) };
 }
 
 type By = (call: CallContext) => string;
@@ -133,15 +133,6 @@ function policy({ publications, trustDomain }: ControlRooms): Part<'beginPublica
         })),
       };
     },
-  };
-}
-
-function audit({ log }: ControlRooms): Part<'queryEvents' | 'tailEvents' | 'getCheckpoint' | 'exportLog'> {
-  return {
-    queryEvents: async (request) => ({ entries: await log.query(request) }),
-    tailEvents: (request, call) => log.tail(request, call.signal),
-    getCheckpoint: async () => await log.checkpoint(),
-    exportLog: (request, call) => log.export(request, call.signal),
   };
 }
 

@@ -3,7 +3,7 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type AttestationResult } from '../../attest/index.ts';
 import { createAttestation, referenceValuesOf } from '../../attest/cloud/index.ts';
-import { type AuditLog, auditMigrations, openAuditLog } from '../../audit/cloud/index.ts';
+import { type AuditLog, openAuditLog } from '../../audit/cloud/index.ts';
 import { createDetector, type Detector } from '../../audit/detect/detector.ts';
 import { createDetection } from '../../audit/detect/cloud/detection.ts';
 import { createFindingDelivery, syslog, webhook } from '../../audit/detect/cloud/deliver-findings.ts';
@@ -64,7 +64,6 @@ interface Active {
 export async function openRooms(config: ControlConfig, authority: Authority, logger: Logger): Promise<ControlRooms> {
   const { trustDomain } = config;
   const db = await openDatabase(databaseUrl(config));
-  await migrate(db, 'audit', auditMigrations);
   await migrate(db, 'ca', caMigrations);
   await migrate(db, 'policy', policyMigrations);
   await migrate(db, 'response', responseMigrations);
@@ -74,7 +73,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   const events: Notices = { changed: () => undefined, revoked: () => undefined, reappraise: () => undefined };
   const sign = async (typ: string, payload: Uint8Array): Promise<string> =>
     await signJws({ key: authority.orders, keyId: authority.ordersKeyId, typ }, payload);
-  const log = await openAuditLog({ ...common, random: randomBytes, logKey: authority.log, logName: authority.logName, log: logger });
+  const log = await openAuditLog({ ...common, random: randomBytes, signer: { name: authority.logName, key: authority.log }, log: logger });
   const deviceKeys = new Map<string, KeyObject>();
   const active: Active = { release: undefined, detector: createDetector({}), playbooks: [] };
 
@@ -154,7 +153,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     log: logger,
     findings,
     detector: () => active.detector,
-    read: async (from, limit) => await log.read(from, limit),
+    read: async (from, limit) => (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs })),
     onFinding: async (finding, isNew) => {
       await playbooks.onFinding(finding);
       if (!isNew) return;

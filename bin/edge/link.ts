@@ -1,9 +1,9 @@
 // The edge's link to its control plane: always dialled by the edge, over mutual TLS with its SVID, to one SPIFFE ID.
-import { AuditIngestService } from '../../proto/gen/edgeward/audit/v1/ingest_pb.ts';
+import { AuditIngestService, type DeliverRequest, type DeliverResponse } from '../../proto/gen/edgeward/audit/v1/ingest_pb.ts';
 import { EdgeStreamService } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { StreamConnection } from '../../policy/distribution/edge/index.ts';
 import { controlVerifier, exportPkcs8Pem } from '../../identity/index.ts';
-import { type ClientTls, createGrpcClient, type GrpcClient } from '../../runtime/grpc.ts';
+import { type ClientTls, createGrpcClient } from '../../runtime/grpc.ts';
 import type { EdgeConfig } from './config.ts';
 import type { OwnIdentity } from './identity.ts';
 
@@ -17,6 +17,18 @@ export function dialStream(config: EdgeConfig, own: OwnIdentity, time: { now(): 
   return createGrpcClient(EdgeStreamService, config.control.address, tlsOf(own, time), { proxyFromEnvironment: true });
 }
 
-export function dialAudit(config: EdgeConfig, own: OwnIdentity, time: { now(): number }): GrpcClient<typeof AuditIngestService> {
-  return createGrpcClient(AuditIngestService, config.control.address, tlsOf(own, time), { proxyFromEnvironment: true });
+/** One Deliver stream on a connection of its own, so that a drain of weeks never slows orders down. */
+export async function* deliverOver(
+  config: EdgeConfig,
+  own: OwnIdentity,
+  time: { now(): number },
+  requests: AsyncIterable<DeliverRequest>,
+  options: { readonly signal: AbortSignal },
+): AsyncGenerator<DeliverResponse> {
+  const client = createGrpcClient(AuditIngestService, config.control.address, tlsOf(own, time), { proxyFromEnvironment: true });
+  try {
+    yield* client.deliver(requests, options);
+  } finally {
+    client.close();
+  }
 }

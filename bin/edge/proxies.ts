@@ -1,2 +1,104 @@
-// The protocol proxies of this edge: one listener for each interface that the configuration names.
-export interface ProxyParts { readonly config: unknown }
+// The protocol proxies of this edge: one transparent listener for each interface that the configuration names, on 127.0.0.1
+// and ::1 where the firewall diverts to, or a plain listener where the firewall is off.
+import { connect, type Socket } from 'node:net';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+import { type ConnectionInfo, createModbusProxy, type ModbusProxy } from '../../enforcer/proxy/index.ts';
+import type { Slice } from '../../policy/bundle/index.ts';
+import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { transparentListener } from '../../runtime/linux.ts';
+import type { Logger } from '../../runtime/log.ts';
+import { runTasks, type Task } from '../../runtime/tasks.ts';
+import type { EdgeConfig } from './config.ts';
+
+export interface ProxyParts {
+  readonly config: EdgeConfig;
+  readonly emit: EmitEvent;
+  readonly log: Logger;
+  readonly decide: (request: AccessRequest) => Decision;
+  readonly subjectOf: (address: string) => AccessRequest['subject'];
+  readonly slice: () => Slice | undefined;
+  readonly now: () => number;
+}
+
+export interface Proxies {
+  listen(): Promise<void>;
+  readonly task: Task;
+  /** Ends the connections of a subject on both sides. */
+  close(deviceId: string): void;
+}
+
+export function createProxies(parts: ProxyParts): Proxies {
+  const { config } = parts;
+  const transparent = config.firewall.mode === 'enforce';
+  const proxies: ModbusProxy[] = [];
+
+  const decide = (connection: ConnectionInfo, operation: AccessRequest['operation']): Decision =>
+    parts.decide({
+      subject: parts.subjectOf(connection.source.address),
+      operation,
+      resource: { interface: connection.interface, attributes: {} },
+      context: {
+        time: parts.now(),
+        source: 'modbus',
+        connection: `${connection.source.address}:${connection.source.port}`,
+        attributes: {},
+      },
+    });
+  const auditDurable = (connection: ConnectionInfo): boolean =>
+    parts.slice()?.interfaces.find((entry) => entry.name === connection.interface)?.auditDurable ?? false;
+
+  function open(proxy: EdgeConfig['proxies'][number], host: string): ModbusProxy {
+    const upstream = upstreamOf(proxy.upstream);
+    return createModbusProxy({
+      listen: transparent
+        ? { fd: transparentListener(host, proxy.listen) }
+        : { host, port: proxy.listen, destination: upstream ?? { address: host, port: proxy.listen } },
+      decide,
+      subjectOf: parts.subjectOf,
+      interfaceOf: () => proxy.interface,
+      emit: parts.emit,
+      clock: systemClock,
+      auditDurable,
+      log: parts.log,
+      ...(upstream === undefined ? {} : { connectUpstream: async () => await dial(upstream) }),
+    });
+  }
+
+  return {
+    listen: async () => {
+      for (const proxy of config.proxies) {
+        for (const host of transparent ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
+          const opened = open(proxy, host);
+          await opened.listen();
+          proxies.push(opened);
+        }
+      }
+    },
+    task: async (signal) => {
+      if (proxies.length === 0) return await aborted(signal);
+      await runTasks(signal, Object.fromEntries(proxies.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])));
+    },
+    close: (deviceId) => {
+      for (const proxy of proxies) proxy.close(deviceId);
+    },
+  };
+}
+
+function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {
+  const match = /^\[?(.*?)\]?:(\d+)$/.exec(text ?? '');
+  return match === null ? undefined : { address: match[1] ?? '', port: Number(match[2]) };
+}
+
+function dial({ address, port }: { address: string; port: number }): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: address, port, noDelay: true }, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });

@@ -57,7 +57,8 @@ export interface Authority extends AuthorityKeys {
 }
 
 export function authorityOf(keys: AuthorityKeys): Authority {
-  const logName = `${keys.trustDomain}/log`;
+  // The origin of the checkpoints that it signs (audit/cloud/checkpoints.ts).
+  const logName = `${keys.trustDomain}/audit`;
   return {
     ...keys,
     sign: async (certificate) => signCertificate(certificate, keys.intermediate.key),

@@ -1,0 +1,34 @@
+// The exported log as a file: one JSON document a line, `entry`, `head` or `checkpoint`, bytes in base64.
+import { createWriteStream, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { fromJsonString, toJsonString } from '@bufbuild/protobuf';
+import { type ExportLogResponse, ExportLogResponseSchema } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
+import { cliErrors } from './errors.ts';
+import type { AdminClient } from './admin-command.ts';
+
+/** Streams the whole log to a file; gives the number of entries. */
+export async function exportLog(admin: AdminClient, file: string): Promise<number> {
+  const out = createWriteStream(file, { mode: 0o600 });
+  let entries = 0;
+  for await (const item of admin.exportLog({ fromStart: true })) {
+    if (item.item.case === 'entry') entries += 1;
+    if (!out.write(`${toJsonString(ExportLogResponseSchema, item)}\n`)) await once(out, 'drain');
+  }
+  out.end();
+  await once(out, 'finish');
+  return entries;
+}
+
+/** The items of an exported file, in order. */
+export function readExport(file: string): ExportLogResponse[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line, index) => {
+      try {
+        return fromJsonString(ExportLogResponseSchema, line);
+      } catch (cause) {
+        throw cliErrors.error('CLI_EXPORT_MALFORMED', 'not a line of an exported log', { place: { file, line: index + 1 }, cause });
+      }
+    });
+}
