@@ -79,6 +79,13 @@ export interface Neighbourhood {
 
 /** Reads the slice's inventory from the point of view of its device. */
 export function neighbourhoodOf(slice: Slice): Neighbourhood {
+  for (const { name } of slice.devices.flatMap((device) => device.interfaces)) {
+    if (/^[A-Za-z0-9._-]{1,15}$/.test(name)) continue;
+    throw firewallErrors.error(
+      'FIREWALL_ADDRESS',
+      `interface name ${JSON.stringify(name)} has characters that no rule can hold`,
+    );
+  }
   const self = slice.devices.find((device) => device.id === slice.device);
   const ownInterfaces = self?.interfaces ?? [];
   const peersOf = (device: SliceDevice): PeerAddress[] =>

@@ -37,9 +37,8 @@ export interface FirewallParts {
 
 export interface ContainmentOrder {
   readonly device: string;
-  /** undefined takes the device out of both sets; its grants decide again. */
-  readonly containment: Containment | undefined;
-  /** The signed order's number: a plan compiled before it does not undo it. */
+  readonly containment: Containment;
+  /** The signed order's number: a plan compiled before it does not undo it, one that knows it decides by itself. */
   readonly sequence: number;
 }
 
@@ -65,7 +64,10 @@ export interface Firewall {
   apply(plan: FirewallPlan): Promise<void>;
   /** Before any network: the last good plan, or `lockdown` when there is none or it is damaged. Says which. */
   restore(lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'>;
-  /** Milliseconds from the call until the kernel cut the peer; undefined when the plan knows no such peer. */
+  /**
+   * Cuts a peer now, without a new plan, and ends what it has open. Resolves with the milliseconds until the kernel had
+   * cut it; undefined when the plan names no such peer. A release is no order for here: the next plan carries it.
+   */
   contain(order: ContainmentOrder): Promise<number | undefined>;
   /** Epoch for the next plan: flows that were established before it are judged again. */
   nextEpoch(): number;
@@ -96,7 +98,6 @@ export function createFirewall(parts: FirewallParts): Firewall {
       const place = `${endpoint.transport} ${endpoint.address} port ${endpoint.port}`;
       throw firewallErrors.error('FIREWALL_CUTS_CONTROL_PLANE', `the plan would cut the control plane at ${place}`);
     }
-    await ensureProxyRoutes(run, plan.divertedFamilies);
     // A clock that went back must not lengthen a grant beyond what was meant when it was compiled.
     await load(run, renderNft(plan, Math.max(clock.now(), plan.compiledAt)));
     const listing = await list(run);
@@ -106,6 +107,11 @@ export function createFirewall(parts: FirewallParts): Firewall {
       throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
     }
     loaded = { plan, fingerprint: listing.fingerprint };
+    // After the rules: a host without loopback yet (early boot) must not stay without rules. Diverted packets are for
+    // this host's own addresses, so they arrive without these routes too.
+    await ensureProxyRoutes(run, plan.divertedFamilies).catch((error: unknown) =>
+      log.warn({ err: error }, 'the routes for proxied packets are missing'),
+    );
   };
 
   const apply = async (plan: FirewallPlan): Promise<void> => {
@@ -130,16 +136,14 @@ export function createFirewall(parts: FirewallParts): Firewall {
     if (change !== '') await load(run, change);
     const elapsedMs = clock.monotonic() - started;
     loaded = { plan: after, fingerprint: loaded?.fingerprint ?? '' };
-    if (order.containment !== undefined) {
-      parts.closeStreams(order.device);
-      await endFlows(run, log, after, order.device, order.containment);
-    }
+    parts.closeStreams(order.device);
+    await endFlows(run, log, after, order.device, order.containment);
     await save(parts, after);
     await parts.emit({
       kind: 'firewall',
-      activity: order.containment === undefined ? 'uncontain' : 'contain',
+      activity: 'contain',
       severity: 'high',
-      data: { device: order.device, state: order.containment ?? 'none', sequence: order.sequence },
+      data: { device: order.device, state: order.containment, sequence: order.sequence },
     });
     return elapsedMs;
   };

@@ -95,3 +95,11 @@ test('an IPv4-mapped address is refused: it would be compared with another addre
   };
   assert.throws(() => compileFirewall(slice, input.state, host), { code: 'FIREWALL_ADDRESS' });
 });
+
+test('an interface name that would end a quote is refused', () => {
+  const devices = slice.devices.map((device) => ({
+    ...device,
+    interfaces: device.interfaces.map((entry) => ({ ...entry, name: 'x" accept' })),
+  }));
+  assert.throws(() => compileFirewall({ ...slice, devices }, input.state, input.host), { code: 'FIREWALL_ADDRESS' });
+});

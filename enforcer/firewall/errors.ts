@@ -28,7 +28,7 @@ export const firewallErrors = errorTable({
   },
   FIREWALL_ADDRESS: {
     status: 'INVALID_ARGUMENT',
-    remedy: 'Write a plain IPv4 or IPv6 address: no zone, no IPv4-mapped IPv6 address',
+    remedy: 'Write a plain IPv4 or IPv6 address (no zone, not IPv4-mapped) and an ordinary interface name',
   },
   FIREWALL_ROUTES: {
     status: 'INTERNAL',

@@ -13,6 +13,8 @@ export const PROXIED_BIT = 0x80000000;
 export const MAX_EPOCH = 0x7fffffff;
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/);
+/** What Linux and every tool print as it is; rules quote it. */
+const interfaceName = z.string().regex(/^[A-Za-z0-9._-]{1,15}$/);
 const port = z.int().min(1).max(65535);
 const range = z.tuple([z.int().min(0).max(65535), z.int().min(0).max(65535)]);
 /** Rule ids become log prefixes inside quotes: no quote, no control character. */
@@ -49,7 +51,7 @@ export const setSchema = z.strictObject({
 export const fieldSchema = z.enum(['source', 'destination', 'protocol', 'sport', 'dport', 'in', 'ether']);
 
 export const matchSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('interface'), direction: z.enum(['in', 'out']), name: z.string().max(15) }),
+  z.strictObject({ kind: z.literal('interface'), direction: z.enum(['in', 'out']), name: interfaceName }),
   z.strictObject({ kind: z.literal('lookup'), fields: z.array(fieldSchema).min(1), set: name, not: z.boolean() }),
   z.strictObject({ kind: z.literal('state'), states: z.array(z.enum(['established', 'related', 'invalid'])).min(1) }),
   z.strictObject({ kind: z.literal('direction'), direction: z.enum(['original', 'reply']) }),
@@ -104,7 +106,7 @@ export const controlEndpointSchema = z.strictObject({ address, port, transport: 
 
 export const planSchema = z.strictObject({
   format: z.literal(1),
-  device: z.string(),
+  device: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
   epoch: z.int().min(1).max(MAX_EPOCH),
   /** Milliseconds since the epoch. */
   compiledAt: z.int(),
