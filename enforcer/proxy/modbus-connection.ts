@@ -3,15 +3,11 @@
 import type { Socket } from 'node:net';
 import type { Binding, Decision } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { ModbusLimits } from './limits.ts';
 import { createFrameReader, exceptionResponse, type ModbusFrame } from './modbus-frame.ts';
 import { decodeRequest, type ModbusOperation } from './modbus-request.ts';
 import { createUpstream, type Upstream } from './modbus-upstream.ts';
-
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
 
 export interface ProxySubject {
   /** Device id; empty when the address belongs to nobody. */

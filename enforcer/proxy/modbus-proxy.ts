@@ -7,11 +7,12 @@ import type { Decision } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { isAbort } from '../../runtime/tasks.ts';
+import { endpoint, type Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
 import { defaultModbusLimits, TICK_MS, type ModbusLimits } from './limits.ts';
 import { createModbusEvents, type ModbusEvents } from './modbus-events.ts';
 import { serveModbus } from './modbus-connection.ts';
-import type { ConnectionInfo, Endpoint, ModbusConnection, ProxySubject } from './modbus-connection.ts';
+import type { ConnectionInfo, ModbusConnection, ProxySubject } from './modbus-connection.ts';
 import type { ModbusOperation } from './modbus-request.ts';
 import { connectDirectly } from './upstream.ts';
 
@@ -170,11 +171,4 @@ function listen(server: Server, { listen: where }: ModbusProxyOptions): Promise<
       resolve({ address, port });
     });
   });
-}
-
-/** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`; policy and inventory know it as IPv4. */
-function endpoint(address: string | undefined, port: number | undefined): Endpoint {
-  const text = address ?? '';
-  const mapped = text.toLowerCase().startsWith('::ffff:') && text.includes('.');
-  return { address: mapped ? text.slice(7) : text, port: port ?? 0 };
 }

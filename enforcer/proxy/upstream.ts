@@ -2,8 +2,8 @@
 // packets from outside only, so that this connection is not diverted again (modbus-proxy.ts guards against it anyway).
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
-import type { Endpoint } from './modbus-connection.ts';
 
 /** Rejects with PROXY_UPSTREAM_UNREACHABLE. */
 export async function connectDirectly(destination: Endpoint, clock: Clock, timeoutMs: number): Promise<Socket> {
