@@ -37,7 +37,8 @@ export interface FirewallParts {
 
 export interface ContainmentOrder {
   readonly device: string;
-  readonly containment: Containment;
+  /** undefined takes the device out of both sets: its grants decide again, as the plan in force has them. */
+  readonly containment: Containment | undefined;
   /** The signed order's number: a plan compiled before it does not undo it, one that knows it decides by itself. */
   readonly sequence: number;
 }
@@ -66,7 +67,8 @@ export interface Firewall {
   restore(lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'>;
   /**
    * Cuts a peer now, without a new plan, and ends what it has open. Resolves with the milliseconds until the kernel had
-   * cut it; undefined when the plan names no such peer. A release is no order for here: the next plan carries it.
+   * cut it; undefined when the plan names no such peer. A release into `recovering` is a new plan, not an order here:
+   * only a plan knows what that state leaves open.
    */
   contain(order: ContainmentOrder): Promise<number | undefined>;
   /** Epoch for the next plan: flows that were established before it are judged again. */
@@ -136,14 +138,16 @@ export function createFirewall(parts: FirewallParts): Firewall {
     if (change !== '') await load(run, change);
     const elapsedMs = clock.monotonic() - started;
     loaded = { plan: after, fingerprint: loaded?.fingerprint ?? '' };
-    parts.closeStreams(order.device);
-    await endFlows(run, log, after, order.device, order.containment);
+    if (order.containment !== undefined) {
+      parts.closeStreams(order.device);
+      await endFlows(run, log, after, order.device, order.containment);
+    }
     await save(parts, after);
     await parts.emit({
       kind: 'firewall',
-      activity: 'contain',
+      activity: order.containment === undefined ? 'uncontain' : 'contain',
       severity: 'high',
-      data: { device: order.device, state: order.containment, sequence: order.sequence },
+      data: { device: order.device, state: order.containment ?? 'none', sequence: order.sequence },
     });
     return elapsedMs;
   };

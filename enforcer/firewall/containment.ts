@@ -23,12 +23,12 @@ function keysOf(plan: FirewallPlan, device: string, kind: Containment): Map<stri
   return keys;
 }
 
-/** The plan with a device in exactly the containment given. */
-export function withContainment(plan: FirewallPlan, device: string, kind: Containment): FirewallPlan {
+/** The plan with a device in exactly the containment given, or in none. */
+export function withContainment(plan: FirewallPlan, device: string, kind: Containment | undefined): FirewallPlan {
   const change = (set: SetDefinition): SetDefinition => {
     if (!set.dynamic) return set;
     const mine = new Set(kinds.flatMap((each) => keysOf(plan, device, each).get(set.name) ?? []));
-    const wanted = keysOf(plan, device, kind).get(set.name) ?? [];
+    const wanted = kind === undefined ? [] : (keysOf(plan, device, kind).get(set.name) ?? []);
     const others = set.elements.map((element) => element.key[0] ?? '').filter((key) => !mine.has(key));
     return { ...set, elements: [...others, ...wanted].sort().map((key) => ({ key: [key] })) };
   };

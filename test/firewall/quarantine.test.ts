@@ -155,6 +155,9 @@ test('a released peer starts anew: no flow of before wakes up', async (t) => {
   await firewall.apply(planWith(sliceWith(grants), { ordersSequence: 2 }));
   assert.notEqual(await flow.exchange(), 'answered');
   assert.equal(await cell.probeTcp('gateway', plc.cell, ports.status), 'open');
+  await firewall.contain({ device: 'gateway', containment: 'revoked', sequence: 3 });
+  await firewall.contain({ device: 'gateway', containment: undefined, sequence: 4 });
+  assert.equal(await cell.probeTcp('gateway', plc.cell, ports.status), 'open');
   assert.equal((await firewall.status()).drift, undefined);
 });
 
