@@ -7,7 +7,7 @@ import { createEventWindow, type EventWindow } from './event-window.ts';
 
 const event = (name: string): NewEvent => ({ kind: 'modbus', activity: 'deny', data: { name } });
 const add = (window: EventWindow, name: string): void =>
-  window.add({ key: name, event: event(name), coarse: { key: 'rest', event: event('rest') } });
+  window.add({ key: name, event: () => event(name), coarse: () => ({ key: 'rest', event: () => event('rest') }) });
 
 function setUp(maxDistinct = 10): { window: EventWindow; clock: FakeClock; sent: () => [string, number][] } {
   const clock = new FakeClock();

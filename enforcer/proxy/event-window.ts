@@ -6,12 +6,13 @@ import type { Clock } from '../../runtime/clock.ts';
 
 export interface Keyed {
   readonly key: string;
-  readonly event: NewEvent;
+  /** Made only for the first of a window: what follows is counted. */
+  readonly event: () => NewEvent;
 }
 
 export interface Occurrence extends Keyed {
   /** Taken when there are too many different keys. */
-  readonly coarse: Keyed;
+  readonly coarse: () => Keyed;
 }
 
 export interface EventWindow {
@@ -49,13 +50,14 @@ export function createEventWindow(
   return {
     add(occurrence) {
       const coarse = !windows.has(`exact ${occurrence.key}`) && distinct >= maxDistinct;
-      const { key, event } = coarse ? occurrence.coarse : occurrence;
+      const { key, event: make } = coarse ? occurrence.coarse() : occurrence;
       const name = `${coarse ? 'coarse' : 'exact'} ${key}`;
       const open = windows.get(name);
       if (open !== undefined) {
         open.further++;
         return;
       }
+      const event = make();
       windows.set(name, { event, coarse, started: clock.monotonic(), further: 0 });
       if (!coarse) distinct++;
       void send(event, 1);

@@ -36,52 +36,40 @@ export function createModbusEvents(
       return true;
     }
   };
-  const record = async (event: NewEvent): Promise<void> => emit(event, true);
+  const record = async (event: NewEvent): Promise<void> => emit({ ...event, data: { ...event.data, count: 1 } }, true);
 
   return {
     allowed(connection, operation, decision) {
-      const event = decisionEvent(connection, operation, decision);
-      if (isDurable(connection, decision)) return record({ ...event, data: { ...event.data, count: 1 } });
+      const event = (): NewEvent => decisionEvent(connection, operation, decision);
+      if (isDurable(connection, decision)) return record(event());
       const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
-      const key = keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle);
-      const coarse = { key: who, event: { ...event, data: peerData(connection, 'allow', decision.reason) } };
-      allows.add({ key, event, coarse });
+      allows.add({
+        key: keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle),
+        event,
+        coarse: () => ({ key: who, event: () => withoutOperation(event(), connection, decision) }),
+      });
       return undefined;
     },
     denied(connection, operation, decision) {
-      const event = decisionEvent(connection, operation, decision);
+      const event = (): NewEvent => decisionEvent(connection, operation, decision);
+      const { unit, functionCode, address, quantity } = operation;
+      const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
       denials.add({
-        key: keyOf(
-          connection.source.address,
-          connection.subject.id,
-          connection.interface,
-          decision.reason,
-          decision.rule,
-          operation.unit,
-          operation.functionCode,
-          operation.address,
-          operation.quantity,
-          decision.bundle,
-        ),
+        key: keyOf(who, decision.reason, decision.rule, decision.bundle, unit, functionCode, address, quantity),
         event,
-        coarse: {
+        coarse: () => ({
           key: keyOf(connection.subject.id, connection.interface, decision.reason),
-          event: { ...event, data: peerData(connection, 'deny', decision.reason) },
-        },
+          event: () => withoutOperation(event(), connection, decision),
+        }),
       });
     },
     refused(connection, why, operation) {
       const data = { ...peerData(connection, 'deny', 'malformed'), message: why };
-      const event: NewEvent = {
-        kind: 'modbus',
-        activity: 'refuse',
-        severity: 'medium',
-        data: operation === undefined ? data : { ...data, ...operationData(operation) },
-      };
+      const event: NewEvent = { kind: 'modbus', activity: 'refuse', severity: 'medium', data };
       denials.add({
         key: keyOf(connection.source.address, connection.interface, why),
-        event,
-        coarse: { key: keyOf(connection.interface, 'malformed'), event: { ...event, data } },
+        event: () => (operation === undefined ? event : { ...event, data: { ...data, ...operationData(operation) } }),
+        coarse: () => ({ key: keyOf(connection.interface, 'malformed'), event: () => event }),
       });
     },
     flush(all) {
@@ -112,6 +100,11 @@ function decisionEvent(connection: ConnectionInfo, operation: ModbusOperation, d
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
   };
+}
+
+/** What stands for many different operations names none of them. */
+function withoutOperation(event: NewEvent, connection: ConnectionInfo, decision: Decision): NewEvent {
+  return { ...event, data: peerData(connection, decision.allow ? 'allow' : 'deny', decision.reason) };
 }
 
 function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: string): EventData {
