@@ -83,6 +83,7 @@ class DeliverStream {
   /** Records credited and not yet sent, and records sent and not yet stored. */
   #credit = 0;
   #sent = 0;
+  #refusing = false;
 
   constructor(options: IngestOptions, device: DeliveringDevice, window: () => number) {
     this.#options = options;
@@ -106,7 +107,7 @@ class DeliverStream {
 
   async #read(requests: AsyncIterable<DeliverRequest>): Promise<void> {
     for await (const { message } of requests) {
-      if (this.#out.ended) break;
+      if (this.#out.ended || this.#refusing) break;
       if (this.#source === undefined) {
         if (message.case !== 'open') throw auditErrors.error('AUDIT_PROTOCOL', 'the first message has to be Open');
         await this.#open(message.value);
@@ -175,6 +176,7 @@ class DeliverStream {
 
   async #answer(outcome: Outcome, records: number): Promise<void> {
     this.#sent -= records;
+    if (this.#refusing) return;
     if ('refused' in outcome) {
       await this.#refuse(outcome.refused);
       return;
@@ -201,11 +203,10 @@ class DeliverStream {
     this.#send({ case: 'credit', value: { records } });
   }
 
-  /** The edge learns why before the stream ends, the log keeps it. */
+  /** Recorded first, then the edge learns why and the stream ends. */
   async #refuse({ sequence, error }: Refusal): Promise<void> {
-    if (this.#out.ended) return;
-    this.#send({ case: 'refused', value: { sequence: BigInt(sequence), error: detailOf(error) } });
-    this.#out.end();
+    if (this.#out.ended || this.#refusing) return;
+    this.#refusing = true;
     const data = {
       device: this.#device.deviceId,
       epoch: this.#source?.epoch ?? '',
@@ -214,6 +215,8 @@ class DeliverStream {
       message: error.message,
     };
     await this.#options.emitOwn({ kind: 'log', activity: 'refuse', severity: 'critical', data }, true);
+    this.#send({ case: 'refused', value: { sequence: BigInt(sequence), error: detailOf(error) } });
+    this.#out.end();
   }
 
   #send(message: NonNullable<MessageInitShape<typeof DeliverResponseSchema>['message']>): void {

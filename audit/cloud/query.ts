@@ -146,24 +146,32 @@ export type ExportedItem =
   | { readonly checkpoint: string };
 
 /**
- * What a verification needs: the signed heads of what is stored, the entries from `from` up to the checkpoint's size, and
- * the checkpoint last. Heads come first, so that a verifier compares them while the entries stream past.
+ * What a verification needs: signed heads of what is stored, kept checkpoints, and the entries from `from` up to the size
+ * of the newest checkpoint. Entries come last, so that a verifier compares them while they stream past.
  */
 export async function* exportLog(
   db: Database,
   trustDomain: string,
   reader: LogReader,
-  checkpoint: { readonly note: string; readonly size: number },
+  size: number,
   from: number,
 ): AsyncGenerator<ExportedItem> {
-  for (const head of await headsWithin(db.withTables<AuditTables>(), trustDomain, checkpoint.size)) yield { head };
-  for (let next = from; next < checkpoint.size;) {
-    const entries = await reader.read(next, Math.min(exportPage, checkpoint.size - next));
+  const tables = db.withTables<AuditTables>();
+  for (const head of await headsWithin(tables, trustDomain, size)) yield { head };
+  const checkpoints = await tables
+    .selectFrom('audit_checkpoints')
+    .select('note')
+    .where('trust_domain', '=', trustDomain)
+    .where('size', '<=', size)
+    .orderBy('size')
+    .execute();
+  for (const { note } of checkpoints) yield { checkpoint: note };
+  for (let next = from; next < size;) {
+    const entries = await reader.read(next, Math.min(exportPage, size - next));
     if (entries.length === 0) break;
     for (const entry of entries) yield { entry };
     next = (entries.at(-1)?.index ?? next) + 1;
   }
-  yield { checkpoint: checkpoint.note };
 }
 
 /** Heads whose record is among the first `size` entries. */

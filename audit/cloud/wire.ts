@@ -48,9 +48,9 @@ export function createAuditHandlers(
       return create(GetCheckpointResponseSchema, await checkpoints.current());
     },
     async *exportLog({ afterIndex, fromStart }, { signal }) {
-      const { checkpoint: note } = await checkpoints.current();
+      const size = sizeOf((await checkpoints.current()).checkpoint);
       const from = fromStart ? 0 : safe(afterIndex) + 1;
-      for await (const item of exportLog(db, trustDomain, reader, { note, size: sizeOf(note) }, from)) {
+      for await (const item of exportLog(db, trustDomain, reader, size, from)) {
         signal.throwIfAborted();
         yield itemToWire(item);
       }
