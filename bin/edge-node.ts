@@ -164,7 +164,7 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
     stream: stream.run,
     delivery: delivery.task,
     proxies: proxies.task,
-    replan: periodically(systemClock, replanMs, () => Promise.resolve(firewall.refresh())),
+    replan: periodically(systemClock, replanMs, () => Promise.resolve(firewall.refresh(true))),
     ...firewallTasks(),
   };
 

@@ -1,4 +1,5 @@
 // The plant cell of the demo: who stands where, and the foreign programs that run there. None of them knows of Edgeward.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -50,9 +51,6 @@ export function modbusValue(stdout: string): number | undefined {
 export interface WebFiles {
   readonly scratch: string;
   readonly address: string;
-  /** PEM of the certificate chain and of the key that nginx presents. */
-  readonly chain: string;
-  readonly key: string;
   /** Roots of the clients and the snippet; absent before Edgeward is there. */
   readonly guard?: { readonly rootsFile: string; readonly forwardAuthSocket: string };
 }
@@ -64,8 +62,7 @@ export function webServer(files: WebFiles): string[] {
   writeFileSync(join(scratch, 'www/index.html'), 'hmi page\n');
   writeFileSync(join(scratch, 'www/status'), 'hmi status\n');
   writeFileSync(join(scratch, 'www/admin/index.html'), 'hmi administration\n');
-  writeFileSync(join(scratch, 'web.pem'), files.chain);
-  writeFileSync(join(scratch, 'web.key'), files.key, { mode: 0o600 });
+  selfSigned(scratch);
   const values: Record<string, string> = { scratch, address };
   if (guard !== undefined) {
     const snippet = readFileSync(join(import.meta.dirname, '../examples/nginx/edgeward.conf'), 'utf8');
@@ -77,6 +74,12 @@ export function webServer(files: WebFiles): string[] {
   const user = process.getuid?.() === 0 ? 'user root;\n' : '';
   writeFileSync(join(scratch, 'nginx.conf'), `${user}${config}`);
   return ['/usr/sbin/nginx', '-c', join(scratch, 'nginx.conf'), '-p', scratch];
+}
+
+/** A certificate for nginx that no client has to trust: curl runs with -k, the demo is about who the client is. */
+function selfSigned(scratch: string): void {
+  const out = ['-keyout', join(scratch, 'web.key'), '-out', join(scratch, 'web.pem')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=hmi', ...out], { stdio: 'ignore' });
 }
 
 /** curl for one page, with the device's own SVID as client certificate where it has one. Prints the status code last. */

@@ -2,8 +2,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { certificatesToPem, exportPkcs8Pem, generateKey, issueCertificate, newSerial, validityFor } from '../identity/index.ts';
-import { randomBytes } from 'node:crypto';
 import type { Network, NetProcess, PacketWatch } from '../test/support/netns.ts';
 import { attack, type AttackResult, blocked, readSetPoint, restoreSetPoint, scan, succeeded } from './attack.ts';
 import { type Fleet, until } from './fleet.ts';
@@ -79,8 +77,7 @@ async function withoutEnforcement({ net, report, scratch, workloads }: Stage, me
   await report.step('workloads run', async () => {
     await net.spawn('plc-1', plcServer(addresses['plc-1'])).waitFor(/ready/);
     net.spawn('plc-1', maintenanceServer(addresses['plc-1']));
-    const { chain, key } = selfSigned();
-    workloads.web = net.spawn('hmi-1', webServer({ scratch: join(scratch, 'hmi-web'), address: addresses['hmi-1'], chain, key }));
+    workloads.web = net.spawn('hmi-1', webServer({ scratch: join(scratch, 'hmi-web'), address: addresses['hmi-1'] }));
     await until('the page of the HMI', async () => page((await net.exec('gateway-1', fetchPage('/status'))).stdout).status === 200);
     const value = modbusValue((await net.exec('hmi-1', modbusRead(addresses['plc-1'], setPoint.register))).stdout);
     prove(value === setPoint.value, `mbpoll read ${value} from the PLC, expected ${setPoint.value}`);
@@ -111,7 +108,7 @@ async function enrolAndEnforce(stage: Stage, measures: Measures): Promise<void> 
     await fleet.command('control', ['publisher', 'create', fleet.paths.publisher]);
     const made = await fleet.command<{ rootFingerprint: string }>('control', ['control', 'init', '--config', fleet.paths.controlConfig, '--publisher', `${fleet.paths.publisher}.pub`]);
     await fleet.start('control');
-    const { stdout } = await net.exec('gateway-1', ['openssl', 's_client', '-connect', `${addresses.control}:7442`, '-showcerts'], { input: '' });
+    const { stdout } = await net.exec('gateway-1', ['openssl', 's_client', '-connect', `${addresses.control}:7442`, '-alpn', 'h2', '-showcerts'], { input: '' });
     prove(/spiffe|TLSv1\.3/.test(stdout), 'openssl s_client found no TLS 1.3 at the enrolment listener');
     return `openssl s_client: TLS 1.3; root ${made.rootFingerprint.slice(0, 23)}…`;
   });
@@ -150,14 +147,11 @@ async function enrolAndEnforce(stage: Stage, measures: Measures): Promise<void> 
 async function guardWeb({ net, fleet, scratch, workloads }: Stage): Promise<void> {
   await workloads.web?.stop();
   const edge = fleet.paths.edge('hmi-1');
-  const { chain, key } = selfSigned();
   workloads.web = net.spawn(
     'hmi-1',
     webServer({
       scratch: join(scratch, 'hmi-web'),
       address: addresses['hmi-1'],
-      chain,
-      key,
       guard: { rootsFile: join(edge, 'state/identity/roots.pem'), forwardAuthSocket: join(edge, 'run/forward-auth.sock') },
     }),
   );
@@ -387,14 +381,4 @@ async function processThroughout({ report, workloads }: Stage, measures: Measure
     prove(counted.missed === 0, `pymodbus missed ${counted.missed} of ${counted.expected} polls: ${failures.slice(0, 3).map((poll) => `${poll.error} at ${new Date(poll.at).toISOString()}`).join('; ')}`);
     return `pymodbus on hmi-1: ${counted.expected} polls through attack, containment, cut and recovery, ${counted.missed} missed`;
   });
-}
-
-/** A certificate for nginx that no client has to trust: curl runs with -k, the demo is about who the client is. */
-function selfSigned(): { chain: string; key: string } {
-  const keys = generateKey();
-  const root = issueCertificate(
-    { profile: 'root', trustDomain: 'hmi.example', publicKey: keys.publicKey, serialHex: newSerial(randomBytes), ...validityFor(Date.now(), 86_400) },
-    keys.privateKey,
-  );
-  return { chain: certificatesToPem([root]), key: exportPkcs8Pem(keys.privateKey) };
 }

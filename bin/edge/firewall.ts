@@ -34,8 +34,8 @@ export interface EdgeFirewall {
   restore(): Promise<void>;
   /** Puts the slice in force under the states of now; rejects when the kernel refuses. */
   applySlice(slice: Slice): Promise<void>;
-  /** The states changed: the same slice under new states. Coalesced, never rejects; what fails is logged and tried again. */
-  refresh(): void;
+  /** The same slice under the states of now, if they differ or `always`. Coalesced, never rejects; what fails is logged. */
+  refresh(always?: boolean): void;
   contain(change: ContainmentChange): Promise<void>;
   readonly firewall: Firewall | undefined;
 }
@@ -78,24 +78,29 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
   let slice: Slice | undefined;
   let pending: Promise<void> | undefined;
   let again = false;
+  /** What the plan in force was made from. */
+  let inForce = '';
 
-  const apply = async (wanted: Slice | undefined): Promise<void> => {
+  const apply = async (wanted: Slice | undefined, always: boolean): Promise<void> => {
     const orders = parts.orders();
     const states = Object.fromEntries(
       (wanted?.devices ?? []).map((device): [string, SubjectState] => [device.id, orders.subjectState(device.id).state]),
     );
+    const basis = JSON.stringify([Object.entries(states).toSorted(), orders.handlers.orders.version().toString()]);
+    if (!always && basis === inForce) return;
     const plan = compileFirewall(
       wanted,
       { epoch: firewall.nextEpoch(), now: parts.trusted.now(), ordersSequence: Number(orders.handlers.orders.version()), states },
       host,
     );
     await firewall.apply(plan);
+    inForce = basis;
   };
 
-  async function refreshOnce(): Promise<void> {
+  async function refreshOnce(always: boolean): Promise<void> {
     do {
       again = false;
-      await apply(slice).catch((error: unknown) => log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'));
+      await apply(slice, always).catch((error: unknown) => log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'));
     } while (again);
     pending = undefined;
   }
@@ -108,12 +113,12 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
       log.info({ rules: which }, 'firewall rules in force before any network');
     },
     applySlice: async (wanted) => {
-      await apply(wanted);
+      await apply(wanted, true);
       slice = wanted;
     },
-    refresh: () => {
+    refresh: (always = false) => {
       again = true;
-      pending ??= refreshOnce();
+      pending ??= refreshOnce(always);
     },
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());

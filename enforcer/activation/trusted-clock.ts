@@ -80,7 +80,8 @@ export async function openTrustedClock(options: TrustedClockOptions): Promise<Tr
     if (mark === undefined) return { now: clock.now(), trusted: false };
     const counted = mark.boot === boot.id ? boot.uptimeMs() - mark.uptime : undefined;
     if (counted === undefined || counted < 0) return { now: Math.max(mark.floor, clock.now()), trusted: false };
-    return { now: mark.floor + counted, trusted: true };
+    // Whole milliseconds, as everywhere; the count since boot has fractions.
+    return { now: Math.trunc(mark.floor + counted), trusted: true };
   };
 
   const observe = async (jws: string): Promise<void> => {

@@ -6,7 +6,8 @@ import { sha256, worded } from './scalars.ts';
 const deviceOrAll = z
   .string()
   .refine((key) => key === '*' || idPattern.test(key), 'expected a device id, or "*" for every device');
-const path = worded(/^\/.{1,511}$/, 'an absolute path');
+/** Also `edgeward:program`, the enforcer itself (`edgeward attest measure` prints it). */
+const path = worded(/^(\/.{1,511}|edgeward:program)$/, 'an absolute path, or edgeward:program');
 
 export const referenceSchema = z.strictObject({
   executables: z.record(deviceOrAll, z.record(path, z.array(sha256).min(1))).default({}),
