@@ -3,14 +3,12 @@ import type { Clock } from './clock.ts';
 
 interface Sleeper {
   readonly due: number;
-  readonly order: number;
   readonly wake: () => void;
 }
 
 export class FakeClock implements Clock {
   #wall: number;
   #elapsed = 0;
-  #order = 0;
   readonly #sleepers = new Set<Sleeper>();
 
   constructor(startMs: number = Date.UTC(2026, 0, 1)) {
@@ -42,7 +40,6 @@ export class FakeClock implements Clock {
       };
       const sleeper: Sleeper = {
         due: this.#elapsed + Math.max(ms, 0),
-        order: this.#order++,
         wake: () => {
           signal?.removeEventListener('abort', abort);
           resolve();
@@ -77,13 +74,8 @@ export class FakeClock implements Clock {
     let first: Sleeper | undefined;
     for (const sleeper of this.#sleepers) {
       if (sleeper.due > target) continue;
-      if (
-        first === undefined ||
-        sleeper.due < first.due ||
-        (sleeper.due === first.due && sleeper.order < first.order)
-      ) {
-        first = sleeper;
-      }
+      // Of those due at once, the one that slept first: a Set keeps the order of insertion.
+      if (first === undefined || sleeper.due < first.due) first = sleeper;
     }
     return first;
   }

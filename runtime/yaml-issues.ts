@@ -29,11 +29,10 @@ export function explainIssue(issue: z.core.$ZodIssue, checked: Checked, parent: 
   if (issue.code === 'invalid_element') return issue.issues.flatMap((inner) => explainIssue(inner, checked, path));
   if (issue.code === 'invalid_key') {
     const key = quote(String(path.at(-1)));
-    return issue.issues.map((inner) => ({
-      path,
-      atKey: true,
-      message: `key ${key}: expected ${expectation(inner).replace(/^expected /, '')}`,
-    }));
+    // A check of ours says itself what it expected.
+    const wanted = (inner: z.core.$ZodIssue): string =>
+      (inner.code === 'custom' ? '' : 'expected ') + expectation(inner);
+    return issue.issues.map((inner) => ({ path, atKey: true, message: `key ${key}: ${wanted(inner)}` }));
   }
   return [{ path, atKey: false, message: explainOne(issue, checked, path) }];
 }

@@ -16,6 +16,12 @@ const schema = z.strictObject({
       id: z.string().min(3),
       level: z.int().min(0).max(5).optional(),
       labels: z.record(z.string().regex(/^[a-z]+$/), z.string()).optional(),
+      ports: z
+        .record(
+          z.string().refine((key) => key !== 'any', 'expected a port'),
+          z.int(),
+        )
+        .optional(),
     }),
   ),
   address: z.union([z.ipv4(), z.ipv6()]).optional(),
@@ -83,6 +89,11 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     'a bad key of a map',
     'kind: plant\ndevices:\n  - id: abc\n    labels: {A1: x}\n',
     ['f.yaml:4:14 key "A1": expected text like /^[a-z]+$/'],
+  ],
+  [
+    'a key that a check of ours refuses',
+    'kind: plant\ndevices:\n  - {id: abc, ports: {any: 1}}\n',
+    ['f.yaml:3:22 key "any": expected a port'],
   ],
   [
     'no branch of a flat union',

@@ -32,6 +32,8 @@ test('PostgreSQL: gone while idle and within a transaction, then back, with the 
     await trx.insertInto('t').values({ a: 2 }).execute();
   });
   await inside.promise;
+  // A second connection, idle when the server goes.
+  await items.selectFrom('t').selectAll().execute();
   await server.stop();
   stopped.resolve();
   await assert.rejects(interrupted, { code: 'DATABASE_UNAVAILABLE', status: 'UNAVAILABLE' });

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { sql, type Kysely } from 'kysely';
 import { forEachDatabase } from '../test/support/databases.ts';
 import { CodedError } from '../runtime/errors.ts';
-import { binary, type Database } from './database.ts';
+import { binary, openDatabase, type Database } from './database.ts';
 import { isUniqueViolation } from './database-errors.ts';
 
 interface Tables {
@@ -24,7 +24,7 @@ async function withItems(open: () => Promise<Database>): Promise<{ db: Database;
 
 const code = (expected: string) => (error: unknown) => error instanceof CodedError && error.code === expected;
 
-forEachDatabase((name, open) => {
+forEachDatabase((name, open, freshUrl) => {
   describe(`database on ${name}`, () => {
     test('values come back with the same types', async () => {
       const { db, items } = await withItems(open);
@@ -133,6 +133,27 @@ forEachDatabase((name, open) => {
       );
       assert.equal(claims.filter(Boolean).length, 1);
       await db.close();
+    });
+
+    test('two processes that read and then write the same row lose no update', async () => {
+      const url = await freshUrl();
+      const { db, items } = await withItems(() => openDatabase(url));
+      const other = await openDatabase(url);
+      await items.insertInto('item').values({ id: 'a', number: 0, bytes: null }).execute();
+      const increment = (through: Database) =>
+        through.transaction<Tables, void>(async (trx) => {
+          const row = await trx.selectFrom('item').select('number').where('id', '=', 'a').executeTakeFirstOrThrow();
+          // Gives the other process time to do the same.
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          await trx
+            .updateTable('item')
+            .set({ number: (row.number ?? 0) + 1 })
+            .where('id', '=', 'a')
+            .execute();
+        });
+      await Promise.all(Array.from({ length: 20 }, (_, i) => increment(i % 2 === 0 ? db : other)));
+      assert.equal((await items.selectFrom('item').select('number').executeTakeFirst())?.number, 20);
+      await Promise.all([db.close(), other.close()]);
     });
 
     test('a second row with the same key is told apart', async () => {

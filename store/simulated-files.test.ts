@@ -97,6 +97,17 @@ test('syncing one folder says nothing of another', async () => {
   assert.deepEqual(seen, new Set([undefined, '']));
 });
 
+test('a rename that is durable takes with it what happened to the old name', async () => {
+  const move = async (fs: SimulatedFiles): Promise<void> => {
+    await fs.mkdir('/e');
+    await (await fs.open('/d/x', 'create')).sync();
+    await fs.rename('/d/x', '/e/x');
+    await fs.syncDirectory('/e');
+  };
+  assert.deepEqual(await outcomes(move, '/e/x'), new Set(['']));
+  assert.deepEqual(await outcomes(move, '/d/x'), new Set([undefined]));
+});
+
 test('a removed name may come back, unless its folder was synced', async () => {
   const remove = async (fs: SimulatedFiles): Promise<void> => {
     await (await fs.open('/d/a', 'create')).sync();

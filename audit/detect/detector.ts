@@ -1,6 +1,6 @@
 // Rules over the stream of stored events, in log order. Pure but for its windows: what it notices it returns.
 import type { EventData } from '../spool/event.ts';
-import { type CorrelationHit, CorrelationWindow } from './correlation.ts';
+import { type CorrelationHit, CorrelationWindow, weightOf } from './correlation.ts';
 import { detectErrors } from './errors.ts';
 import { maxEvidence, retroAfterMs } from './limits.ts';
 import { compileCondition } from './sigma-condition.ts';
@@ -30,13 +30,18 @@ export interface Detection {
   /** Devices that reported the evidence. A suspect that accuses itself and others is one reporter. */
   readonly reporter: string;
   readonly firstTime: number;
+  readonly lastTime: number;
   readonly count: number;
+  /** Log indices; the last one is the event that made the rule match. */
   readonly evidence: readonly number[];
   /** The evidence names the device as its subject; otherwise it is only who reported, and may be the victim. */
   readonly attributed: boolean;
   /** Late or historic evidence: a finding, but no live response. */
   readonly retro: boolean;
 }
+
+/** Reporter of what the control plane itself says. */
+const controlReporter = 'control';
 
 interface CompiledEventRule {
   readonly rule: EventRule;
@@ -47,6 +52,8 @@ interface CompiledEventRule {
 
 export interface Detector {
   readonly rules: number;
+  /** Milliseconds of the longest correlation; 0 when no rule looks back. */
+  readonly longestWindowMs: number;
   observe(event: ObservedEvent): Detection[];
 }
 
@@ -57,14 +64,17 @@ export function createDetector(texts: Readonly<Record<string, string>>): Detecto
   const eventRules = parsed.flatMap(({ rule, file }) =>
     rule.kind === 'event' ? [compileRule(rule, file, windows)] : [],
   );
-  for (const { file, rule } of parsed) {
+  for (const [at, { file, rule }] of parsed.entries()) {
+    mustBeTheOnly(rule, file, parsed.slice(0, at));
     if (rule.kind === 'correlation') mustKnowItsRules(rule, file, eventRules);
   }
   return {
     rules: parsed.length,
-    observe: (event) => {
-      const flat = flatten(event);
-      return eventRules.flatMap((compiled) => judge(compiled, flat, event));
+    longestWindowMs: Math.max(0, ...windows.map((window) => window.rule.windowMs)),
+    observe: (reported) => {
+      // A clock that runs ahead says nothing about the future: an event happened at the latest when it was received.
+      const event = { ...reported, time: Math.min(reported.time, reported.receivedAt) };
+      return judge(eventRules, event);
     },
   };
 }
@@ -82,6 +92,18 @@ function compileRule(rule: EventRule, file: string, windows: readonly Correlatio
   };
 }
 
+/** Findings are told apart by rule id and correlations name rules, so neither may mean two. */
+function mustBeTheOnly(
+  rule: EventRule | CorrelationRule,
+  file: string,
+  before: readonly { readonly file: string; readonly rule: EventRule | CorrelationRule }[],
+): void {
+  const names = [rule.id, rule.name];
+  const other = before.find((entry) => names.includes(entry.rule.id) || names.includes(entry.rule.name));
+  if (other === undefined) return;
+  throw detectErrors.error('DETECT_RULE_INVALID', `id or name is used in ${other.file} already`, { place: { file } });
+}
+
 function mustKnowItsRules(rule: CorrelationRule, file: string, known: readonly CompiledEventRule[]): void {
   for (const name of rule.rules) {
     if (known.some((entry) => entry.rule.name === name || entry.rule.id === name)) continue;
@@ -91,18 +113,28 @@ function mustKnowItsRules(rule: CorrelationRule, file: string, known: readonly C
   }
 }
 
-function judge(compiled: CompiledEventRule, flat: FlatEvent, event: ObservedEvent): Detection[] {
-  const { rule } = compiled;
-  if (rule.service !== undefined && rule.service !== event.kind) return [];
-  if (!compiled.matches(flat)) return [];
-  const own = compiled.alerts
-    ? [detection(rule, event, { evidence: [event.index], firstTime: event.time, count: 1 })]
-    : [];
-  const correlated = compiled.windows.flatMap((window) => {
-    const hit = window.add(flat, event.time, event.index);
-    return hit === undefined ? [] : [detection(window.rule, event, hit)];
-  });
-  return [...own, ...correlated];
+function judge(rules: readonly CompiledEventRule[], event: ObservedEvent): Detection[] {
+  const flat = flatten(event);
+  const matching = rules.filter(
+    ({ rule, matches }) => (rule.service === undefined || rule.service === event.kind) && matches(flat),
+  );
+  const alone: CorrelationHit = {
+    evidence: [event.index],
+    firstTime: event.time,
+    lastTime: event.time,
+    count: weightOf(flat),
+  };
+  // Late batches come in order for each device, so the clocks of two never mix; live ones are to be counted together.
+  const lot = JSON.stringify([isLate(event) ? event.reporter : '', isAttributed(event)]);
+  // An event that matches two rules of one correlation is one event.
+  const windows = new Set(matching.flatMap((compiled) => compiled.windows));
+  return [
+    ...matching.filter((compiled) => compiled.alerts).map(({ rule }) => detection(rule, event, alone)),
+    ...[...windows].flatMap((window) => {
+      const hit = window.add({ flat, time: event.time, index: event.index, lot });
+      return hit === undefined ? [] : [detection(window.rule, event, hit)];
+    }),
+  ];
 }
 
 function detection(rule: EventRule | CorrelationRule, event: ObservedEvent, hit: CorrelationHit): Detection {
@@ -114,16 +146,25 @@ function detection(rule: EventRule | CorrelationRule, event: ObservedEvent, hit:
     device: subjectOf(event),
     reporter: event.reporter,
     firstTime: hit.firstTime,
+    lastTime: hit.lastTime,
     count: hit.count,
     evidence: hit.evidence.slice(-maxEvidence),
     attributed: isAttributed(event),
-    retro: event.receivedAt - event.time > retroAfterMs,
+    retro: isLate(event),
   };
 }
 
-/** An address that failed the anti-spoofing check accuses nobody: otherwise a forged packet could contain a healthy device. */
+const isLate = (event: ObservedEvent): boolean => event.receivedAt - event.time > retroAfterMs;
+
+/**
+ * The device an event is about: its subject when that is established, else the device the control plane names, else who
+ * reports it. An address that failed the anti-spoofing check accuses nobody: otherwise a forged packet could contain a
+ * healthy device.
+ */
 export function subjectOf(event: ObservedEvent): string {
-  return isAttributed(event) ? String(event.data['subject']) : event.reporter;
+  if (isAttributed(event)) return String(event.data['subject']);
+  const named = event.data['device'];
+  return event.reporter === controlReporter && typeof named === 'string' && named !== '' ? named : event.reporter;
 }
 
 function isAttributed(event: ObservedEvent): boolean {

@@ -6,6 +6,10 @@ export const detectErrors = errorTable({
     status: 'INVALID_ARGUMENT',
     remedy: 'Correct the Sigma rule at the place named; docs/detection.md lists what is evaluated.',
   },
+  DETECT_TARGET_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Correct findings.webhook or findings.syslog in the control plane configuration.',
+  },
   DETECT_DELIVERY_FAILED: {
     status: 'UNAVAILABLE',
     remedy: 'Check the webhook or syslog address in the control plane configuration; findings stay in the database.',

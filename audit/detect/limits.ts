@@ -2,7 +2,7 @@
 
 /** Groups one correlation remembers; the least recently seen goes first, so that a flood of keys costs bounded memory. */
 export const maxGroups = 10_000;
-/** Events one group keeps in its window; more only raises the count. */
+/** Events one group keeps in its window; beyond it the oldest two become one that weighs as much as both. */
 export const maxEventsPerGroup = 1_000;
 /** Log indices kept as evidence of one finding. */
 export const maxEvidence = 200;
@@ -16,5 +16,13 @@ export const maxConditionDepth = 32;
 export const maxDeliveryQueue = 1_000;
 /** Attempts to deliver a finding before it is given up with a log line. */
 export const maxDeliveryAttempts = 8;
+/** Records judged in one transaction: enough to keep up with ingest, little enough for a finding to wait milliseconds. */
+export const judgedBatch = 500;
+/** Records read again at most to fill the windows of a detector that starts; older ones would only matter to a slow scan. */
+export const maxWarmUpRecords = 20_000;
+/** Findings handed on in one round, oldest first. */
+export const maxHandedOn = 200;
 /** Milliseconds one delivery attempt may take. */
 export const deliveryTimeoutMs = 5_000;
+/** Log indices named in one syslog message: it has to stay below the 2,048 bytes that RFC 5424 receivers should take. */
+export const maxSyslogEvidence = 20;

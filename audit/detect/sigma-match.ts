@@ -35,16 +35,21 @@ function compileFieldMap(map: FieldMap, file: string): Predicate {
 
 function compileField(key: string, wanted: Scalar | Scalar[], file: string): Predicate {
   const [field = '', ...modifiers] = key.split('|');
+  if (field === '') throw invalid(`${key}: expected a field name before the modifiers`, file);
   const all = modifiers.includes('all');
   const cased = modifiers.includes('cased');
   const kinds = modifiers.filter((modifier) => modifier !== 'all' && modifier !== 'cased');
   if (kinds.length > 1) throw invalid(`${key}: modifiers ${kinds.join(' and ')} do not combine`, file);
   const kind = kinds[0] ?? 'equals';
-  if (kind === 'exists') return (event) => Object.hasOwn(event, field) === (wanted === true || wanted === 'true');
+  if (kind === 'exists') {
+    if (typeof wanted !== 'boolean') throw invalid(`${key}: expected true or false`, file);
+    return (event) => Object.hasOwn(event, field) === wanted;
+  }
   const values = Array.isArray(wanted) ? wanted : [wanted];
+  if (values.length === 0) throw invalid(`${key}: an empty list matches nothing`, file);
   const tests = values.map((value) => (value === null ? undefined : compileValue(kind, value, cased, key, file)));
   const one = (test: ValueTest | undefined, event: FlatEvent): boolean => {
-    const value = event[field];
+    const value = Object.hasOwn(event, field) ? event[field] : undefined;
     if (test === undefined) return value === undefined || value === '';
     return value !== undefined && anyValue(value, test);
   };

@@ -2,7 +2,9 @@
 // not evaluate is refused at publish time rather than silently never matching.
 import { z } from 'zod';
 import { parseYaml } from '../../runtime/yaml.ts';
+import { eventKinds, type EventKind } from '../spool/event.ts';
 import { detectErrors } from './errors.ts';
+import { maxEventsPerGroup } from './limits.ts';
 
 const level = z.enum(['informational', 'low', 'medium', 'high', 'critical']);
 export type Level = z.infer<typeof level>;
@@ -36,8 +38,8 @@ const eventRule = z.strictObject({
   ...common,
   logsource: z.strictObject({
     product: z.string().optional(),
-    service: z.string().optional(),
-    category: z.string().optional(),
+    // A kind of event; any other would never match. `category` is refused for the same reason: no event has one.
+    service: z.enum(Object.keys(eventKinds) as [EventKind, ...EventKind[]]).optional(),
     definition: z.string().optional(),
   }),
   detection: z.looseObject({ condition: z.string().min(1).max(2048) }),
@@ -55,7 +57,7 @@ const correlationRule = z.strictObject({
     type: z.enum(['event_count', 'value_count']),
     rules: z.array(z.string()).min(1).max(16),
     'group-by': z.array(z.string()).max(8).optional(),
-    timespan: z.string().regex(/^\d{1,6}[smhd]$/, 'a number and one of s, m, h, d'),
+    timespan: z.string().regex(/^[1-9]\d{0,5}[smhd]$/, 'a number from 1 on and one of s, m, h, d'),
     condition: countCondition,
     generate: z.boolean().optional(),
   }),
@@ -151,6 +153,13 @@ function correlationFrom(text: string, file: string): CorrelationRule {
     throw detectErrors.error(
       'DETECT_RULE_INVALID',
       'correlation.condition.field belongs to value_count and only there',
+      { place: { file } },
+    );
+  }
+  if (type === 'value_count' && threshold > maxEventsPerGroup) {
+    throw detectErrors.error(
+      'DETECT_RULE_INVALID',
+      `correlation.condition: at most ${maxEventsPerGroup} distinct values are counted, found ${threshold}`,
       { place: { file } },
     );
   }

@@ -14,12 +14,13 @@ import { reachesControlPlane } from './judge.ts';
 import { list, load, unload } from './kernel.ts';
 import { MAX_SAVED_PLAN_BYTES } from './limits.ts';
 import { differenceTo } from './listing.ts';
-import type { Listing } from './listing.ts';
-import { containmentSets, MAX_EPOCH, planSchema } from './plan.ts';
+import { MAX_EPOCH, planSchema } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
 import { renderNft } from './render.ts';
 import { ensureProxyRoutes, removeProxyRoutes } from './routes.ts';
 import type { RunCommand } from './run.ts';
+import { driftOf, statusOf } from './status.ts';
+import type { FirewallStatus, Loaded } from './status.ts';
 
 export interface FirewallParts {
   readonly run: RunCommand;
@@ -41,23 +42,6 @@ export interface ContainmentOrder {
   readonly containment: Containment | undefined;
   /** The signed order's number: a plan compiled before it does not undo it, one that knows it decides by itself. */
   readonly sequence: number;
-}
-
-export interface FirewallStatus {
-  readonly loaded: boolean;
-  readonly epoch: number;
-  readonly compiledAt: number;
-  /** Where the kernel's table is not the plan's; undefined when it is. */
-  readonly drift: string | undefined;
-  /** What stays reachable whatever the policy says, beside loopback. */
-  readonly failsafe: readonly ControlEndpoint[];
-  readonly contained: Readonly<Record<Containment, readonly string[]>>;
-  /** Packets dropped since the plan was loaded, by rule id. */
-  readonly denied: Readonly<Record<string, number>>;
-  /** Packets that opened a flow since the plan was loaded. */
-  readonly admitted: number;
-  readonly warnings: readonly string[];
-  readonly nextChange: number | undefined;
 }
 
 export interface Firewall {
@@ -82,107 +66,113 @@ export interface Firewall {
   remove(): Promise<void>;
 }
 
-/** What is known about the table in the kernel after a successful change. */
-interface Loaded {
-  readonly plan: FirewallPlan;
-  readonly fingerprint: string;
+/** What one firewall knows between two operations. */
+interface Memory {
+  loaded: Loaded | undefined;
+  /** Later than the plan in force was compiled. */
+  orders: readonly ContainmentOrder[];
 }
 
 export function createFirewall(parts: FirewallParts): Firewall {
-  const { run, clock, log } = parts;
-  let loaded: Loaded | undefined;
-  let orders: readonly ContainmentOrder[] = [];
+  const { run, clock } = parts;
+  const memory: Memory = { loaded: undefined, orders: [] };
   const oneByOne = queue();
-
-  const put = async (plan: FirewallPlan): Promise<void> => {
-    for (const endpoint of [...parts.control, ...plan.control]) {
-      if (reachesControlPlane(plan, endpoint)) continue;
-      const place = `${endpoint.transport} ${endpoint.address} port ${endpoint.port}`;
-      throw firewallErrors.error('FIREWALL_CUTS_CONTROL_PLANE', `the plan would cut the control plane at ${place}`);
-    }
-    // A clock that went back must not lengthen a grant beyond what was meant when it was compiled.
-    await load(run, renderNft(plan, Math.max(clock.now(), plan.compiledAt)));
-    const listing = await list(run);
-    const difference = listing === undefined ? 'the table is gone' : differenceTo(plan, listing, clock.now());
-    if (listing === undefined || difference !== undefined) {
-      if (loaded !== undefined) await load(run, renderNft(loaded.plan, clock.now()));
-      throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
-    }
-    loaded = { plan, fingerprint: listing.fingerprint };
-    // After the rules: a host without loopback yet (early boot) must not stay without rules. Diverted packets are for
-    // this host's own addresses, so they arrive without these routes too.
-    await ensureProxyRoutes(run, plan.divertedFamilies).catch((error: unknown) =>
-      log.warn({ err: error }, 'the routes for proxied packets are missing'),
-    );
-  };
-
-  const apply = async (plan: FirewallPlan): Promise<void> => {
-    const later = orders.filter((order) => order.sequence > plan.ordersSequence);
-    const wanted = later.reduce((with_, order) => withContainment(with_, order.device, order.containment), plan);
-    const started = clock.monotonic();
-    await put(wanted);
-    orders = later;
-    await save(parts, wanted);
-    const elapsedMs = Math.round(clock.monotonic() - started);
-    log.info({ epoch: plan.epoch, sets: plan.sets.length, elapsedMs }, 'firewall plan in force');
-    for (const warning of plan.warnings) log.warn(warning);
-  };
-
-  const contain = async (order: ContainmentOrder): Promise<number | undefined> => {
-    orders = [...orders.filter((other) => other.device !== order.device), order];
-    const before = loaded?.plan;
-    if (before === undefined || before.peers[order.device] === undefined) return undefined;
-    const started = clock.monotonic();
-    const after = withContainment(before, order.device, order.containment);
-    const change = containmentChange(before, after);
-    if (change !== '') await load(run, change);
-    const elapsedMs = clock.monotonic() - started;
-    loaded = { plan: after, fingerprint: loaded?.fingerprint ?? '' };
-    if (order.containment !== undefined) {
-      parts.closeStreams(order.device);
-      await endFlows(run, log, after, order.device, order.containment);
-    }
-    await save(parts, after);
-    await parts.emit({
-      kind: 'firewall',
-      activity: order.containment === undefined ? 'uncontain' : 'contain',
-      severity: 'high',
-      data: { device: order.device, state: order.containment ?? 'none', sequence: order.sequence },
-    });
-    return elapsedMs;
-  };
-
   return {
-    apply: (plan) => oneByOne(() => apply(plan)),
-    restore: (lockdown) =>
-      oneByOne(async () => {
-        const saved = await readSaved(parts);
-        if (saved !== undefined) {
-          await put(saved);
-          return 'last-good';
-        }
-        await put(lockdown);
-        return 'lockdown';
-      }),
-    contain: (order) => oneByOne(() => contain(order)),
-    nextEpoch: () => nextEpoch(loaded?.plan, clock),
-    current: () => loaded?.plan,
-    repair: () =>
-      oneByOne(async () => {
-        const drift = driftOf(loaded, await list(run), clock.now());
-        if (drift === undefined || loaded === undefined) return drift;
-        await parts.emit({ kind: 'firewall', activity: 'drift', severity: 'critical', data: { message: drift } });
-        await put(loaded.plan);
-        return drift;
-      }),
-    status: () => oneByOne(async () => statusOf(loaded, await list(run), clock.now())),
+    apply: (plan) => oneByOne(() => apply(parts, memory, plan)),
+    restore: (lockdown) => oneByOne(() => restore(parts, memory, lockdown)),
+    contain: (order) => oneByOne(() => contain(parts, memory, order)),
+    nextEpoch: () => nextEpoch(memory.loaded?.plan, clock),
+    current: () => memory.loaded?.plan,
+    repair: () => oneByOne(() => repair(parts, memory)),
+    status: () => oneByOne(async () => statusOf(memory.loaded, await list(run), clock.now())),
     remove: () =>
       oneByOne(async () => {
         await unload(run);
         await removeProxyRoutes(run);
-        loaded = undefined;
+        memory.loaded = undefined;
       }),
   };
+}
+
+/** Into the kernel, and checked there. */
+async function put(parts: FirewallParts, memory: Memory, plan: FirewallPlan): Promise<void> {
+  const { run, clock } = parts;
+  for (const endpoint of [...parts.control, ...plan.control]) {
+    if (reachesControlPlane(plan, endpoint)) continue;
+    const place = `${endpoint.transport} ${endpoint.address} port ${endpoint.port}`;
+    throw firewallErrors.error('FIREWALL_CUTS_CONTROL_PLANE', `the plan would cut the control plane at ${place}`);
+  }
+  // A clock that went back must not lengthen a grant beyond what was meant when it was compiled.
+  await load(run, renderNft(plan, Math.max(clock.now(), plan.compiledAt)));
+  const listing = await list(run);
+  const difference = listing === undefined ? 'the table is gone' : differenceTo(plan, listing, clock.now());
+  if (listing === undefined || difference !== undefined) {
+    if (memory.loaded !== undefined) await load(run, renderNft(memory.loaded.plan, clock.now()));
+    throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
+  }
+  memory.loaded = { plan, fingerprint: listing.fingerprint };
+  // After the rules: a host without loopback yet (early boot) must not stay without rules. Diverted packets are for
+  // this host's own addresses, so they arrive without these routes too.
+  await ensureProxyRoutes(run, plan.divertedFamilies).catch((error: unknown) =>
+    parts.log.warn({ err: error }, 'the routes for proxied packets are missing'),
+  );
+}
+
+async function apply(parts: FirewallParts, memory: Memory, plan: FirewallPlan): Promise<void> {
+  const { clock, log } = parts;
+  const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence);
+  const wanted = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
+  const started = clock.monotonic();
+  await put(parts, memory, wanted);
+  memory.orders = later;
+  await save(parts, wanted);
+  const elapsedMs = Math.round(clock.monotonic() - started);
+  log.info({ epoch: plan.epoch, sets: plan.sets.length, elapsedMs }, 'firewall plan in force');
+  for (const warning of plan.warnings) log.warn(warning);
+}
+
+async function restore(
+  parts: FirewallParts,
+  memory: Memory,
+  lockdown: FirewallPlan,
+): Promise<'last-good' | 'lockdown'> {
+  const saved = await readSaved(parts);
+  await put(parts, memory, saved ?? lockdown);
+  return saved === undefined ? 'lockdown' : 'last-good';
+}
+
+async function contain(parts: FirewallParts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
+  const { run, clock, log } = parts;
+  memory.orders = [...memory.orders.filter((other) => other.device !== order.device), order];
+  const before = memory.loaded;
+  if (before === undefined || before.plan.peers[order.device] === undefined) return undefined;
+  const started = clock.monotonic();
+  const after = withContainment(before.plan, order.device, order.containment);
+  const change = containmentChange(before.plan, after);
+  if (change !== '') await load(run, change);
+  const elapsedMs = clock.monotonic() - started;
+  memory.loaded = { plan: after, fingerprint: before.fingerprint };
+  if (order.containment !== undefined) {
+    parts.closeStreams(order.device);
+    await endFlows(run, log, after, order.device, order.containment);
+  }
+  await save(parts, after);
+  await parts.emit({
+    kind: 'firewall',
+    activity: order.containment === undefined ? 'uncontain' : 'contain',
+    severity: 'high',
+    data: { device: order.device, state: order.containment ?? 'none', sequence: order.sequence },
+  });
+  return elapsedMs;
+}
+
+async function repair(parts: FirewallParts, memory: Memory): Promise<string | undefined> {
+  const { loaded } = memory;
+  const drift = driftOf(loaded, await list(parts.run), parts.clock.now());
+  if (drift === undefined || loaded === undefined) return drift;
+  await parts.emit({ kind: 'firewall', activity: 'drift', severity: 'critical', data: { message: drift } });
+  await put(parts, memory, loaded.plan);
+  return drift;
 }
 
 /** Runs one operation after the other, also after one that failed. */
@@ -231,47 +221,4 @@ async function readSaved(parts: FirewallParts): Promise<FirewallPlan | undefined
     await parts.emit({ kind: 'firewall', activity: 'refuse', severity: 'high', data: { code, message } });
   }
   return undefined;
-}
-
-function driftOf(loaded: Loaded | undefined, listing: Listing | undefined, now: number): string | undefined {
-  if (loaded === undefined)
-    return listing === undefined ? undefined : 'a table is loaded that this process did not load';
-  if (listing === undefined) return 'the table is gone';
-  const difference = differenceTo(loaded.plan, listing, now);
-  if (difference !== undefined) return difference;
-  return listing.fingerprint === loaded.fingerprint ? undefined : 'a rule was changed in place';
-}
-
-function statusOf(loaded: Loaded | undefined, listing: Listing | undefined, now: number): FirewallStatus {
-  const denied: Record<string, number> = {};
-  let admitted = 0;
-  for (const rule of listing?.rules ?? []) {
-    const id = rule.log.replace(/^ew:/, '');
-    if (id !== '') denied[id] = (denied[id] ?? 0) + rule.packets;
-    else if (/ mark \d+ accept$/.test(rule.signature) && !rule.signature.includes('tproxy')) admitted += rule.packets;
-  }
-  const plan = loaded?.plan;
-  const members = (kind: Containment): string[] =>
-    Object.entries(plan?.peers ?? {})
-      .filter(([, peer]) => peer.addresses.some((address) => isMember(plan, kind, address)))
-      .map(([device]) => device);
-  return {
-    loaded: listing !== undefined,
-    epoch: plan?.epoch ?? 0,
-    compiledAt: plan?.compiledAt ?? 0,
-    drift: driftOf(loaded, listing, now),
-    failsafe: plan?.control ?? [],
-    contained: { revoked: members('revoked'), quarantined: members('quarantined') },
-    denied,
-    admitted,
-    warnings: plan?.warnings ?? [],
-    nextChange: plan?.nextChange,
-  };
-}
-
-function isMember(plan: FirewallPlan | undefined, kind: Containment, address: string): boolean {
-  const names = new Set<string>([containmentSets[kind][4], containmentSets[kind][6]]);
-  return (plan?.sets ?? []).some(
-    (set) => names.has(set.name) && set.elements.some((element) => element.key[0] === address),
-  );
 }

@@ -1,13 +1,8 @@
 // The host firewall: what the rest of the edge uses of it.
 export { compileFirewall, type HostConfig } from './compile.ts';
 export type { FirewallState } from './openings.ts';
-export {
-  createFirewall,
-  type ContainmentOrder,
-  type Firewall,
-  type FirewallParts,
-  type FirewallStatus,
-} from './apply.ts';
+export { createFirewall, type ContainmentOrder, type Firewall, type FirewallParts } from './apply.ts';
+export type { FirewallStatus } from './status.ts';
 export { watchDenials, type DenialParts } from './nflog-events.ts';
 export { renderNft } from './render.ts';
 export { judgePacket, reachesControlPlane, type Packet, type PacketVerdict } from './judge.ts';

@@ -32,7 +32,13 @@ export function createTestAuthority(trustDomain: string, now: number = Date.now(
   const caKeys = generateKey();
   const year = 365 * 86_400;
   const root = issueCertificate(
-    { profile: 'root', trustDomain, publicKey: rootKeys.publicKey, serialHex: newSerial(randomBytes), ...validityFor(now, 10 * year) },
+    {
+      profile: 'root',
+      trustDomain,
+      publicKey: rootKeys.publicKey,
+      serialHex: newSerial(randomBytes),
+      ...validityFor(now, 10 * year),
+    },
     rootKeys.privateKey,
   );
   const intermediate = issueCertificate(

@@ -1,4 +1,5 @@
-// Findings leave the control plane: JSON by webhook (POST) and RFC 5424 syslog over TCP (RFC 6587 octet counting) or UDP.
+// Findings leave the control plane: JSON by webhook (POST) and RFC 5424 syslog over TCP (RFC 6587 octet counting) or UDP
+// (RFC 5426). What cannot be delivered stays in the database; a receiver tells repeated deliveries by the finding's id.
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
@@ -7,15 +8,24 @@ import type { Task } from '../../../runtime/tasks.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { formatError } from '../../../runtime/errors.ts';
 import type { Logger } from '../../../runtime/log.ts';
+import { visible } from '../../../runtime/table.ts';
 import { detectErrors } from '../errors.ts';
-import { deliveryTimeoutMs, maxDeliveryAttempts, maxDeliveryQueue } from '../limits.ts';
+import { deliveryTimeoutMs, maxDeliveryAttempts, maxDeliveryQueue, maxSyslogEvidence } from '../limits.ts';
 import type { Finding } from './findings.ts';
 
+/** Delivers one finding, or throws. */
 export type Send = (finding: Finding) => Promise<void>;
 
 export interface FindingDelivery {
   readonly task: Task;
   enqueue(finding: Finding): void;
+}
+
+interface Queue {
+  readonly name: string;
+  readonly send: Send;
+  readonly waiting: Finding[];
+  wake: () => void;
 }
 
 /** Sends each finding to every target, in order, with retries; a target that stays away does not hold up the others. */
@@ -25,50 +35,47 @@ export function createFindingDelivery(ports: {
   log: Logger;
   random?: () => number;
 }): FindingDelivery {
-  const queues = Object.entries(ports.targets).map(([name, send]) => ({
+  const queues = Object.entries(ports.targets).map(([name, send]): Queue => ({
     name,
     send,
-    waiting: [] as Finding[],
-    wake: (): void => undefined,
+    waiting: [],
+    wake: () => undefined,
   }));
 
-  const drain =
-    (queue: (typeof queues)[number]): Task =>
-    async (signal) => {
-      while (!signal.aborted) {
-        const finding = queue.waiting.shift();
-        if (finding === undefined) {
-          await new Promise<void>((resolve) => {
-            queue.wake = resolve;
-            signal.addEventListener('abort', () => resolve(), { once: true });
-          });
-        } else await attempt(queue, finding, signal);
+  async function drain(queue: Queue, signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => queue.wake(), { once: true });
+    while (!signal.aborted) {
+      const finding = queue.waiting.shift();
+      if (finding !== undefined) await deliver(queue, finding, signal);
+      else {
+        await new Promise<void>((resolve) => {
+          queue.wake = resolve;
+        });
       }
-    };
+    }
+  }
 
-  async function attempt(queue: (typeof queues)[number], finding: Finding, signal: AbortSignal): Promise<void> {
-    for (let tries = 0; tries < maxDeliveryAttempts && !signal.aborted; tries++) {
+  async function deliver(queue: Queue, finding: Finding, signal: AbortSignal): Promise<void> {
+    const about = { target: queue.name, finding: finding.id };
+    for (let tries = 1; !signal.aborted; tries++) {
       try {
         return await queue.send(finding);
       } catch (error) {
-        ports.log.warn(
-          { target: queue.name, finding: finding.id, error: formatError(error) },
-          'finding not delivered yet',
-        );
-        await ports.clock
-          .sleep(backoff(tries, { firstMs: 500, maxMs: 30_000 }, ports.random), signal)
-          .catch(() => undefined);
+        const problem = { ...about, error: formatError(error) };
+        if (tries === maxDeliveryAttempts) {
+          ports.log.error(problem, 'finding given up for this target; it stays in the database');
+          return;
+        }
+        ports.log.warn(problem, 'finding not delivered yet');
+        const wait = backoff(tries - 1, { firstMs: 500, maxMs: 30_000 }, ports.random);
+        await ports.clock.sleep(wait, signal).catch(() => undefined);
       }
     }
-    ports.log.error(
-      { target: queue.name, finding: finding.id },
-      'finding given up for this target; it stays in the database',
-    );
   }
 
   return {
     task: async (signal) => {
-      await Promise.all(queues.map(async (queue) => await drain(queue)(signal)));
+      await Promise.all(queues.map(async (queue) => await drain(queue, signal)));
     },
     enqueue: (finding) => {
       for (const queue of queues) {
@@ -88,30 +95,39 @@ export function createFindingDelivery(ports: {
 
 export const findingDocument = (finding: Finding) => ({ type: 'edgeward.finding', version: 1, ...finding });
 
+/** `http://` or `https://`. Errors name only the origin: path and query of a webhook are often its secret. */
 export function webhook(url: string): Send {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (
+    parsed === undefined ||
+    !['http:', 'https:'].includes(parsed.protocol) ||
+    parsed.username + parsed.password !== ''
+  ) {
+    throw detectErrors.error('DETECT_TARGET_INVALID', 'webhook: expected an http or https URL without a user name');
+  }
+  const failed = (why: string, cause?: unknown) =>
+    detectErrors.error('DETECT_DELIVERY_FAILED', `webhook ${parsed.origin}: ${why}`, { cause });
   return async (finding) => {
-    const response = await fetch(url, {
+    const response = await fetch(parsed, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'user-agent': 'edgeward' },
       body: JSON.stringify(findingDocument(finding)),
       redirect: 'error',
       signal: AbortSignal.timeout(deliveryTimeoutMs),
     }).catch((cause: unknown) => {
-      throw detectErrors.error('DETECT_DELIVERY_FAILED', `webhook ${url}: no answer`, { cause });
+      throw failed('no answer', cause);
     });
     await response.body?.cancel();
-    if (!response.ok) throw detectErrors.error('DETECT_DELIVERY_FAILED', `webhook ${url}: HTTP ${response.status}`);
+    if (!response.ok) throw failed(`HTTP ${response.status}`);
   };
 }
 
+/** RFC 5424 severities; facility 13 is "log audit". */
 const severities = { informational: 6, low: 5, medium: 4, high: 3, critical: 2 } as const;
-/** RFC 5424 facility 13, log audit. */
 const facility = 13;
 
 /** One RFC 5424 message: structured data for machines, the title for people. */
 export function syslogMessage(finding: Finding, host: string): string {
-  const escape = (value: string): string =>
-    value.replaceAll(/["\\\]]/g, String.raw`\$&`).replaceAll(/[^\x20-\x7e]/g, '?');
   const parameters = {
     id: finding.id,
     rule: finding.ruleId,
@@ -119,23 +135,27 @@ export function syslogMessage(finding: Finding, host: string): string {
     device: finding.device,
     reporter: finding.reporter,
     count: String(finding.count),
-    evidence: finding.evidence.slice(0, 20).join(','),
+    evidence: finding.evidence.slice(0, maxSyslogEvidence).join(','),
   };
-  const data = Object.entries(parameters).map(([name, value]) => `${name}="${escape(value)}"`);
+  const data = Object.entries(parameters).map(([name, value]) => `${name}="${escapeValue(value)}"`);
+  const priority = facility * 8 + severities[finding.level];
   const time = new Date(finding.foundAt).toISOString();
   // 32473 is the private enterprise number that RFC 5612 reserves for documentation.
-  return `<${facility * 8 + severities[finding.level]}>1 ${time} ${host} edgeward - finding [edgeward@32473 ${data.join(' ')}] ${escape(finding.title)}`;
+  return `<${priority}>1 ${time} ${host} edgeward - finding [edgeward@32473 ${data.join(' ')}] ${visible(finding.title)}`;
 }
+
+/** PARAM-VALUE (RFC 5424 section 6.3.3). Control characters are shown: a forged newline must not start a message. */
+const escapeValue = (value: string): string => visible(value).replaceAll(/["\\\]]/g, String.raw`\$&`);
 
 /** `tcp://host:port` or `udp://host:port`. */
 export function syslog(target: string): Send {
-  const match = /^(tcp|udp):\/\/\[?([^\]/]+?)\]?:(\d{1,5})$/.exec(target);
-  if (match === null)
+  const [, protocol, host = '', port = ''] = /^(tcp|udp):\/\/\[?([^\]/]+?)\]?:(\d{1,5})$/.exec(target) ?? [];
+  if (protocol === undefined || Number(port) < 1 || Number(port) > 65_535) {
     throw detectErrors.error(
-      'DETECT_DELIVERY_FAILED',
-      `syslog target ${target}: expected tcp://host:port or udp://host:port`,
+      'DETECT_TARGET_INVALID',
+      `syslog: expected tcp://host:port or udp://host:port, found ${target}`,
     );
-  const [, protocol, host = '', port = ''] = match;
+  }
   const sendBytes = protocol === 'tcp' ? sendTcp : sendUdp;
   return async (finding) => {
     const message = Buffer.from(syslogMessage(finding, hostname()), 'utf8');
@@ -145,10 +165,13 @@ export function syslog(target: string): Send {
   };
 }
 
+/** Resolves when the receiver closed its side too, or kept it open but took the bytes; syslog has no other receipt. */
 function sendTcp(host: string, port: number, message: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
-    socket.setTimeout(deliveryTimeoutMs, () => socket.destroy(new Error('timed out')));
+    socket.setTimeout(deliveryTimeoutMs, () => {
+      socket.destroy(socket.writableFinished ? undefined : new Error('timed out'));
+    });
     socket.once('error', reject);
     socket.once('close', () => resolve());
     socket.resume();
@@ -159,6 +182,7 @@ function sendTcp(host: string, port: number, message: Buffer): Promise<void> {
 function sendUdp(host: string, port: number, message: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    socket.once('error', reject);
     socket.send(message, port, host, (error) => {
       socket.close();
       if (error === null) resolve();

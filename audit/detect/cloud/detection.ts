@@ -1,10 +1,12 @@
-// The loop that judges the log: reads what is stored in index order, observes, records findings, hands new ones on, and
-// only then moves its cursor. What fails is judged again; findings and responses are idempotent.
+// The loop that judges the log: reads what is stored in index order, observes, and records what it noticed together
+// with its place in the log. Then it hands on what is pending. A finding that could not be handed on stays pending and
+// is tried again, so whoever takes findings gets each at least once; it neither stops the others nor the judging.
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/log.ts';
 import type { Task } from '../../../runtime/tasks.ts';
 import { eventSchema } from '../../spool/event.ts';
-import type { Detector, ObservedEvent } from '../detector.ts';
+import type { Detection as Detected, Detector, ObservedEvent } from '../detector.ts';
+import { judgedBatch, maxWarmUpRecords } from '../limits.ts';
 import type { Finding, Findings } from './findings.ts';
 
 /** One stored record, as the log gives it. */
@@ -18,16 +20,15 @@ export interface StoredRecord {
 export interface DetectionPorts {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly findings: Findings;
+  readonly findings: Pick<Findings, 'cursor' | 'record' | 'pending' | 'handedOn'>;
   /** Rules of the current release; replaced as a whole when a policy is published. */
   readonly detector: () => Detector;
   /** Up to `limit` records from log index `from` on, in order. */
   readonly read: (from: number, limit: number) => Promise<readonly StoredRecord[]>;
-  /** A new or grown finding; resolves when the response has been decided. */
+  /** A new or grown finding; resolves when the response has been decided. Called again for what it did not resolve. */
   readonly onFinding: (finding: Finding, isNew: boolean) => Promise<void>;
 }
 
-const batchSize = 500;
 /** Poll of last resort; `wake` is what normally starts a round. */
 const idleMs = 1_000;
 const retryMs = 500;
@@ -40,41 +41,97 @@ export interface Detection {
   position(): number;
 }
 
+/** Records that were observed, so their windows are filled, and that are not stored yet. */
+interface Judged {
+  readonly detected: readonly Detected[];
+  readonly nextIndex: number;
+  readonly records: number;
+}
+
 export function createDetection(ports: DetectionPorts): Detection {
   let next = 0;
   let woken = new AbortController();
+  let detector: Detector | undefined;
+  let judged: Judged | undefined;
 
   const task: Task = async (signal) => {
-    next = await ports.findings.cursor();
+    let started = false;
     while (!signal.aborted) {
       woken = new AbortController();
-      const done = await round().catch((error: unknown) => {
+      try {
+        if (!started) next = await ports.findings.cursor();
+        started = true;
+        const records = await judge();
+        const all = await handOn();
+        if (records < judgedBatch) await rest(all ? idleMs : retryMs, signal);
+      } catch (error) {
         ports.log.error({ err: error }, 'detection failed and will try again');
-        return undefined;
-      });
-      if (done === batchSize) continue;
-      await rest(done === undefined ? retryMs : idleMs, signal);
+        await rest(retryMs, signal);
+      }
     }
   };
 
-  async function round(): Promise<number> {
-    const records = await ports.read(next, batchSize);
-    for (const record of records) await judge(record);
-    const last = records.at(-1);
-    if (last !== undefined) {
-      await ports.findings.saveCursor(last.index + 1);
-      next = last.index + 1;
-    }
-    return records.length;
+  /** Judges one batch. A batch that could not be stored is stored later, not observed twice. Returns its size. */
+  async function judge(): Promise<number> {
+    judged ??= await observeBatch();
+    const { detected, nextIndex, records } = judged;
+    if (records > 0) await ports.findings.record(detected, nextIndex);
+    next = nextIndex;
+    judged = undefined;
+    return records;
   }
 
-  async function judge(record: StoredRecord): Promise<void> {
-    const event = observe(record);
-    if (event === undefined) return;
-    for (const detection of ports.detector().observe(event)) {
-      const { finding, isNew } = await ports.findings.record(detection);
-      await ports.onFinding(finding, isNew);
+  async function observeBatch(): Promise<Judged> {
+    const current = ports.detector();
+    if (current !== detector) await warmUp(current);
+    detector = current;
+    const records = await ports.read(next, judgedBatch);
+    return {
+      detected: records.flatMap((record) => observe(current, record)),
+      nextIndex: (records.at(-1)?.index ?? next - 1) + 1,
+      records: records.length,
+    };
+  }
+
+  /** Fills the windows with what was judged before, so that neither a restart nor a new release forgets half an attack. */
+  async function warmUp(fresh: Detector): Promise<void> {
+    if (fresh.longestWindowMs === 0) return;
+    const since = ports.clock.now() - fresh.longestWindowMs;
+    let before: readonly StoredRecord[] = [];
+    for (let from = next; from > 0 && before.length < maxWarmUpRecords;) {
+      if ((before[0]?.receivedAt ?? Infinity) < since) break;
+      const limit = Math.min(judgedBatch, from);
+      from -= limit;
+      const records = await ports.read(from, limit);
+      before = [...records.filter((record) => record.index < from + limit), ...before];
     }
+    for (const record of before) observe(fresh, record);
+  }
+
+  function observe(by: Detector, record: StoredRecord): Detected[] {
+    const event = toEvent(record);
+    try {
+      return event === undefined ? [] : by.observe(event);
+    } catch (error) {
+      // One event that a rule cannot be asked about must not blind the others.
+      ports.log.error({ err: error, index: record.index }, 'an event could not be judged and is passed over');
+      return [];
+    }
+  }
+
+  /** True when everything pending has been handed on. */
+  async function handOn(): Promise<boolean> {
+    let all = true;
+    for (const { finding, isNew } of await ports.findings.pending()) {
+      try {
+        await ports.onFinding(finding, isNew);
+        await ports.findings.handedOn(finding);
+      } catch (error) {
+        all = false;
+        ports.log.error({ err: error, finding: finding.id }, 'a finding was not taken and will be handed on again');
+      }
+    }
+    return all;
   }
 
   async function rest(ms: number, signal: AbortSignal): Promise<void> {
@@ -84,7 +141,7 @@ export function createDetection(ports: DetectionPorts): Detection {
   return { task, wake: () => woken.abort(), position: () => next };
 }
 
-function observe(record: StoredRecord): ObservedEvent | undefined {
+function toEvent(record: StoredRecord): ObservedEvent | undefined {
   const parsed = eventSchema.safeParse(parseJson(record.payload));
   if (!parsed.success) return undefined;
   const { kind, activity, severity, data, time } = parsed.data;

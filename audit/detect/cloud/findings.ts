@@ -1,10 +1,11 @@
 // Findings: what detection noticed, kept with its evidence. The same rule on the same device adds to its open finding.
+// The table is also the outbox: a finding stays pending until whoever responds has taken it.
 import { createHash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Database } from '../../../store/database.ts';
 import type { Detection } from '../detector.ts';
-import { maxEvidence, sameFindingMs } from '../limits.ts';
+import { maxEvidence, maxHandedOn, sameFindingMs } from '../limits.ts';
 import type { DetectTables } from './migrations.ts';
 
 export interface Finding {
@@ -25,83 +26,98 @@ export interface Finding {
   readonly tags: readonly string[];
 }
 
+/** A finding that somebody still has to act on; `isNew` is false when it has only grown since it was handed on. */
+export interface PendingFinding {
+  readonly finding: Finding;
+  readonly isNew: boolean;
+}
+
+type Row = DetectTables['detect_findings'];
+type Trx = Kysely<DetectTables>;
+
 export type Findings = ReturnType<typeof createFindings>;
 
 export function createFindings(ports: { db: Database; trustDomain: string; clock: Clock }) {
   const { db, trustDomain, clock } = ports;
   const tables = db.withTables<DetectTables>();
 
-  /** Stores a detection; `isNew` is false when it only adds to an open finding. Repeating it changes nothing. */
-  async function record(detection: Detection): Promise<{ finding: Finding; isNew: boolean }> {
-    return await db.transaction<DetectTables, { finding: Finding; isNew: boolean }>(async (trx) => {
+  /**
+   * Stores what was detected up to log index `nextIndex` and moves the cursor there, all or nothing. Repeating it
+   * changes nothing: an index at or below the last one that a rule counted on a device was counted.
+   */
+  async function record(detections: readonly Detection[], nextIndex: number): Promise<void> {
+    await db.transaction<DetectTables, void>(async (trx) => {
       const now = clock.now();
-      const open = await openFinding(trx, detection, now);
-      if (open !== undefined) return { finding: await extend(trx, open, detection, now), isNew: false };
-      const finding = newFinding(detection, now);
+      for (const alike of groupAlike(detections)) await add(trx, alike, now);
       await trx
-        .insertInto('detect_findings')
-        .values(toRow(finding, now))
-        .onConflict((conflict) => conflict.doNothing())
+        .insertInto('detect_cursor')
+        .values({ trust_domain: trustDomain, next_index: nextIndex })
+        // Forward only: another replica may be further.
+        .onConflict((conflict) =>
+          conflict
+            .column('trust_domain')
+            .doUpdateSet({ next_index: nextIndex })
+            .where('detect_cursor.next_index', '<', nextIndex),
+        )
         .execute();
-      return { finding, isNew: true };
     });
   }
 
-  async function openFinding(
-    trx: Kysely<DetectTables>,
-    detection: Detection,
-    now: number,
-  ): Promise<Finding | undefined> {
-    const row = await trx
+  async function add(trx: Trx, alike: Alike, now: number): Promise<void> {
+    const last = await lastLikeIt(trx, alike[0]);
+    const [first, ...others] = alike.filter((one) => last === undefined || lastIndexOf(one) > last.last_index);
+    if (first === undefined) return;
+    const sum = sumOf([first, ...others]);
+    const open = last?.state === 'open' && last.updated_at > now - sameFindingMs ? last : undefined;
+    if (open === undefined) {
+      await trx
+        .insertInto('detect_findings')
+        .values(newRow(trustDomain, idOf(first), sum, now))
+        .execute();
+    } else {
+      await trx
+        .updateTable('detect_findings')
+        .set(grown(open, sum, now))
+        .where('trust_domain', '=', trustDomain)
+        .where('id', '=', open.id)
+        .execute();
+    }
+  }
+
+  async function lastLikeIt(trx: Trx, detection: Detection): Promise<Row | undefined> {
+    return await trx
       .selectFrom('detect_findings')
       .selectAll()
       .where('trust_domain', '=', trustDomain)
       .where('device_id', '=', detection.device)
       .where('rule_id', '=', detection.ruleId)
-      .where('state', '=', 'open')
-      .where('updated_at', '>', now - sameFindingMs)
-      .orderBy('found_at', 'desc')
+      .where('retro', '=', detection.retro ? 1 : 0)
+      .where('attributed', '=', detection.attributed ? 1 : 0)
+      .orderBy('last_index', 'desc')
       .executeTakeFirst();
-    return row === undefined ? undefined : fromRow(row);
   }
 
-  async function extend(trx: Kysely<DetectTables>, open: Finding, detection: Detection, now: number): Promise<Finding> {
-    const fresh = detection.evidence.filter((index) => !open.evidence.includes(index));
-    if (fresh.length === 0) return open;
-    const finding: Finding = {
-      ...open,
-      count: open.count + detection.count,
-      evidence: [...open.evidence, ...fresh].slice(0, maxEvidence),
-    };
-    await trx
-      .updateTable('detect_findings')
-      .set({ count: finding.count, evidence: JSON.stringify(finding.evidence), updated_at: now })
+  /** What has not been handed on, oldest first. */
+  async function pending(): Promise<PendingFinding[]> {
+    const rows = await tables
+      .selectFrom('detect_findings')
+      .selectAll()
       .where('trust_domain', '=', trustDomain)
-      .where('id', '=', finding.id)
+      .where('pending', 'in', ['new', 'grown'])
+      .orderBy('found_at')
+      .limit(maxHandedOn)
       .execute();
-    return finding;
+    return rows.map((row) => ({ finding: fromRow(row), isNew: row.pending === 'new' }));
   }
 
-  function toRow(finding: Finding, now: number): DetectTables['detect_findings'] {
-    return {
-      trust_domain: trustDomain,
-      id: finding.id,
-      rule_id: finding.ruleId,
-      title: finding.title,
-      level: finding.level,
-      device_id: finding.device,
-      reporter: finding.reporter,
-      first_event_at: finding.firstEventAt,
-      found_at: finding.foundAt,
-      updated_at: now,
-      state: finding.state,
-      closed_why: '',
-      count: finding.count,
-      retro: finding.retro ? 1 : 0,
-      attributed: finding.attributed ? 1 : 0,
-      evidence: JSON.stringify(finding.evidence),
-      tags: JSON.stringify(finding.tags),
-    };
+  /** The finding, as it was handed on, has been taken; when it has grown meanwhile it stays pending as grown. */
+  async function handedOn(finding: Finding): Promise<void> {
+    const row = tables
+      .updateTable('detect_findings')
+      .where('trust_domain', '=', trustDomain)
+      .where('id', '=', finding.id);
+    await row.set({ pending: 'none' }).where('count', '=', finding.count).execute();
+    await row.set({ pending: 'grown' }).where('count', '<>', finding.count).execute();
   }
 
   async function list(filter: { state?: string; limit?: number } = {}): Promise<Finding[]> {
@@ -114,7 +130,7 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
     return rows.map(fromRow);
   }
 
-  /** Open findings about a device whose first event is newer than `since` (milliseconds since the epoch). */
+  /** Open findings about a device whose last event is newer than `since` (milliseconds since the epoch). */
   async function openSince(device: string, since: number): Promise<number> {
     const row = await tables
       .selectFrom('detect_findings')
@@ -122,7 +138,7 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       .where('trust_domain', '=', trustDomain)
       .where('device_id', '=', device)
       .where('state', '=', 'open')
-      .where('first_event_at', '>', since)
+      .where('last_event_at', '>', since)
       .executeTakeFirst();
     return Number(row?.open ?? 0);
   }
@@ -138,49 +154,89 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       .execute();
   }
 
+  /** Next log index to judge. */
   async function cursor(): Promise<number> {
     const row = await tables
       .selectFrom('detect_cursor')
       .selectAll()
       .where('trust_domain', '=', trustDomain)
       .executeTakeFirst();
-    return Number(row?.next_index ?? 0);
+    return row?.next_index ?? 0;
   }
 
-  async function saveCursor(nextIndex: number): Promise<void> {
-    const row = { trust_domain: trustDomain, next_index: nextIndex };
-    await tables
-      .insertInto('detect_cursor')
-      .values(row)
-      .onConflict((conflict) => conflict.column('trust_domain').doUpdateSet({ next_index: nextIndex }))
-      .execute();
-  }
-
-  return { record, list, openSince, close, cursor, saveCursor };
+  return { record, pending, handedOn, list, openSince, close, cursor };
 }
 
-/** The id follows from rule, device and first evidence, so that judging the same events again opens nothing twice. */
-function newFinding(detection: Detection, now: number): Finding {
-  const seed = JSON.stringify([detection.ruleId, detection.device, detection.evidence[0] ?? 0]);
+const lastIndexOf = (detection: Detection): number => detection.evidence.at(-1) ?? 0;
+
+/** Detections that belong into one finding, in log order. */
+type Alike = readonly [Detection, ...Detection[]];
+
+/** Late and live evidence never share a finding, nor does evidence that names the device with evidence that does not. */
+function groupAlike(detections: readonly Detection[]): Alike[] {
+  const keyOf = (one: Detection): string => JSON.stringify([one.ruleId, one.device, one.retro, one.attributed]);
+  return [...Map.groupBy(detections, keyOf).values()] as unknown as Alike[];
+}
+
+/** As one detection; title and level are those of the last, because the rule may have changed in between. */
+function sumOf(alike: Alike): Detection {
   return {
-    id: `f-${createHash('sha256').update(seed).digest('hex').slice(0, 16)}`,
-    ruleId: detection.ruleId,
-    title: detection.title,
-    level: detection.level,
-    device: detection.device,
-    reporter: detection.reporter,
-    firstEventAt: detection.firstTime,
-    foundAt: now,
-    state: 'open',
-    count: detection.count,
-    retro: detection.retro,
-    attributed: detection.attributed,
-    evidence: detection.evidence,
-    tags: detection.tags,
+    ...(alike.at(-1) ?? alike[0]),
+    reporter: alike[0].reporter,
+    firstTime: Math.min(...alike.map((one) => one.firstTime)),
+    lastTime: Math.max(...alike.map((one) => one.lastTime)),
+    count: alike.reduce((count, one) => count + one.count, 0),
+    evidence: alike.flatMap((one) => one.evidence),
   };
 }
 
-function fromRow(row: DetectTables['detect_findings']): Finding {
+function newRow(trustDomain: string, id: string, detection: Detection, now: number): Row {
+  return {
+    trust_domain: trustDomain,
+    id,
+    rule_id: detection.ruleId,
+    title: detection.title,
+    level: detection.level,
+    device_id: detection.device,
+    reporter: detection.reporter,
+    first_event_at: detection.firstTime,
+    last_event_at: detection.lastTime,
+    last_index: lastIndexOf(detection),
+    found_at: now,
+    updated_at: now,
+    state: 'open',
+    pending: 'new',
+    closed_why: '',
+    count: detection.count,
+    retro: detection.retro ? 1 : 0,
+    attributed: detection.attributed ? 1 : 0,
+    evidence: JSON.stringify(detection.evidence.slice(0, maxEvidence)),
+    tags: JSON.stringify(detection.tags),
+  };
+}
+
+function grown(open: Row, detection: Detection, now: number): Partial<Row> {
+  const evidence = [...(JSON.parse(open.evidence) as number[]), ...detection.evidence];
+  return {
+    title: detection.title,
+    level: detection.level,
+    tags: JSON.stringify(detection.tags),
+    count: open.count + detection.count,
+    evidence: JSON.stringify(evidence.slice(0, maxEvidence)),
+    last_event_at: Math.max(open.last_event_at, detection.lastTime),
+    last_index: lastIndexOf(detection),
+    updated_at: now,
+    pending: open.pending === 'new' ? 'new' : 'grown',
+  };
+}
+
+/** Follows from rule, device and the event that made the rule match: two replicas that judge it give it one name. */
+function idOf(detection: Detection): string {
+  const seed = JSON.stringify([detection.ruleId, detection.device, lastIndexOf(detection)]);
+  return `f-${createHash('sha256').update(seed).digest('hex').slice(0, 16)}`;
+}
+
+function fromRow(row: Row): Finding {
   return {
     id: row.id,
     ruleId: row.rule_id,
@@ -188,10 +244,10 @@ function fromRow(row: DetectTables['detect_findings']): Finding {
     level: row.level as Finding['level'],
     device: row.device_id,
     reporter: row.reporter,
-    firstEventAt: Number(row.first_event_at),
-    foundAt: Number(row.found_at),
+    firstEventAt: row.first_event_at,
+    foundAt: row.found_at,
     state: row.state === 'open' ? 'open' : 'closed',
-    count: Number(row.count),
+    count: row.count,
     retro: row.retro !== 0,
     attributed: row.attributed !== 0,
     evidence: JSON.parse(row.evidence) as number[],

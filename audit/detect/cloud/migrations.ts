@@ -11,10 +11,15 @@ export interface DetectTables {
     device_id: string;
     reporter: string;
     first_event_at: number;
+    last_event_at: number;
+    /** Log index of the newest event counted; what is at or below it was judged before. */
+    last_index: number;
     found_at: number;
     updated_at: number;
     /** open or closed */
     state: string;
+    /** What has not been handed on yet: new, grown or none. */
+    pending: string;
     closed_why: string;
     count: number;
     retro: number;
@@ -46,9 +51,12 @@ export const detectMigrations: readonly Migration[] = [
         .addColumn('device_id', 'text', (column) => column.notNull())
         .addColumn('reporter', 'text', (column) => column.notNull())
         .addColumn('first_event_at', 'bigint', (column) => column.notNull())
+        .addColumn('last_event_at', 'bigint', (column) => column.notNull())
+        .addColumn('last_index', 'bigint', (column) => column.notNull())
         .addColumn('found_at', 'bigint', (column) => column.notNull())
         .addColumn('updated_at', 'bigint', (column) => column.notNull())
         .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('pending', 'text', (column) => column.notNull())
         .addColumn('closed_why', 'text', (column) => column.notNull())
         .addColumn('count', 'bigint', (column) => column.notNull())
         .addColumn('retro', 'integer', (column) => column.notNull())
@@ -58,9 +66,14 @@ export const detectMigrations: readonly Migration[] = [
         .addPrimaryKeyConstraint('detect_findings_key', ['trust_domain', 'id'])
         .execute();
       await db.schema
-        .createIndex('detect_findings_open')
+        .createIndex('detect_findings_device')
         .on('detect_findings')
-        .columns(['trust_domain', 'device_id', 'rule_id', 'state'])
+        .columns(['trust_domain', 'device_id', 'rule_id', 'last_index'])
+        .execute();
+      await db.schema
+        .createIndex('detect_findings_pending')
+        .on('detect_findings')
+        .columns(['trust_domain', 'pending', 'found_at'])
         .execute();
       await db.schema
         .createTable('detect_cursor')
