@@ -93,7 +93,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a key that a check of ours refuses',
     'kind: plant\ndevices:\n  - {id: abc, ports: {any: 1}}\n',
-    ['f.yaml:3:22 key "any": expected a port'],
+    ['f.yaml:3:23 key "any": expected a port'],
   ],
   [
     'no branch of a flat union',
