@@ -7,6 +7,8 @@ export interface AttackResult {
   readonly openPorts: { readonly plc: readonly number[]; readonly hmi: readonly number[] };
   /** Status of the administration page; 0 when nothing answered. */
   readonly adminStatus: number;
+  /** What mbpoll said of its write; `illegal function` is the proxy's refusal. */
+  readonly writeAnswer: 'written' | 'illegal function' | 'failed';
   /** Set-point of the PLC afterwards, read beside the PLC. */
   readonly setPointAfter: number | undefined;
 }
@@ -18,12 +20,18 @@ export async function scan(net: Network<HostName>, address: string, first: numbe
   return (JSON.parse(stdout) as { open: number[] }).open;
 }
 
+/** The forbidden page and the write first, the loud scan last: it would be contained before it tried the rest. */
 export async function attack(net: Network<HostName>, identity?: { chain: string; key: string }): Promise<AttackResult> {
+  const fetched = await net.exec('gateway-1', fetchPage('/admin/', identity));
+  const written = await net.exec('gateway-1', modbusWrite(addresses['plc-1'], setPoint.register, evil));
   const plc = [...(await scan(net, addresses['plc-1'], 480, 520)), ...(await scan(net, addresses['plc-1'], 8060, 8100))];
   const hmi = await scan(net, addresses['hmi-1'], 8430, 8450);
-  const fetched = await net.exec('gateway-1', fetchPage('/admin/', identity));
-  await net.exec('gateway-1', modbusWrite(addresses['plc-1'], setPoint.register, evil));
-  return { openPorts: { plc, hmi }, adminStatus: page(fetched.stdout).status, setPointAfter: await readSetPoint(net) };
+  return {
+    openPorts: { plc, hmi },
+    adminStatus: page(fetched.stdout).status,
+    writeAnswer: /illegal function/i.test(written.stdout + written.stderr) ? 'illegal function' : written.code === 0 ? 'written' : 'failed',
+    setPointAfter: await readSetPoint(net),
+  };
 }
 
 /** Read on the PLC's own host, where nothing stands between. */
@@ -45,5 +53,5 @@ export function succeeded(result: AttackResult): boolean {
 export function blocked(result: AttackResult): boolean {
   const granted = new Set([plcPort, webPort]);
   const extra = [...result.openPorts.plc, ...result.openPorts.hmi].filter((port) => !granted.has(port));
-  return extra.length === 0 && result.adminStatus !== 200 && result.setPointAfter === setPoint.value;
+  return extra.length === 0 && result.adminStatus === 403 && result.writeAnswer === 'illegal function' && result.setPointAfter === setPoint.value;
 }

@@ -98,8 +98,8 @@ async function withoutEnforcement({ net, report, scratch, workloads }: Stage, me
   return baseline;
 }
 
-const describe = ({ openPorts, adminStatus, setPointAfter }: AttackResult): string =>
-  `scan: ports ${openPorts.plc.join(', ') || 'none'} on the PLC, ${openPorts.hmi.join(', ') || 'none'} on the HMI; curl /admin/: ${adminStatus}; mbpoll: set-point ${setPointAfter}`;
+const describe = ({ openPorts, adminStatus, writeAnswer, setPointAfter }: AttackResult): string =>
+  `curl /admin/: ${adminStatus}; mbpoll write: ${writeAnswer}, set-point ${setPointAfter}; scan: ports ${openPorts.plc.join(', ') || 'none'} on the PLC, ${openPorts.hmi.join(', ') || 'none'} on the HMI`;
 
 async function enrolAndEnforce(stage: Stage, measures: Measures): Promise<void> {
   const { net, fleet, report } = stage;
