@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CodedError } from '../runtime/errors.ts';
@@ -109,6 +109,14 @@ describe('verifier keys', () => {
     const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
     assert.equal(formatVerifierKey('PeterNeumann', privateKey), peter.vkey);
     assert.ok(signNote(peter.text, { name: 'PeterNeumann', key: privateKey }).endsWith(peter.line));
+  });
+
+  test('refuses a key of another length, whose hash is right', () => {
+    for (const length of [0, 31, 33]) {
+      const bytes = Buffer.concat([Buffer.from([1]), randomBytes(length)]);
+      const hash = createHash('sha256').update('x\n').update(bytes).digest('hex').slice(0, 8);
+      assert.throws(() => parseVerifierKey(`x+${hash}+${bytes.toString('base64')}`), { code: 'IDENTITY_NOTE_INVALID' });
+    }
   });
 
   test('refuses a hash that is not the key’s, another algorithm, and loose text', () => {
