@@ -2,7 +2,7 @@
 // input gives the same plan, byte for byte.
 import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { cidrFamily, mergedRanges, neighbourhoodOf, plainAddress } from './addresses.ts';
-import type { Neighbourhood, PeerAddress } from './addresses.ts';
+import type { Neighbourhood, PeerAddress, PlainAddress } from './addresses.ts';
 import { chainsOf } from './chains.ts';
 import type { FamilySets, PacketRule } from './chains.ts';
 import { firewallErrors } from './errors.ts';
@@ -10,7 +10,7 @@ import { MAX_RULES_PER_CHAIN } from './limits.ts';
 import { earlier, isContained, openingsOf } from './openings.ts';
 import type { FirewallState, Opening, Openings } from './openings.ts';
 import { containmentSets, MAX_EPOCH } from './plan.ts';
-import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan, KeyType } from './plan.ts';
+import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan } from './plan.ts';
 import { SetRegistry } from './sets.ts';
 import type { Wanted } from './sets.ts';
 
@@ -78,7 +78,7 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     own: build.neighbourhood.own.map((entry) => entry.text),
     ordersSequence: state.ordersSequence,
     divertedFamilies: families.filter((family) => sets[family].proxied.length > 0 || observedProxied.length > 0),
-    peers: peersOf(build.neighbourhood),
+    peers: peersOf(build),
     places: Object.fromEntries(known.firewall.map((rule) => [`firewall:${rule.id}`, rule.place])),
     warnings: [...openings.warnings, ...warnings],
     ...(nextChange === undefined ? {} : { nextChange }),
@@ -177,35 +177,64 @@ function byListenPort(
 }
 
 function familySets(family: Family, build: Build, states: FirewallState['states']): FamilySets {
-  const { registry, openings, neighbourhood } = build;
-  const address = addressType[family];
-  const path: KeyType[] = [address, 'inet_proto', 'inet_service'];
+  const { registry, openings } = build;
+  const set =
+    (purpose: string) =>
+    (wanted: readonly Wanted[]): string | undefined =>
+      registry.shared(purpose, [addressType[family], 'inet_proto', 'inet_service'], wanted);
   const served = openings.served.filter((opening) => opening.family === family);
   const reached = openings.reached.filter((opening) => opening.family === family);
-  const peers = [...neighbourhood.peers.values()].flat().filter((entry) => entry.family === family);
-  const near = peers.flatMap((entry) => entry.interfaces.map((name) => ({ ...entry, name })));
-  const own = neighbourhood.own.filter((entry) => entry.family === family).map((entry) => ({ key: [entry.text] }));
   const control = build.control.filter((endpoint) => plainAddress(endpoint.address).family === family);
-  const dns = (build.contained ? [] : (build.host.dns ?? [])).map(plainAddress).filter((it) => it.family === family);
   const withProxy = served.map((opening) => ({
     listenPort: build.proxyPorts.get(opening.interface),
     wanted: wantedOf(opening),
     behindProxy: build.proxyPorts.has(opening.interface),
   }));
-  const pathSet =
-    (purpose: string) =>
-    (wanted: readonly Wanted[]): string | undefined =>
-      registry.shared(purpose, path, wanted);
   return {
-    inventory: registry.shared('inventory', [address], [...own, ...near.map((entry) => ({ key: [entry.text] }))]),
+    ...whoSets(family, build, states),
+    control: set('control plane')(control.map((it) => ({ key: [it.address, it.transport, String(it.port)] }))),
+    served: set('served')(withProxy.filter((entry) => !entry.behindProxy).map((entry) => entry.wanted)),
+    proxied: byListenPort(withProxy, set('behind a proxy')),
+    reached: set('reached')(reached.map(wantedOf)),
+    islandServed: set('island served')(served.filter((opening) => opening.island).map(wantedOf)),
+    islandReached: set('island reached')(reached.filter((opening) => opening.island).map(wantedOf)),
+    linked: registry.shared(
+      'linked by a grant',
+      [addressType[family]],
+      [...served, ...reached].map((opening) => ({ ...wantedOf(opening), key: [opening.address] })),
+    ),
+    dns: set('name service')(
+      resolvers(family, build).flatMap((it) =>
+        ['tcp', 'udp'].map((transport) => ({ key: [it.text, transport, '53'] })),
+      ),
+    ),
+    rules: packetRules(family, build),
+  };
+}
+
+function resolvers(family: Family, build: Build): PlainAddress[] {
+  const dns = build.contained ? [] : (build.host.dns ?? []);
+  return dns.map(plainAddress).filter((it) => it.family === family);
+}
+
+type WhoSets = Pick<FamilySets, 'inventory' | 'identified' | 'expectedMac' | 'expectedAddress' | 'contained'>;
+
+/** Sets that say whose an address is, and where it may come from. */
+function whoSets(family: Family, build: Build, states: FirewallState['states']): WhoSets {
+  const { registry, neighbourhood } = build;
+  const address = addressType[family];
+  const mine = (entry: PlainAddress): boolean => entry.family === family;
+  const keys = (entries: readonly PlainAddress[]): Wanted[] => entries.map((entry) => ({ key: [entry.text] }));
+  const own = neighbourhood.own.filter(mine);
+  const peers = [...neighbourhood.peers.values()].flat().filter(mine);
+  const near = peers.flatMap((entry) => entry.interfaces.map((name) => ({ ...entry, name })));
+  const control = build.control.map((endpoint) => plainAddress(endpoint.address)).filter(mine);
+  return {
+    inventory: registry.shared('inventory', [address], keys([...own, ...near])),
     identified: registry.shared(
       'identified',
       [address],
-      [
-        ...own,
-        ...[...peers, ...dns].map((entry) => ({ key: [entry.text] })),
-        ...control.map((it) => ({ key: [it.address] })),
-      ],
+      keys([...own, ...peers, ...resolvers(family, build), ...control]),
     ),
     expectedMac: registry.shared(
       'expected',
@@ -217,28 +246,7 @@ function familySets(family: Family, build: Build, states: FirewallState['states'
       ['ifname', address],
       near.flatMap((entry) => (entry.mac === undefined ? [{ key: [entry.name, entry.text] }] : [])),
     ),
-    control: pathSet('control plane')(control.map((it) => ({ key: [it.address, it.transport, String(it.port)] }))),
-    served: pathSet('served')(withProxy.filter((entry) => !entry.behindProxy).map((entry) => entry.wanted)),
-    proxied: byListenPort(withProxy, pathSet('behind a proxy')),
-    reached: pathSet('reached')(reached.map(wantedOf)),
-    islandServed: pathSet('island served')(served.filter((opening) => opening.island).map(wantedOf)),
-    islandReached: pathSet('island reached')(reached.filter((opening) => opening.island).map(wantedOf)),
-    linked: registry.shared(
-      'linked by a grant',
-      [address],
-      [...served, ...reached].map((opening) => ({ ...wantedOf(opening), key: [opening.address] })),
-    ),
-    dns: pathSet('name service')(
-      dns.flatMap((it) => ['tcp', 'udp'].map((transport) => ({ key: [it.text, transport, '53'] }))),
-    ),
-    contained: registry.shared(
-      'contained',
-      [address],
-      containedPeers(build, states)
-        .filter((it) => it.family === family)
-        .map((it) => ({ key: [it.text] })),
-    ),
-    rules: packetRules(family, build),
+    contained: registry.shared('contained', [address], keys(containedPeers(build, states).filter(mine))),
   };
 }
 
@@ -306,13 +314,19 @@ function containmentOf(build: Build, states: FirewallState['states']): void {
   }
 }
 
-function peersOf(neighbourhood: Neighbourhood): FirewallPlan['peers'] {
+function peersOf({ neighbourhood, openings }: Build): FirewallPlan['peers'] {
+  const all = [...openings.served, ...openings.reached];
+  const island = Map.groupBy(
+    all.filter((opening) => opening.island),
+    (opening) => opening.peer,
+  );
   return Object.fromEntries(
     [...neighbourhood.peers].map(([device, addresses]) => [
       device,
       {
         addresses: [...new Set(addresses.map((entry) => entry.text))],
         macs: [...new Set(addresses.flatMap((entry) => (entry.mac === undefined ? [] : [entry.mac])))],
+        islandPorts: [...new Set((island.get(device) ?? []).map((opening) => opening.port))],
       },
     ]),
   );

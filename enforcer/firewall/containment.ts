@@ -68,7 +68,7 @@ export async function endFlows(
   const addresses = [...new Set([...keysOf(plan, device, kind).values()].flat())].filter((key) => !isMac(key));
   const commands = addresses.flatMap((address) => {
     const family = plainAddress(address).family === 6 ? 'ipv6' : 'ipv4';
-    const spared = kind === 'quarantined' ? islandPorts(plan, address) : [];
+    const spared = kind === 'quarantined' ? (plan.peers[device]?.islandPorts ?? []) : [];
     const filter = spared.map((port) => `and not ( sport = :${port} or dport = :${port} )`).join(' ');
     return [
       ['conntrack', '-D', '-f', family, '-s', address],
@@ -88,13 +88,3 @@ export async function endFlows(
 }
 
 const isMac = (key: string): boolean => /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(key);
-
-/** Service ports over which island operations of this peer run. */
-function islandPorts(plan: FirewallPlan, address: string): string[] {
-  const ports = plan.sets
-    .filter((set) => set.purpose.includes('island'))
-    .flatMap((set) => set.elements)
-    .filter((element) => element.key[0] === address)
-    .map((element) => element.key[2] ?? '');
-  return [...new Set(ports)];
-}

@@ -121,7 +121,15 @@ export const planSchema = z.strictObject({
   /** Number of the last order that the states it was compiled from contain; later orders are added on top of it. */
   ordersSequence: z.int().min(0),
   /** Device id to the addresses and link-layer addresses of its peers, for orders that arrive between two plans. */
-  peers: z.record(z.string(), z.strictObject({ addresses: z.array(address), macs: z.array(z.string()) })),
+  peers: z.record(
+    z.string(),
+    z.strictObject({
+      addresses: z.array(address),
+      macs: z.array(z.string()),
+      /** Service ports of its island operations, here or there. */
+      islandPorts: z.array(port),
+    }),
+  ),
   /** Rule id to file:line in the policy repository, for the rules that come from there. */
   places: z.record(z.string(), z.string()),
   /** What the slice asks for and this host does not open, and why. */

@@ -57,6 +57,42 @@ export async function must(argv: readonly string[], input?: string): Promise<str
   throw new Error(`${argv.join(' ')} ended with ${code}: ${stderr.trim()}${input === undefined ? '' : `\n${input}`}`);
 }
 
+/** What a program has said, and those who wait for something in it. */
+class Output {
+  text = '';
+  ended = false;
+  readonly #looks = new Set<() => void>();
+
+  add(chunk: Buffer): void {
+    this.text += chunk.toString();
+    for (const look of this.#looks) look();
+  }
+
+  end(): void {
+    this.ended = true;
+    for (const look of this.#looks) look();
+  }
+
+  async waitFor(what: string, pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
+    const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
+    const look = (): void => {
+      const match = pattern.exec(this.text);
+      if (match !== null) resolve(match);
+      else if (this.ended) reject(new Error(`${what} ended without ${pattern}:\n${this.text}`));
+    };
+    const late = (): void => reject(new Error(`${what}: no ${pattern} in ${timeoutMs} ms:\n${this.text}`));
+    const timer = setTimeout(late, timeoutMs);
+    this.#looks.add(look);
+    look();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#looks.delete(look);
+    }
+  }
+}
+
 /** `raw` leaves standard output to the caller. */
 export function start(
   argv: string[],
@@ -71,25 +107,19 @@ export function start(
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   children.add(child);
-  let text = '';
-  const changed = new Set<() => void>();
-  const collect = (chunk: Buffer): void => {
-    text += chunk.toString();
-    for (const notify of changed) notify();
-  };
-  if (!raw) child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
+  const output = new Output();
+  if (!raw) child.stdout.on('data', (chunk: Buffer) => output.add(chunk));
+  child.stderr.on('data', (chunk: Buffer) => output.add(chunk));
   child.stdin.on('error', () => {});
-  const exited = new Promise<number>((resolve) => {
-    const finish = (code: number): void => {
-      children.delete(child);
-      resolve(code);
-      for (const notify of changed) notify();
-    };
-    child.once('error', () => finish(-1));
-    child.once('close', (code) => finish(code ?? -1));
-  });
   if (options.input !== undefined) child.stdin.end(options.input);
+  const exited = new Promise<number>((resolve) => {
+    child.once('error', () => resolve(-1));
+    child.once('close', (code) => resolve(code ?? -1));
+  });
+  void exited.then(() => {
+    children.delete(child);
+    output.end();
+  });
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number> => {
     child.kill(signal);
     const timer = setTimeout(() => child.kill('SIGKILL'), 2_000);
@@ -97,31 +127,11 @@ export function start(
     clearTimeout(timer);
     return code;
   };
-  const waitFor = (pattern: RegExp, timeoutMs = 10_000): Promise<RegExpExecArray> =>
-    new Promise((resolve, reject) => {
-      const finish = (error?: Error, match?: RegExpExecArray): void => {
-        clearTimeout(timer);
-        changed.delete(look);
-        if (match !== undefined) resolve(match);
-        else reject(error ?? new Error('nothing'));
-      };
-      const look = (): void => {
-        const match = pattern.exec(text);
-        if (match !== null) finish(undefined, match);
-        else if (!children.has(child)) finish(new Error(`${argv.join(' ')} ended without ${pattern}:\n${text}`));
-      };
-      const timer = setTimeout(
-        () => finish(new Error(`${argv.join(' ')}: no ${pattern} in ${timeoutMs} ms:\n${text}`)),
-        timeoutMs,
-      );
-      changed.add(look);
-      look();
-    });
   return {
     pid: child.pid ?? -1,
     child,
-    output: () => text,
-    waitFor,
+    output: () => output.text,
+    waitFor: (pattern, timeoutMs = 10_000) => output.waitFor(argv.join(' '), pattern, timeoutMs),
     exited,
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),

@@ -1,0 +1,72 @@
+// What the firewall says of itself: is the kernel's table the plan's, who is held, what was denied.
+import { differenceTo } from './listing.ts';
+import type { Listing } from './listing.ts';
+import { containmentSets } from './plan.ts';
+import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
+
+export interface FirewallStatus {
+  readonly loaded: boolean;
+  readonly epoch: number;
+  readonly compiledAt: number;
+  /** Where the kernel's table is not the plan's; undefined when it is. */
+  readonly drift: string | undefined;
+  /** What stays reachable whatever the policy says, beside loopback. */
+  readonly failsafe: readonly ControlEndpoint[];
+  readonly contained: Readonly<Record<Containment, readonly string[]>>;
+  /** Packets dropped since the plan was loaded, by rule id. */
+  readonly denied: Readonly<Record<string, number>>;
+  /** Packets that opened a flow since the plan was loaded. */
+  readonly admitted: number;
+  readonly warnings: readonly string[];
+  readonly nextChange: number | undefined;
+}
+
+/** What is known about the table in the kernel after a successful change. */
+export interface Loaded {
+  readonly plan: FirewallPlan;
+  readonly fingerprint: string;
+}
+
+/** What differs between the plan in force and the kernel; undefined when nothing does. */
+export function driftOf(loaded: Loaded | undefined, listing: Listing | undefined, now: number): string | undefined {
+  if (loaded === undefined)
+    return listing === undefined ? undefined : 'a table is loaded that this process did not load';
+  if (listing === undefined) return 'the table is gone';
+  const difference = differenceTo(loaded.plan, listing, now);
+  if (difference !== undefined) return difference;
+  return listing.fingerprint === loaded.fingerprint ? undefined : 'a rule was changed in place';
+}
+
+export function statusOf(loaded: Loaded | undefined, listing: Listing | undefined, now: number): FirewallStatus {
+  const denied: Record<string, number> = {};
+  let admitted = 0;
+  for (const rule of listing?.rules ?? []) {
+    const id = rule.log.replace(/^ew:/, '');
+    if (id !== '') denied[id] = (denied[id] ?? 0) + rule.packets;
+    else if (/ mark \d+ accept$/.test(rule.signature) && !rule.signature.includes('tproxy')) admitted += rule.packets;
+  }
+  const plan = loaded?.plan;
+  const members = (kind: Containment): string[] =>
+    Object.entries(plan?.peers ?? {})
+      .filter(([, peer]) => peer.addresses.some((address) => isMember(plan, kind, address)))
+      .map(([device]) => device);
+  return {
+    loaded: listing !== undefined,
+    epoch: plan?.epoch ?? 0,
+    compiledAt: plan?.compiledAt ?? 0,
+    drift: driftOf(loaded, listing, now),
+    failsafe: plan?.control ?? [],
+    contained: { revoked: members('revoked'), quarantined: members('quarantined') },
+    denied,
+    admitted,
+    warnings: plan?.warnings ?? [],
+    nextChange: plan?.nextChange,
+  };
+}
+
+function isMember(plan: FirewallPlan | undefined, kind: Containment, address: string): boolean {
+  const names = new Set<string>([containmentSets[kind][4], containmentSets[kind][6]]);
+  return (plan?.sets ?? []).some(
+    (set) => names.has(set.name) && set.elements.some((element) => element.key[0] === address),
+  );
+}
