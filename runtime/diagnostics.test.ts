@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { after, test } from 'node:test';
 import { serveDiagnostics } from './diagnostics.ts';
 import { createMetrics } from './metrics.ts';
@@ -34,6 +35,16 @@ test('readiness names what is missing', async () => {
 test('nothing else is served', async () => {
   assert.equal((await get('/')).status, 404);
   assert.equal((await get('/metrics', { method: 'POST' })).status, 405);
+});
+
+test('a page that points its own name here gets nothing', async () => {
+  const status = await new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port: server.port, path: '/metrics', headers: { host: 'evil.example' } };
+    request(options, (answer) => resolve(answer.resume().statusCode))
+      .on('error', reject)
+      .end();
+  });
+  assert.equal(status, 403);
 });
 
 test('only loopback may be listened on', async () => {

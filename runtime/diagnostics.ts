@@ -65,6 +65,11 @@ async function answer(
   { metrics, notReady, status }: DiagnosticsOptions,
 ): Promise<void> {
   const path = (request.url ?? '').split('?')[0];
+  // A page in a browser of this host could otherwise read us under a name of its own (DNS rebinding).
+  if (!/^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:\d+)?$/.test(request.headers.host ?? '')) {
+    send(response, 403, 'text/plain', 'not under this name\n');
+    return;
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     send(response, 405, 'text/plain', 'only GET\n');
   } else if (path === '/healthz') {

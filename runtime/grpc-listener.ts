@@ -14,6 +14,12 @@ export interface Connection {
   readonly peerChain: readonly Buffer[];
 }
 
+export interface Refusal {
+  /** `address:port` of the client. */
+  readonly peer: string;
+  readonly error: Error;
+}
+
 export interface ListenerLimits {
   /** Handshakes begun at a time; each costs about a millisecond of CPU, and a fleet comes back at once. */
   readonly maxHandshakesInFlight: number;
@@ -42,6 +48,8 @@ export interface ListenerOptions {
   readonly limits: ListenerLimits;
   readonly socketMode: number;
   readonly log: Logger | undefined;
+  /** Told of every client that TLS or `verifyClient` did not let in. */
+  readonly onRefused: ((refusal: Refusal) => void) | undefined;
   readonly accept: (socket: Socket) => void;
 }
 
@@ -76,7 +84,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     });
     accept(socket);
   };
-  const secure = tls === 'insecure' ? undefined : createSecure(tls, limits, log, keep);
+  const refused = (socket: Socket, peer: string, error: Error): void => {
+    log?.info({ peer, err: error }, 'client refused');
+    options.onRefused?.({ peer, error });
+    socket.destroy();
+  };
+  const secure = tls === 'insecure' ? undefined : createSecure(tls, limits, refused, keep);
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     socket.on('error', (error) => log?.debug({ peer: nameOf(socket), err: error }, 'connection failed'));
     if (secure === undefined) keep(socket, { peer: nameOf(socket), peerChain: [] });
@@ -116,7 +129,7 @@ interface SecurePart {
 function createSecure(
   first: ServerTls,
   limits: ListenerLimits,
-  log: Logger | undefined,
+  refused: (socket: Socket, peer: string, error: Error) => void,
   keep: (socket: Socket, connection: Connection) => void,
 ): SecurePart {
   let tls = first;
@@ -126,7 +139,8 @@ function createSecure(
   const server = createTlsServer({
     ...serverContext(tls),
     requestCert: tls.roots !== undefined,
-    rejectUnauthorized: tls.roots !== undefined,
+    // Node would end the connection without saying why; refusalOf refuses it and says.
+    rejectUnauthorized: false,
     ALPNProtocols: ['h2'],
     handshakeTimeout: limits.handshakeMs,
   });
@@ -153,12 +167,15 @@ function createSecure(
   server.on('secureConnection', (socket: TLSSocket) => {
     const key = fourTuple(socket);
     end(key, inFlight.get(key));
-    socket.on('error', (error) => log?.debug({ err: error }, 'TLS connection failed'));
-    admitPeer(socket, tls, log, keep);
+    // The raw socket below it reports the same error.
+    socket.on('error', () => undefined);
+    const error = refusalOf(socket, tls, keep);
+    if (error !== undefined) refused(socket, nameOf(socket), error);
   });
   server.on('tlsClientError', (error, socket) => {
-    log?.info({ peer: nameOf(socket), err: error }, 'TLS handshake refused');
-    socket.destroy();
+    // One that left by itself, or was too slow, has no address any more and did nothing to be told of.
+    if (socket.remoteAddress === undefined) socket.destroy();
+    else refused(socket, nameOf(socket), error);
   });
   return {
     admit(socket) {
@@ -166,8 +183,7 @@ function createSecure(
       if (inFlight.size < limits.maxHandshakesInFlight) begin(socket);
       else if (waiting.length < limits.maxHandshakesWaiting) waiting.push(socket);
       else {
-        log?.warn({ peer: nameOf(socket) }, 'too many handshakes waiting; connection closed');
-        socket.destroy();
+        refused(socket, nameOf(socket), runtimeErrors.error('PEER_REFUSED', 'too many handshakes wait already'));
       }
     },
     replace(next) {
@@ -183,33 +199,33 @@ function createSecure(
   };
 }
 
-function admitPeer(
+/** Lets a verified client in, or says why not. */
+function refusalOf(
   socket: TLSSocket,
   tls: ServerTls,
-  log: Logger | undefined,
   keep: (socket: Socket, connection: Connection) => void,
-): void {
-  const peer = nameOf(socket);
-  try {
-    if (socket.isSessionReused()) throw runtimeErrors.error('PEER_REFUSED', 'resumed sessions are not accepted');
-    if (socket.alpnProtocol !== 'h2') throw runtimeErrors.error('PEER_REFUSED', 'the client does not speak HTTP/2');
-    const certificate = socket.getPeerCertificate(true);
-    const peerChain = tls.roots === undefined ? [] : chainOf(certificate);
-    if (tls.roots !== undefined && (!socket.authorized || peerChain.length === 0)) {
-      throw runtimeErrors.error('PEER_REFUSED', 'the client has no valid certificate');
-    }
-    tls.verifyClient?.(peerChain);
-    const connection = { peer, peerChain };
-    if (peerChain.length > 0) {
-      connections.set(certificate, connection);
-      // grpc-js asks at every call; the same object is cheaper, and leads back to the connection.
-      socket.getPeerCertificate = () => certificate;
-    }
-    keep(socket, connection);
-  } catch (error) {
-    log?.info({ peer, err: error }, 'client refused');
-    socket.destroy();
+): Error | undefined {
+  const refuse = (message: string): Error => runtimeErrors.error('PEER_REFUSED', message);
+  if (socket.isSessionReused()) return refuse('resumed sessions are not accepted');
+  if (socket.alpnProtocol !== 'h2') return refuse('the client does not speak HTTP/2');
+  const certificate = socket.getPeerCertificate(true);
+  const peerChain = tls.roots === undefined ? [] : chainOf(certificate);
+  if (tls.roots !== undefined && (!socket.authorized || peerChain.length === 0)) {
+    return refuse(`the client has no valid certificate (${String(socket.authorizationError)})`);
   }
+  try {
+    tls.verifyClient?.(peerChain);
+  } catch (error) {
+    return error instanceof Error ? error : refuse(String(error));
+  }
+  const connection = { peer: nameOf(socket), peerChain };
+  if (peerChain.length > 0) {
+    connections.set(certificate, connection);
+    // grpc-js asks at every call; the same object is cheaper, and leads back to the connection.
+    socket.getPeerCertificate = () => certificate;
+  }
+  keep(socket, connection);
+  return undefined;
 }
 
 function nameOf(socket: Socket): string {

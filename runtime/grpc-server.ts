@@ -10,7 +10,7 @@ import {
   type ServiceOptions,
 } from './grpc-handler.ts';
 import type { Interceptor } from './grpc-handler.ts';
-import { openListener, type Connection, type Listener, type ListenerLimits } from './grpc-listener.ts';
+import { openListener, type Connection, type Listener, type ListenerLimits, type Refusal } from './grpc-listener.ts';
 import * as limits from './limits.ts';
 import type { ServerTls } from './grpc-tls.ts';
 import { serviceDefinition } from './grpc-wire.ts';
@@ -36,6 +36,8 @@ export interface GrpcServerOptions extends Partial<ListenerLimits> {
   readonly log?: Logger;
   /** Told of every call when it ends: metrics, access log. */
   readonly onCall?: (record: CallRecord) => void;
+  /** Told of every client that TLS or `verifyClient` did not let in: for the audit log. */
+  readonly onRefused?: (refusal: Refusal) => void;
   /** Bytes a message may have, both ways. Default 4 MiB. */
   readonly maxMessageBytes?: number;
   /** Default 100. */
@@ -74,7 +76,7 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
   const secure: Listener[] = [];
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const accept = (socket: Socket): void => injector.injectConnection(socket);
-  const { log, onCall, socketMode = 0o660 } = options;
+  const { log, onCall, onRefused, socketMode = 0o660 } = options;
   let closing: Promise<void> | undefined;
 
   return {
@@ -98,6 +100,7 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
         limits: { ...limits.listenerLimits, ...defined(options) },
         socketMode,
         log,
+        onRefused,
         accept,
       });
       listeners.push(listener);

@@ -1,7 +1,8 @@
 // Who is let in, who is believed, and what changes while a server runs: over real TLS with certificates of openssl.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { connect as connectTcp, type AddressInfo, type Socket } from 'node:net';
 import { after, afterEach, before, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
@@ -96,7 +97,10 @@ guarded('all calls of a connection share one connection object, other clients ha
 });
 
 guarded('a client without a certificate, or with one of a stranger, is not let in', async () => {
-  const { port, calls } = await start();
+  const refusals: string[] = [];
+  const { port, calls } = await start(serverTls(), {
+    onRefused: ({ peer, error }) => refusals.push(`${peer} ${error.message}`),
+  });
   const none = createGrpcClient(EnrolmentService, `127.0.0.1:${port}`, {
     roots: plant.root,
     verifyServer: () => undefined,
@@ -105,6 +109,9 @@ guarded('a client without a certificate, or with one of a stranger, is not let i
   await assert.rejects(none.enroll({}), { code: 'RPC_UNAVAILABLE' });
   await assert.rejects(clientOf(port, {}, stranger.issue(device)).enroll({}), { code: 'RPC_UNAVAILABLE' });
   assert.equal(calls.length, 0);
+  assert.equal(refusals.length, 2);
+  for (const refusal of refusals)
+    assert.match(refusal, /^127\.0\.0\.1:\d+ the client has no valid certificate \([A-Z_]+\)$/);
 });
 
 guarded('a client that verifyClient refuses is not let in', async () => {
@@ -169,6 +176,30 @@ function rawTls(port: number, more: ConnectionOptions = {}): Promise<TLSSocket> 
 
 const closed = (socket: Socket): Promise<unknown> =>
   socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.resume().once('close', resolve));
+
+guarded('a client reaches its server through the HTTP proxy that the environment names, when told to', async (t) => {
+  const { port, calls } = await start();
+  const asked: string[] = [];
+  const proxy = createHttpServer().on('connect', (request, socket: Socket) => {
+    asked.push(String(request.url));
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    const through = connectTcp(port, '127.0.0.1');
+    through.pipe(socket).pipe(through);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const { port: proxyPort } = proxy.address() as AddressInfo;
+  t.after(() => proxy.close().closeAllConnections());
+  process.env['grpc_proxy'] = `http://127.0.0.1:${proxyPort}`;
+  t.after(() => delete process.env['grpc_proxy']);
+  const tls = { key: deviceId.key, chain: deviceId.chain, roots: plant.root, verifyServer: () => undefined };
+  const client = createGrpcClient(EnrolmentService, 'control.plant.example:8443', tls, { proxyFromEnvironment: true });
+  cleanups.push(() => client.close());
+  await client.enroll({});
+  assert.deepEqual(asked, ['control.plant.example:8443']);
+  await clientOf(port).enroll({});
+  assert.equal(calls.length, 2);
+  assert.equal(asked.length, 1, 'not asked for, not used');
+});
 
 guarded('TLS 1.2 is refused', async () => {
   const { port } = await start();

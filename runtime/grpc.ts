@@ -5,6 +5,6 @@ export { serviceDefinition, type DecodeRules } from './grpc-wire.ts';
 export { parseAddress, presentedChain, type CertificateList, type ClientTls, type ServerTls } from './grpc-tls.ts';
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type Implementation } from './grpc-server.ts';
 export type { CallContext, CallRecord, Interceptor, ServiceOptions } from './grpc-handler.ts';
-export type { Connection } from './grpc-listener.ts';
+export type { Connection, Refusal } from './grpc-listener.ts';
 export type { Metadata } from '@grpc/grpc-js';
 export { createGrpcClient, type CallOptions, type GrpcClient, type GrpcClientOptions } from './grpc-client.ts';

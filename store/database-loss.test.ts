@@ -1,6 +1,7 @@
 // A database that is gone, full, locked or damaged: a coded error each time, and life goes on when it is back.
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -130,13 +131,15 @@ test('SQLite: another process that holds the file is waited for, without blockin
   await Promise.all([holder.close(), waiter.close()]);
 });
 
-test('SQLite: commits are durable and the journal is a write-ahead log', async () => {
+test('SQLite: commits are durable, the journal is a write-ahead log, and the files are private', async () => {
   const db = await openDatabase(`sqlite://${folder}/pragma.db`);
   const pragma = async (name: string): Promise<unknown> =>
     Object.values((await sql<Record<string, unknown>>`pragma ${sql.raw(name)}`.execute(db.kysely)).rows[0] ?? {})[0];
   assert.deepEqual(await Promise.all(['journal_mode', 'synchronous', 'foreign_keys'].map(pragma)), ['wal', 2, 1]);
+  await db.kysely.schema.createTable('t').addColumn('a', 'text').execute();
+  for (const name of ['pragma.db', 'pragma.db-wal'])
+    assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name);
   await db.close();
-  await chmod(join(folder, 'pragma.db'), 0o600);
 });
 
 test('SQLite: a closed database says so', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { nodeFiles, type FileSystem } from './files.ts';
 import { SimulatedFiles } from './simulated-files.ts';
@@ -118,6 +118,14 @@ for (const [name, start] of [
     });
   });
 }
+
+test('nodeFiles.mkdir takes relative paths and trailing slashes', async () => {
+  const [fs, folder] = await onDisk();
+  const path = relative(process.cwd(), folder);
+  await fs.mkdir(`${path}/r/s/`);
+  await fs.mkdir(`${path}/r/../t/u`);
+  assert.deepEqual(await fs.list(folder), ['r', 't']);
+});
 
 test('nodeFiles follows no symbolic link to a file', async () => {
   const [fs, folder] = await onDisk();

@@ -3,7 +3,7 @@
 // Failures are Node's errno errors (`code`: ENOENT, EEXIST, ENOSPC, EIO …), from every implementation.
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 export interface FileInfo {
   readonly size: number;
@@ -77,11 +77,12 @@ export const nodeFiles: FileSystem = {
 
   async mkdir(path, mode = privateDirectoryMode) {
     const first = await fs.mkdir(path, { recursive: true, mode });
+    if (first === undefined) return;
     // The new names must survive too: sync every folder that got a new entry.
-    if (first !== undefined) {
-      for (let folder = path; folder !== dirname(first); folder = dirname(folder)) {
-        await nodeFiles.syncDirectory(dirname(folder));
-      }
+    const top = dirname(resolve(first));
+    for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {
+      await nodeFiles.syncDirectory(folder);
+      if (folder === top || folder === '/') return;
     }
   },
 

@@ -1,5 +1,6 @@
 // Kysely over node:sqlite. One connection, taken by one query or transaction at a time: all writes are serialised here,
 // and no stray statement lands inside somebody else's transaction.
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import {
   CompiledQuery,
@@ -89,6 +90,8 @@ function createDriver(path: string, scopes: Scopes, clock: Clock): Driver {
 
 function open(path: string): DatabaseSync {
   try {
+    // Token hashes and the log are nobody else's business; SQLite gives its other files the mode of this one.
+    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600));
     const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: sqliteBlockMs });
     database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma trusted_schema = off;');
     return database;
