@@ -1,5 +1,6 @@
 // The exported log as a file: one JSON document a line, `entry`, `head` or `checkpoint`, bytes in base64.
-import { createWriteStream, readFileSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { once } from 'node:events';
 import { fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import { type ExportLogResponse, ExportLogResponseSchema } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
@@ -20,15 +21,15 @@ export async function exportLog(admin: AdminClient, file: string): Promise<numbe
 }
 
 /** The items of an exported file, in order. */
-export function readExport(file: string): ExportLogResponse[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line, index) => {
-      try {
-        return fromJsonString(ExportLogResponseSchema, line);
-      } catch (cause) {
-        throw cliErrors.error('CLI_EXPORT_MALFORMED', 'not a line of an exported log', { place: { file, line: index + 1 }, cause });
-      }
-    });
+export async function* readExport(file: string): AsyncGenerator<ExportLogResponse> {
+  let line = 0;
+  for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    line += 1;
+    if (text === '') continue;
+    try {
+      yield fromJsonString(ExportLogResponseSchema, text);
+    } catch (cause) {
+      throw cliErrors.error('CLI_EXPORT_MALFORMED', 'not a line of an exported log', { place: { file, line }, cause });
+    }
+  }
 }

@@ -3,8 +3,7 @@ import type { Command } from 'commander';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { exportLog, readExport } from './audit-export.ts';
-import { cliErrors } from './errors.ts';
-import { createIo, table, timeText } from './io.ts';
+import { createIo, exitCodes, table, timeText } from './io.ts';
 
 type LogEntry = Awaited<ReturnType<AdminClient['queryEvents']>>['entries'][number];
 
@@ -79,22 +78,40 @@ export function registerAudit(program: Command): void {
 
   audit
     .command('verify')
-    .description('check an exported log against a checkpoint held elsewhere; trusts roots and log key, not the server')
+    .description('check an exported log against checkpoints held elsewhere; trusts roots and log key, not the server')
     .argument('<export>', 'file written by audit export')
-    .option('--checkpoint <file>', 'checkpoint held elsewhere; without one only the export itself is checked')
+    .requiredOption('--checkpoint <file...>', 'checkpoints held elsewhere (audit checkpoint --out)')
     .requiredOption('--roots <file>', 'root certificates of the trust domain, PEM')
     .requiredOption('--log-key <key>', 'C2SP verifier key of the log, or a file with it')
+    .option('--trust-domain <name>', 'default: the one that the log key names')
     .option('--json', 'one JSON document on standard output', false)
-    .action(async (file: string, options: { checkpoint?: string; roots: string; logKey: string; json: boolean }) => {
-      const { verifyExport } = await import('./audit-verify.ts');
-      const held = options.checkpoint === undefined ? undefined : readFileSync(options.checkpoint, 'utf8');
-      const result = await verifyExport({ ...readExport(file), held, rootsPem: readFileSync(options.roots, 'utf8'), logKey: readKeyFile(options.logKey) });
-      const lines = result.findings.map((finding) => `${finding.what}: device ${finding.device || '-'}, sequence ${finding.sequence ?? '-'}, index ${finding.index ?? '-'}`);
-      createIo(options.json).result(result, result.ok ? `${result.size} entries verified, nothing changed` : lines.join('\n'));
-      if (result.ok) return;
-      if (!options.json) throw cliErrors.error('CLI_VERIFY_FAILED', `${result.findings.length} findings in ${file}`);
-      process.exitCode = 1;
+    .action(async (file: string, options: VerifyOptions) => {
+      const [{ verifyExport }, { certificatesFromPem }] = await Promise.all([
+        import('../audit/verify/index.ts'),
+        import('../identity/index.ts'),
+      ]);
+      const verifierKey = readKeyFile(options.logKey);
+      const result = await verifyExport(readExport(file), {
+        trustDomain: options.trustDomain ?? verifierKey.split('+')[0]?.replace(/\/audit$/, '') ?? '',
+        verifierKey,
+        roots: certificatesFromPem(readFileSync(options.roots, 'utf8')),
+        held: options.checkpoint.map((path) => readFileSync(path, 'utf8')),
+      });
+      const lines = result.findings.map(
+        (finding) => `${finding.what}: device ${finding.device ?? '-'}, sequence ${finding.sequence ?? '-'}, index ${finding.index ?? '-'}: ${finding.message}`,
+      );
+      const good = `${result.size} entries verified, ${result.covered} of them under a held checkpoint; nothing was changed`;
+      createIo(options.json).result(result, result.ok ? good : [`${result.findingsTotal} findings`, ...lines].join('\n'));
+      if (!result.ok) process.exitCode = exitCodes.refused;
     });
+}
+
+interface VerifyOptions {
+  readonly checkpoint: readonly string[];
+  readonly roots: string;
+  readonly logKey: string;
+  readonly trustDomain?: string;
+  readonly json: boolean;
 }
 
 /** The option is a file with the key, or the key itself. */

@@ -10,7 +10,6 @@ export const cliErrors = errorTable({
   CLI_INPUT_MISSING: { status: 'INVALID_ARGUMENT', remedy: 'Give the input as a file, on standard input, or at the prompt.' },
   CLI_NOT_ROOT: { status: 'PERMISSION_DENIED', remedy: 'Run the command as root, or leave out what needs it.' },
   CLI_TARGET_EXISTS: { status: 'ALREADY_EXISTS', remedy: 'Choose an empty directory, or remove what is there if it is not needed.' },
-  CLI_VERIFY_FAILED: { status: 'DATA_LOSS', remedy: 'Keep the exported log and the checkpoint; somebody changed what was acknowledged.' },
   CLI_EXPORT_MALFORMED: { status: 'DATA_LOSS', remedy: 'Export the log again with: edgeward audit export --out FILE' },
   CLI_CHECK_FAILED: { status: 'FAILED_PRECONDITION', remedy: 'Correct what is listed and run the command again.' },
 });

@@ -314,7 +314,7 @@ async function proof(stage: Stage, measures: Measures, { checkpoint }: { checkpo
   report.chapter('Proof');
   const file = join(scratch, 'log.jsonl');
   const verify = async (exported: string) =>
-    await fleet.tryCommand<{ ok: boolean; size?: number; findings?: { what: string; device: string; sequence: number }[] }>('hmi-1', [
+    await fleet.tryCommand<{ ok: boolean; size?: number; findings?: { what: string; device?: string; sequence?: number; message: string }[] }>('hmi-1', [
       'audit', 'verify', exported, '--checkpoint', checkpoint, '--roots', join(fleet.paths.admin, 'roots.pem'), '--log-key', join(scratch, 'log.key'),
     ]);
   await report.step('audit verify against the checkpoint held elsewhere', async () => {
@@ -332,9 +332,9 @@ async function proof(stage: Stage, measures: Measures, { checkpoint }: { checkpo
     const tampered = join(scratch, 'tampered.jsonl');
     writeFileSync(tampered, lines.filter((_, index) => index !== target + 5).join('\n'));
     const { code, document } = await verify(tampered);
-    const found = document.findings?.[0];
-    prove(code === 1 && found !== undefined, 'a removed record went unnoticed');
-    return `audit verify: ${found.what}, device ${found.device}, sequence ${found.sequence}`;
+    const found = document.findings?.find((finding) => finding.sequence !== undefined);
+    prove(code === 1 && found !== undefined, `a removed record went unnoticed: ${JSON.stringify(document)}`);
+    return `audit verify: ${found.what}, device ${found.device}, sequence ${found.sequence}: ${found.message}`;
   });
 }
 

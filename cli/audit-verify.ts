@@ -1,1 +1,0 @@
-export async function verifyExport(_: unknown): Promise<{ ok: boolean; size: number; findings: { what: string; device: string; sequence?: number; index?: number }[] }> { return await Promise.reject(new Error('later')); }
