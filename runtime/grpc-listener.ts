@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { chainOf, parseAddress, serverContext, type ServerTls } from './grpc-tls.ts';
 import { runtimeErrors } from './error-codes.ts';
+import { createHandshakeGate, type HandshakeLimits } from './handshake-gate.ts';
 import type { Logger } from './log.ts';
 
 export interface Connection {
@@ -20,13 +21,7 @@ export interface Refusal {
   readonly error: Error;
 }
 
-export interface ListenerLimits {
-  /** Handshakes begun at a time; each costs about a millisecond of CPU, and a fleet comes back at once. */
-  readonly maxHandshakesInFlight: number;
-  /** A handshake that takes longer goes on, but no longer keeps others from beginning: a silent client costs no CPU. */
-  readonly handshakeSlotMs: number;
-  /** Accepted sockets that wait for their handshake; further ones are closed. */
-  readonly maxHandshakesWaiting: number;
+export interface ListenerLimits extends HandshakeLimits {
   /** Time a handshake may take. */
   readonly handshakeMs: number;
   readonly maxConnections: number;
@@ -84,7 +79,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     });
     accept(socket);
   };
-  const refused = (socket: Socket, peer: string, error: Error): void => {
+  const refused = (socket: Socket, error: Error): void => {
+    const peer = nameOf(socket);
     log?.info({ peer, err: error }, 'client refused');
     options.onRefused?.({ peer, error });
     socket.destroy();
@@ -129,13 +125,10 @@ interface SecurePart {
 function createSecure(
   first: ServerTls,
   limits: ListenerLimits,
-  refused: (socket: Socket, peer: string, error: Error) => void,
+  refused: (socket: Socket, error: Error) => void,
   keep: (socket: Socket, connection: Connection) => void,
 ): SecurePart {
   let tls = first;
-  // By addresses, because the TLS socket does not say which socket it wraps.
-  const inFlight = new Map<string, Socket>();
-  const waiting: Socket[] = [];
   const server = createTlsServer({
     ...serverContext(tls),
     requestCert: tls.roots !== undefined,
@@ -144,47 +137,23 @@ function createSecure(
     ALPNProtocols: ['h2'],
     handshakeTimeout: limits.handshakeMs,
   });
-  const begin = (socket: Socket): void => {
-    const key = fourTuple(socket);
-    inFlight.set(key, socket);
-    const slow = setTimeout(() => end(key, socket), limits.handshakeSlotMs).unref();
-    socket.once('close', () => {
-      clearTimeout(slow);
-      end(key, socket);
-    });
-    server.emit('connection', socket);
-  };
-  // A handshake ends once, in whatever way; then the next one may start.
-  const end = (key: string, socket: Socket | undefined): void => {
-    if (socket === undefined || inFlight.get(key) !== socket) return;
-    inFlight.delete(key);
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      if (next.destroyed) continue;
-      begin(next);
-      return;
-    }
-  };
+  const gate = createHandshakeGate(limits, (socket) => server.emit('connection', socket));
   server.on('secureConnection', (socket: TLSSocket) => {
-    const key = fourTuple(socket);
-    end(key, inFlight.get(key));
+    gate.done(socket);
     // The raw socket below it reports the same error.
     socket.on('error', () => undefined);
     const error = refusalOf(socket, tls, keep);
-    if (error !== undefined) refused(socket, nameOf(socket), error);
+    if (error !== undefined) refused(socket, error);
   });
   server.on('tlsClientError', (error, socket) => {
     // One that left by itself, or was too slow, has no address any more and did nothing to be told of.
     if (socket.remoteAddress === undefined) socket.destroy();
-    else refused(socket, nameOf(socket), error);
+    else refused(socket, error);
   });
   return {
     admit(socket) {
-      if (waiting.length >= limits.maxHandshakesWaiting) drop(waiting, (waiter) => waiter.destroyed);
-      if (inFlight.size < limits.maxHandshakesInFlight) begin(socket);
-      else if (waiting.length < limits.maxHandshakesWaiting) waiting.push(socket);
-      else {
-        refused(socket, nameOf(socket), runtimeErrors.error('PEER_REFUSED', 'too many handshakes wait already'));
-      }
+      if (gate.admit(socket)) return;
+      refused(socket, runtimeErrors.error('PEER_REFUSED', 'too many handshakes wait already'));
     },
     replace(next) {
       if ((next.roots === undefined) !== (first.roots === undefined)) {
@@ -193,9 +162,7 @@ function createSecure(
       server.setSecureContext(serverContext(next));
       tls = next;
     },
-    stop: () => {
-      for (const socket of waiting.splice(0)) socket.destroy();
-    },
+    stop: () => gate.stop(),
   };
 }
 
@@ -232,14 +199,6 @@ function nameOf(socket: Socket): string {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) return 'unix';
   return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
-}
-
-function drop<T>(list: T[], unwanted: (item: T) => boolean): void {
-  list.splice(0, list.length, ...list.filter((item) => !unwanted(item)));
-}
-
-function fourTuple(socket: Socket): string {
-  return [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ');
 }
 
 /** Resolves with the port, 0 for a unix socket. */
