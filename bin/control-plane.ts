@@ -1,6 +1,6 @@
 // The control plane: rooms on one database, three listeners, and the loops that keep them current.
 import { randomBytes } from 'node:crypto';
-import { openAuthority } from '../ca/cloud/index.ts';
+import { type Authority, openAuthority, renewServerWhenDue } from '../ca/cloud/index.ts';
 import type { DeliveringDevice } from '../audit/cloud/index.ts';
 import { certificatesToPem, parseCertificate, type VerifiedSvid, verifyChain } from '../identity/index.ts';
 import { AdminService } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
@@ -24,22 +24,27 @@ import { programVersion } from './edge/program.ts';
 
 const drainMs = 8_000;
 const agingMs = 10_000;
+/** How often the listeners' own certificate is looked at; it is renewed at half of its life. */
+const serverRenewalMs = 3_600_000;
 
 export async function runControlPlane(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadControlConfig(configFile);
   const log = createLogger({ name: 'control', level: config.logLevel });
-  const authority = await openAuthority({
-    fs: nodeFiles,
-    path: controlPaths(config.state).keys,
-    passphrase: await passphraseOf(config),
-    clock: systemClock,
-    random: randomBytes,
-  });
+  const keyFile = { fs: nodeFiles, path: controlPaths(config.state).keys, passphrase: await passphraseOf(config), clock: systemClock, random: randomBytes };
+  const authority = await openAuthority(keyFile);
   const rooms = await openRooms(config, authority, log);
   const { server, enrolment, edges } = serve(config, rooms, log);
-  const tls: ServerTls = { key: authority.server.key, chain: certificatesToPem(authority.serverChain) };
-  await enrolment.listen(config.listen.enrolment, tls);
-  await edges.listen(config.listen.edges, { ...tls, roots: certificatesToPem([authority.root.certificate.raw]) });
+  await enrolment.listen(config.listen.enrolment, tlsOf(authority));
+  await edges.listen(config.listen.edges, { ...tlsOf(authority), roots: certificatesToPem([authority.root.certificate.raw]) });
+  let serving = authority;
+  const renewServer = async (): Promise<void> => {
+    const renewed = await renewServerWhenDue(keyFile, serving);
+    if (renewed === serving) return;
+    serving = renewed;
+    enrolment.replaceTls(tlsOf(renewed));
+    edges.replaceTls({ ...tlsOf(renewed), roots: certificatesToPem([renewed.root.certificate.raw]) });
+    log.info('the certificate of the listeners was renewed');
+  };
   const diagnostics = await serveDiagnostics({
     port: config.diagnostics,
     metrics: createMetrics(),
@@ -56,6 +61,7 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
         revocations: rooms.ca.revocations.keepFresh,
         resign: server.stream.resign,
         log: rooms.log.task,
+        certificate: periodically(systemClock, serverRenewalMs, async () => await renewServer()),
         aging: periodically(systemClock, agingMs, async () => {
           await rooms.responses
             .ageOut(config.attestation.maxAgeSeconds * 1_000)
@@ -71,6 +77,8 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
     await rooms.close();
   }
 }
+
+const tlsOf = (authority: Authority): ServerTls => ({ key: authority.server.key, chain: certificatesToPem(authority.serverChain) });
 
 function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
   const { authority, ca, trustDomain } = rooms;

@@ -39,8 +39,6 @@ import { createSubjects } from './edge/subjects.ts';
 
 /** How often the kernel's table is compared with the plan. */
 const driftCheckMs = 5_000;
-/** How often plans are recompiled so that the kernel's timers follow time windows and end dates. */
-const replanMs = 60_000;
 const drainMs = 8_000;
 
 export async function runEdgeNode(configFile: string, signal: AbortSignal): Promise<void> {
@@ -86,6 +84,13 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
     emit,
     orders: ordersNow,
     closeStreams: (device) => proxies.close(device),
+    conditionsHold: (grant, subject) =>
+      decide({
+        subject: { id: subject, binding: grant.binding, ...ordersNow().subjectState(subject) },
+        operation: { protocol: 'port' },
+        resource: { interface: grant.interface, attributes: {} },
+        context: { time: trusted.now(), source: 'packet', connection: '', attributes: {} },
+      }).allow,
   });
   // ---- below this line the host changes ----
   await firewall.restore();
@@ -164,7 +169,6 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
     stream: stream.run,
     delivery: delivery.task,
     proxies: proxies.task,
-    replan: periodically(systemClock, replanMs, () => Promise.resolve(firewall.refresh(true))),
     ...firewallTasks(),
   };
 
@@ -172,6 +176,7 @@ async function openEdgeNode(config: EdgeConfig, log: Logger) {
     const { firewall: kernel } = firewall;
     if (kernel === undefined) return {};
     return {
+      replan: firewall.task,
       denials: watchDenials({ emit, clock: systemClock, log, plan: () => kernel.current() }),
       drift: periodically(systemClock, driftCheckMs, async () => {
         const found = await kernel.repair().catch((error: unknown) => void log.error({ err: error }, 'the firewall could not be repaired'));

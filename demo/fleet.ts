@@ -19,7 +19,22 @@ export interface Answer<T> {
 
 export type Fleet = ReturnType<typeof createFleet>;
 
-export function createFleet(network: Network<HostName>, scratch: string) {
+/** Where the programs run: the namespaces of the demo, or this host alone. */
+export interface Ground {
+  readonly network: Pick<Network<HostName>, 'exec' | 'spawn'>;
+  readonly controlAddress: string;
+  /** Lines added to an edge's configuration. */
+  readonly edgeConfig: (name: EdgeName) => readonly string[];
+}
+
+/** Each host in its own namespace. */
+export const namespaces = (network: Network<HostName>): Ground => ({
+  network,
+  controlAddress: addresses.control,
+  edgeConfig: (name) => (name === 'plc-1' ? ['proxies: [{interface: plc-modbus, listen: 15502}]'] : []),
+});
+
+export function createFleet({ network, controlAddress, edgeConfig }: Ground, scratch: string) {
   const environment = { EDGEWARD_PASSPHRASE: 'demo passphrase, never used elsewhere', HOME: scratch };
   const paths = {
     scratch,
@@ -57,8 +72,8 @@ export function createFleet(network: Network<HostName>, scratch: string) {
     const lines = [
       'trustDomain: plant.example',
       `state: ${paths.control}`,
-      `listen: {enrolment: "${addresses.control}:${enrolmentPort}", edges: "${addresses.control}:${edgesPort}"}`,
-      `advertise: {enrolment: "${addresses.control}:${enrolmentPort}", edges: "${addresses.control}:${edgesPort}"}`,
+      `listen: {enrolment: "${controlAddress}:${enrolmentPort}", edges: "${controlAddress}:${edgesPort}"}`,
+      `advertise: {enrolment: "${controlAddress}:${enrolmentPort}", edges: "${controlAddress}:${edgesPort}"}`,
       'attestation: {intervalSeconds: 5, maxAgeSeconds: 60}',
       'logLevel: info',
     ];
@@ -71,8 +86,8 @@ export function createFleet(network: Network<HostName>, scratch: string) {
     const lines = [
       `state: ${join(folder, 'state')}`,
       `run: ${join(folder, 'run')}`,
-      `control: {address: "${addresses.control}:${edgesPort}"}`,
-      ...(name === 'plc-1' ? ['proxies: [{interface: plc-modbus, listen: 15502}]'] : []),
+      `control: {address: "${controlAddress}:${edgesPort}"}`,
+      ...edgeConfig(name),
       `attest: {executables: [${join(folder, 'app.bin')}]}`,
     ];
     writeFileSync(paths.edgeConfig(name), `${lines.join('\n')}\n`);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasCapability } from '../test/support/capabilities.ts';
 import { createNetwork, type Network } from '../test/support/netns.ts';
-import { createFleet } from './fleet.ts';
+import { createFleet, namespaces } from './fleet.ts';
 import { createReport, StepFailed } from './report.ts';
 import { addresses, type HostName } from './site.ts';
 import { noMeasures, type Stage, tellStory } from './story.ts';
@@ -24,11 +24,11 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const missing = needed.filter((name) => !hasCapability(name));
   if (missing.length > 0) {
     const { tellSimulated } = await import('./simulated.ts');
-    return await tellSimulated(options, missing);
+    return await tellSimulated(options, missing, report);
   }
   const scratch = mkdtempSync(join(tmpdir(), 'ewd-'));
   const net = await buildNetwork();
-  const fleet = createFleet(net, scratch);
+  const fleet = createFleet(namespaces(net), scratch);
   const stage: Stage = { net, fleet, report, scratch, workloads: {} };
   const started = performance.now();
   let ok = false;

@@ -2,7 +2,7 @@
 // is given here, and nowhere else.
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type AttestationResult } from '../../attest/index.ts';
-import { createAttestation, referenceValuesOf } from '../../attest/cloud/index.ts';
+import { BUNDLE, createAttestation, referenceValuesOf } from '../../attest/cloud/index.ts';
 import { type AuditLog, openAuditLog } from '../../audit/cloud/index.ts';
 import { createDetector, type Detector } from '../../audit/detect/detector.ts';
 import { createDetection } from '../../audit/detect/cloud/detection.ts';
@@ -139,7 +139,14 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   const attestation = createAttestation({
     clock: systemClock,
     random: randomBytes,
-    referenceValues: (deviceId) => Promise.resolve(referenceValuesOf(active.release?.referenceValues ?? {}, deviceId)),
+    referenceValues: async (deviceId) => {
+      // What the device has to enforce is known here; what it has to run is said by the publisher.
+      const manifest = await publications.manifestFor(deviceId);
+      return {
+        ...referenceValuesOf(active.release?.referenceValues ?? {}, deviceId),
+        ...(manifest === undefined ? {} : { [BUNDLE]: [manifest.digest] }),
+      };
+    },
     deviceKey: (deviceId) => {
       const key = deviceKeys.get(deviceId);
       return key === undefined ? Promise.reject(new Error(`no stream of ${deviceId}`)) : Promise.resolve(key);

@@ -52,11 +52,12 @@ export function createControlStream(config: ControlConfig, rooms: ControlRooms, 
     },
     submitEvidence: async (device, { nonce, jws }) => {
       rooms.deviceKeys.set(device.id.name, device.publicKey);
-      await rooms.attestation.submit(device.id.name, nonce, jws);
+      await rooms.attestation.submit(device.id.name, nonce, jws, device.serialHex);
     },
     challenge: {
       intervalMs: config.attestation.intervalSeconds * 1_000,
-      issue: (device) => Promise.resolve(rooms.attestation.challenge(device.id.name)),
+      // Bound to the certificate of the connection that is asked.
+      issue: (device) => Promise.resolve(rooms.attestation.challenge(device.id.name, device.serialHex)),
       missed: async (deviceId) => {
         await rooms.log.emit({ kind: 'attestation', activity: 'missed', severity: 'medium', data: { device: deviceId, message: 'no evidence before the deadline' } });
       },
@@ -64,7 +65,9 @@ export function createControlStream(config: ControlConfig, rooms: ControlRooms, 
     record: {
       ack: async ({ deviceId, type, version, digest, selfTest }) => {
         if (type !== ResourceType.POLICY) return;
-        await publications.recordAck(deviceId, { version: Number(version), digest, ...(selfTest === undefined ? {} : { selfTest }) });
+        const known = await publications.recordAck(deviceId, { version: Number(version), digest, ...(selfTest === undefined ? {} : { selfTest }) });
+        if (known === 'recorded') return;
+        await rooms.log.emit({ kind: 'policy', activity: 'unknown-bundle', severity: 'critical', data: { device: deviceId, version: Number(version), digest, message: 'the device says it enforces a bundle that was never published for it' } });
       },
       nack: async ({ deviceId, type, version, error }) => {
         const message = error.place === undefined ? error.message : `${formatPlace(error.place)}: ${error.message}`;

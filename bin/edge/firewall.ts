@@ -13,11 +13,12 @@ import {
 } from '../../enforcer/firewall/index.ts';
 import type { ContainmentChange, OrdersStore, TrustedClock } from '../../enforcer/activation/index.ts';
 import type { EmitEvent } from '../../audit/spool/index.ts';
-import type { Slice } from '../../policy/bundle/index.ts';
+import type { Slice, SliceGrant } from '../../policy/bundle/index.ts';
 import type { SubjectState } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { errorTable } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
+import type { Task } from '../../runtime/tasks.ts';
 import { nodeFiles } from '../../store/files.ts';
 import type { EdgeConfig } from './config.ts';
 import { edgePaths } from './config.ts';
@@ -37,8 +38,14 @@ export interface EdgeFirewall {
   /** The same slice under the states of now, if they differ or `always`. Coalesced, never rejects; what fails is logged. */
   refresh(always?: boolean): void;
   contain(change: ContainmentChange): Promise<void>;
+  /** Plans anew when a time window or an end date passes, and every minute. */
+  readonly task: Task;
   readonly firewall: Firewall | undefined;
 }
+
+/** Bounds of the time between two plans that nothing else asked for, milliseconds. */
+const minReplanMs = 1_000;
+const maxReplanMs = 60_000;
 
 export interface EdgeFirewallParts {
   readonly config: EdgeConfig;
@@ -49,13 +56,15 @@ export interface EdgeFirewallParts {
   readonly emit: EmitEvent;
   readonly orders: () => OrdersStore;
   readonly closeStreams: (deviceId: string) => void;
+  /** The engine's answer for a grant on a plain port whose conditions name attestation or risk. */
+  readonly conditionsHold: (grant: SliceGrant, subject: string) => boolean;
 }
 
 export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFirewall> {
   const { config, log } = parts;
   if (config.firewall.mode === 'off') {
     log.warn('firewall.mode is off: packets are not filtered on this host');
-    return { restore: noWork, applySlice: noWork, refresh: () => undefined, contain: noWork, firewall: undefined };
+    return { restore: noWork, applySlice: noWork, refresh: () => undefined, contain: noWork, task: noWork, firewall: undefined };
   }
   const paths = edgePaths(config);
   mkdirSync(paths.firewall, { recursive: true, mode: 0o700 });
@@ -63,6 +72,7 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
   const host: HostConfig = {
     localDeviceId: parts.deviceId,
     controlEndpoints: control,
+    ...(config.firewall.dns.length === 0 ? {} : { dns: config.firewall.dns }),
     proxies: config.proxies.map((proxy) => ({ interface: proxy.interface, listenPort: proxy.listen })),
   };
   const firewall = createFirewall({
@@ -90,7 +100,7 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
     if (!always && basis === inForce) return;
     const plan = compileFirewall(
       wanted,
-      { epoch: firewall.nextEpoch(), now: parts.trusted.now(), ordersSequence: Number(orders.handlers.orders.version()), states },
+      { epoch: firewall.nextEpoch(), now: parts.trusted.now(), ordersSequence: Number(orders.handlers.orders.version()), states, conditionsHold: parts.conditionsHold },
       host,
     );
     await firewall.apply(plan);
@@ -105,8 +115,21 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
     pending = undefined;
   }
 
+  const refresh = (always = false): void => {
+    again = true;
+    pending ??= refreshOnce(always);
+  };
+
   return {
     firewall,
+    task: async (signal) => {
+      while (!signal.aborted) {
+        const next = firewall.current()?.nextChange ?? Number.POSITIVE_INFINITY;
+        const waitMs = Math.max(minReplanMs, Math.min(maxReplanMs, next - parts.trusted.now()));
+        await parts.clock.sleep(waitMs, signal).catch(() => undefined);
+        if (!signal.aborted) refresh(true);
+      }
+    },
     restore: async () => {
       const lockdown = compileFirewall(undefined, { epoch: firewall.nextEpoch(), now: parts.clock.now(), ordersSequence: 0, states: {} }, host);
       const which = await firewall.restore(lockdown);
@@ -116,10 +139,7 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
       await apply(wanted, true);
       slice = wanted;
     },
-    refresh: (always = false) => {
-      again = true;
-      pending ??= refreshOnce(always);
-    },
+    refresh,
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());
       const order = async (device: string, containment: 'revoked' | 'quarantined' | undefined): Promise<void> => {
