@@ -292,6 +292,12 @@ guarded('handshakes beyond those that may wait are closed at once; those that wa
   await waiting;
 });
 
+guarded('a finished handshake makes room for the next, though its connection stays', async () => {
+  const { port, calls } = await start(serverTls(), { maxHandshakesInFlight: 1, handshakeSlotMs: 3_600_000 });
+  for (const client of [clientOf(port), clientOf(port), clientOf(port)]) await client.enroll({});
+  assert.equal(calls.length, 3);
+});
+
 guarded('a handshake that takes too long is ended', async () => {
   const { port } = await start(serverTls(), { handshakeMs: 50 });
   const silent = connectTcp(port, '127.0.0.1');
