@@ -149,7 +149,6 @@ export class DeliverySession {
   async #answer({ message }: DeliverResponse): Promise<void> {
     switch (message.case) {
       case 'opened':
-        // The spool hears of it with the next acknowledgement: only that proves that the cloud has these records and not others.
         this.#open(Number(message.value.acknowledgedThrough));
         break;
       case 'credit':
@@ -171,8 +170,10 @@ export class DeliverySession {
   #open(through: number): void {
     const { spool } = this.#options;
     this.#opened = true;
-    this.#position = through;
-    this.#through = through;
+    // The last stored record goes once more, when it is still here: its acknowledgement proves that the cloud has these
+    // records and not others with the same sequences. Only then are they freed.
+    this.#position = through >= spool.status().firstSequence ? through - 1 : through;
+    this.#through = this.#position;
     this.#events.opened();
     if (through <= spool.head().sequence) return;
     // The disk was set back, or the spool copied: what comes next would be a fork.

@@ -18,6 +18,8 @@ export type Fault =
   | 'truncated'
   /** The entries have another root than the checkpoint says. */
   | 'root'
+  /** A checkpoint that would show whether entries are genuine lies beyond the end of the log. */
+  | 'unproven'
   /** A checkpoint cannot be trusted. */
   | 'checkpoint-invalid';
 

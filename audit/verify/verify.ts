@@ -43,14 +43,34 @@ export interface Verification {
 }
 
 export async function verifyLog(log: ServedLog, trust: Trust): Promise<Verification> {
+  return judgeEntries(log.entries, await gatherEvidence(log, trust));
+}
+
+/** What the entries are compared with: only what a pinned key signed. */
+export interface Evidence {
+  readonly held: readonly Checkpoint[];
+  readonly served: readonly Checkpoint[];
+  readonly heads: readonly TrustedHead[];
+  /** About heads and checkpoints that cannot be trusted. */
+  readonly findings: readonly Finding[];
+}
+
+export async function gatherEvidence(log: Omit<ServedLog, 'entries'>, trust: Trust): Promise<Evidence> {
   const findings = new Findings();
   const verifier = logVerifier(trust);
   const held = trustCheckpoints(trust.held, verifier, 'held elsewhere', findings);
   const served = trustCheckpoints(log.checkpoints, verifier, 'of the server', findings);
   const heads = await trustHeads(log.heads, trust, findings);
+  return { held, served, heads, findings: findings.list };
+}
+
+export async function judgeEntries(entries: AsyncIterable<LogEntry>, evidence: Evidence): Promise<Verification> {
+  const { held, served, heads } = evidence;
+  const findings = new Findings();
+  for (const finding of evidence.findings) findings.add(finding);
   const chains = new Chains(findings, heads);
   const tree = new Tree(findings, [...held, ...served]);
-  for await (const wire of log.entries) {
+  for await (const wire of entries) {
     const record = tree.add(wire);
     if (record !== undefined) chains.add(record);
   }
@@ -210,6 +230,13 @@ class Tree {
       index: this.size,
       throughIndex: last.size - 1,
       message: `the log ends after ${this.size} entries, a checkpoint has ${last.size}`,
+    });
+    if (this.#broken || this.#confirmed === this.size) return;
+    this.#findings.add({
+      what: 'unproven',
+      index: this.#confirmed,
+      throughIndex: this.size - 1,
+      message: `entries ${this.#confirmed} to ${this.size - 1} are confirmed by no checkpoint`,
     });
   }
 }
