@@ -30,12 +30,21 @@ const serverRenewalMs = 3_600_000;
 export async function runControlPlane(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadControlConfig(configFile);
   const log = createLogger({ name: 'control', level: config.logLevel });
-  const keyFile = { fs: nodeFiles, path: controlPaths(config.state).keys, passphrase: await passphraseOf(config), clock: systemClock, random: randomBytes };
+  const keyFile = {
+    fs: nodeFiles,
+    path: controlPaths(config.state).keys,
+    passphrase: await passphraseOf(config),
+    clock: systemClock,
+    random: randomBytes,
+  };
   const authority = await openAuthority(keyFile);
   const rooms = await openRooms(config, authority, log);
   const { server, enrolment, edges } = serve(config, rooms, log);
   await enrolment.listen(config.listen.enrolment, tlsOf(authority));
-  await edges.listen(config.listen.edges, { ...tlsOf(authority), roots: certificatesToPem([authority.root.certificate.raw]) });
+  await edges.listen(config.listen.edges, {
+    ...tlsOf(authority),
+    roots: certificatesToPem([authority.root.certificate.raw]),
+  });
   let serving = authority;
   const renewServer = async (): Promise<void> => {
     const renewed = await renewServerWhenDue(keyFile, serving);
@@ -49,9 +58,16 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
     port: config.diagnostics,
     metrics: createMetrics(),
     notReady: () => ({}),
-    status: () => ({ trustDomain: config.trustDomain, connected: server.stream.server.connected(), judged: rooms.detection.position() }),
+    status: () => ({
+      trustDomain: config.trustDomain,
+      connected: server.stream.server.connected(),
+      judged: rooms.detection.position(),
+    }),
   });
-  log.info({ enrolment: config.listen.enrolment, edges: config.listen.edges, diagnostics: diagnostics.port }, 'control plane runs');
+  log.info(
+    { enrolment: config.listen.enrolment, edges: config.listen.edges, diagnostics: diagnostics.port },
+    'control plane runs',
+  );
   try {
     await runTasks(
       signal,
@@ -78,7 +94,10 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
   }
 }
 
-const tlsOf = (authority: Authority): ServerTls => ({ key: authority.server.key, chain: certificatesToPem(authority.serverChain) });
+const tlsOf = (authority: Authority): ServerTls => ({
+  key: authority.server.key,
+  chain: certificatesToPem(authority.serverChain),
+});
 
 function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
   const { authority, ca, trustDomain } = rooms;
@@ -98,12 +117,21 @@ function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
     refused: ({ rpc, caller, code, message }) => {
       log.warn({ rpc, caller, code }, 'call refused');
       void rooms.log
-        .emit({ kind: 'admin', activity: 'refuse', severity: 'medium', data: { subject: caller, operation: rpc, code, message } })
+        .emit({
+          kind: 'admin',
+          activity: 'refuse',
+          severity: 'medium',
+          data: { subject: caller, operation: rpc, code, message },
+        })
         .catch((error: unknown) => log.error({ err: error }, 'a refusal could not be recorded'));
     },
   });
   const stream = createControlStream(config, rooms, programVersion, log);
-  const options = { log, maxHandshakesInFlight: config.limits.maxHandshakesInFlight, maxConnections: config.limits.maxConnections };
+  const options = {
+    log,
+    maxHandshakesInFlight: config.limits.maxHandshakesInFlight,
+    maxConnections: config.limits.maxConnections,
+  };
   const enrolment = createGrpcServer({ ...options, maxMessageBytes: 64 * 1024 });
   enrolment.addService(EnrolmentService, ca.enrolment, access.interceptor);
   const edges = createGrpcServer(options);
@@ -114,7 +142,10 @@ function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
   );
   edges.addService(
     AuditIngestService,
-    { deliver: (requests, call) => rooms.log.ingest.deliver(requests, deliveringDevice(access.callerOf(call).svid, intermediates)) },
+    {
+      deliver: (requests, call) =>
+        rooms.log.ingest.deliver(requests, deliveringDevice(access.callerOf(call).svid, intermediates)),
+    },
     access.interceptor,
   );
   edges.addService(AdminService, adminService(rooms, access.callerOf), access.interceptor);
@@ -129,7 +160,12 @@ const deliveringDevice = (svid: VerifiedSvid, intermediates: readonly Buffer[]):
 });
 
 /** Ends the connections of revoked certificates; what they could not do any more is not left open either. */
-function dropRevoked(edges: GrpcServer, rooms: ControlRooms, stream: ReturnType<typeof createControlStream>['server'], serials: readonly string[]): void {
+function dropRevoked(
+  edges: GrpcServer,
+  rooms: ControlRooms,
+  stream: ReturnType<typeof createControlStream>['server'],
+  serials: readonly string[],
+): void {
   const gone = new Set(serials);
   for (const device of rooms.connected()) if (gone.has(device.serialHex)) stream.disconnect(device.deviceId);
   edges.closeConnections(({ peerChain: [leaf] }) => leaf !== undefined && gone.has(parseCertificate(leaf).serialHex));

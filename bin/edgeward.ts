@@ -4,7 +4,8 @@ import { exitCodes, reportError } from '../cli/io.ts';
 import { createProgram } from '../cli/program.ts';
 
 const program = createProgram();
-for (const command of [program, ...program.commands, ...program.commands.flatMap((group) => group.commands)]) command.exitOverride();
+for (const command of [program, ...program.commands, ...program.commands.flatMap((group) => group.commands)])
+  command.exitOverride();
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -8,5 +8,8 @@ export async function measureReferenceValues(configFile: string): Promise<Record
   const config = await loadEdgeConfig(configFile);
   const program = await measureProgram(nodeMeasuredFiles, programRoots);
   const executables = await measureExecutables(nodeMeasuredFiles, config.attest.executables);
-  return { [PROGRAM]: [program], ...Object.fromEntries(Object.entries(executables).map(([path, digest]) => [path, [digest]])) };
+  return {
+    [PROGRAM]: [program],
+    ...Object.fromEntries(Object.entries(executables).map(([path, digest]) => [path, [digest]])),
+  };
 }

@@ -40,7 +40,11 @@ export function withAdmin<Args extends unknown[]>(
 }
 
 export function credentialDirectory(option: string | undefined): string {
-  return option ?? process.env['EDGEWARD_IDENTITY'] ?? join(process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'edgeward');
+  return (
+    option ??
+    process.env['EDGEWARD_IDENTITY'] ??
+    join(process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'edgeward')
+  );
 }
 
 const controlFile = z.strictObject({ address: z.string(), trustDomain: z.string() });

@@ -16,12 +16,26 @@ interface StoredEvent {
 }
 
 const eventOf = (entry: LogEntry): StoredEvent => JSON.parse(new TextDecoder().decode(entry.payload)) as StoredEvent;
-const documentOf = (entry: LogEntry) => ({ index: Number(entry.index), device: entry.deviceId, sequence: Number(entry.sequence), receivedAt: Number(entry.receivedAtMs), ...eventOf(entry) });
+const documentOf = (entry: LogEntry) => ({
+  index: Number(entry.index),
+  device: entry.deviceId,
+  sequence: Number(entry.sequence),
+  receivedAt: Number(entry.receivedAtMs),
+  ...eventOf(entry),
+});
 
 function rowOf(entry: LogEntry) {
   const event = eventOf(entry);
   const data = Object.entries(event.data).filter(([, value]) => value !== '');
-  return [Number(entry.index), timeText(event.time), entry.deviceId, event.kind, event.activity, event.severity, data.map(([key, value]) => `${key}=${String(value)}`).join(' ')];
+  return [
+    Number(entry.index),
+    timeText(event.time),
+    entry.deviceId,
+    event.kind,
+    event.activity,
+    event.severity,
+    data.map(([key, value]) => `${key}=${String(value)}`).join(' '),
+  ];
 }
 const columns = ['index', 'time', 'device', 'kind', 'activity', 'severity', 'data'];
 
@@ -33,48 +47,61 @@ interface Filter {
 export function registerAudit(program: Command): void {
   const audit = program.command('audit').description('the log: look, search, and prove that nobody changed it');
   const filtered = (command: Command): Command =>
-    adminCommand(command).option('--device <id>', 'only events that this device reported').option('--kind <kind>', 'only this kind: authz, packet, modbus, device, order, finding …');
+    adminCommand(command)
+      .option('--device <id>', 'only events that this device reported')
+      .option('--kind <kind>', 'only this kind: authz, packet, modbus, device, order, finding …');
 
   filtered(audit.command('query'))
     .description('search the log, in log order')
     .option('--since <time>', 'ISO time')
     .option('--after <index>', 'only after this log index, for paging', Number, 0)
     .option('--limit <n>', 'at most 1000', Number, 100)
-    .action(withAdmin(async ({ admin, io }, options: Filter & { since?: string; after: number; limit: number }) => {
-      const { entries } = await admin.queryEvents({
-        deviceId: options.device ?? '',
-        kind: options.kind ?? '',
-        sinceMs: BigInt(options.since === undefined ? 0 : Date.parse(options.since)),
-        afterIndex: BigInt(options.after),
-        limit: options.limit,
-      });
-      io.result({ events: entries.map(documentOf) }, table(columns, entries.map(rowOf), 'no events'));
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, options: Filter & { since?: string; after: number; limit: number }) => {
+        const { entries } = await admin.queryEvents({
+          deviceId: options.device ?? '',
+          kind: options.kind ?? '',
+          sinceMs: BigInt(options.since === undefined ? 0 : Date.parse(options.since)),
+          afterIndex: BigInt(options.after),
+          limit: options.limit,
+        });
+        io.result({ events: entries.map(documentOf) }, table(columns, entries.map(rowOf), 'no events'));
+      }),
+    );
 
   filtered(audit.command('tail'))
     .description('events as they are stored, until interrupted; with --json one document a line')
-    .action(withAdmin(async ({ admin, io }, options: Filter) => {
-      for await (const { entry } of admin.tailEvents({ deviceId: options.device ?? '', kind: options.kind ?? '' })) {
-        if (entry !== undefined) io.result(documentOf(entry), rowOf(entry).join('  '));
-      }
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, options: Filter) => {
+        for await (const { entry } of admin.tailEvents({ deviceId: options.device ?? '', kind: options.kind ?? '' })) {
+          if (entry !== undefined) io.result(documentOf(entry), rowOf(entry).join('  '));
+        }
+      }),
+    );
 
   adminCommand(audit.command('checkpoint'))
     .description('the signed checkpoint of the log; keep it somewhere else')
     .option('--out <file>', 'write it to a file')
-    .action(withAdmin(async ({ admin, io }, options: { out?: string }) => {
-      const { checkpoint, verifierKey } = await admin.getCheckpoint({});
-      if (options.out !== undefined) writeFileSync(options.out, checkpoint);
-      io.result({ checkpoint, verifierKey, file: options.out }, options.out === undefined ? checkpoint : `${options.out}; verifier key ${verifierKey}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, options: { out?: string }) => {
+        const { checkpoint, verifierKey } = await admin.getCheckpoint({});
+        if (options.out !== undefined) writeFileSync(options.out, checkpoint);
+        io.result(
+          { checkpoint, verifierKey, file: options.out },
+          options.out === undefined ? checkpoint : `${options.out}; verifier key ${verifierKey}`,
+        );
+      }),
+    );
 
   adminCommand(audit.command('export'))
     .description('write the whole log with heads and checkpoint to a file, one JSON document a line')
     .requiredOption('--out <file>', 'file to write')
-    .action(withAdmin(async ({ admin, io }, options: { out: string }) => {
-      const count = await exportLog(admin, options.out);
-      io.result({ ok: true, entries: count, file: options.out }, `${count} entries in ${options.out}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, options: { out: string }) => {
+        const count = await exportLog(admin, options.out);
+        io.result({ ok: true, entries: count, file: options.out }, `${count} entries in ${options.out}`);
+      }),
+    );
 
   audit
     .command('verify')
@@ -98,10 +125,14 @@ export function registerAudit(program: Command): void {
         held: options.checkpoint.map((path) => readFileSync(path, 'utf8')),
       });
       const lines = result.findings.map(
-        (finding) => `${finding.what}: device ${finding.device ?? '-'}, sequence ${finding.sequence ?? '-'}, index ${finding.index ?? '-'}: ${finding.message}`,
+        (finding) =>
+          `${finding.what}: device ${finding.device ?? '-'}, sequence ${finding.sequence ?? '-'}, index ${finding.index ?? '-'}: ${finding.message}`,
       );
       const good = `${result.size} entries verified, ${result.covered} of them under a held checkpoint; nothing was changed`;
-      createIo(options.json).result(result, result.ok ? good : [`${result.findingsTotal} findings`, ...lines].join('\n'));
+      createIo(options.json).result(
+        result,
+        result.ok ? good : [`${result.findingsTotal} findings`, ...lines].join('\n'),
+      );
       if (!result.ok) process.exitCode = exitCodes.refused;
     });
 }

@@ -2,7 +2,10 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export function writeCredential(directory: string, parts: { key: string; chain: string; roots: string; control: string }): void {
+export function writeCredential(
+  directory: string,
+  parts: { key: string; chain: string; roots: string; control: string },
+): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   chmodSync(directory, 0o700);
   writeFileSync(join(directory, 'key.pem'), parts.key, { mode: 0o600 });

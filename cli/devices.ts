@@ -21,34 +21,49 @@ export function registerDevices(program: Command): void {
 
   adminCommand(device.command('list'))
     .description('list the devices of the inventory with their states')
-    .action(withAdmin(async ({ admin, io }) => {
-      const { devices } = await admin.listDevices({});
-      io.result({ devices }, table(columns, devices.map(row), 'no devices: publish a policy with an inventory'));
-    }));
+    .action(
+      withAdmin(async ({ admin, io }) => {
+        const { devices } = await admin.listDevices({});
+        io.result({ devices }, table(columns, devices.map(row), 'no devices: publish a policy with an inventory'));
+      }),
+    );
 
   adminCommand(device.command('show'))
     .description('show one device')
     .argument('<device>')
-    .action(withAdmin(async ({ admin, io }, deviceId: string) => {
-      const { devices } = await admin.listDevices({ deviceId });
-      const [found] = devices;
-      if (found === undefined) return io.result({ device: null }, `no device ${deviceId}`);
-      const labels = Object.entries(found.labels).map(([key, value]) => `${key}=${value}`);
-      io.result({ device: found }, `${table(columns, [row(found)], '')}\n${found.spiffeId}\nlabels ${labels.join(' ') || '-'}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, deviceId: string) => {
+        const { devices } = await admin.listDevices({ deviceId });
+        const [found] = devices;
+        if (found === undefined) return io.result({ device: null }, `no device ${deviceId}`);
+        const labels = Object.entries(found.labels).map(([key, value]) => `${key}=${value}`);
+        io.result(
+          { device: found },
+          `${table(columns, [row(found)], '')}\n${found.spiffeId}\nlabels ${labels.join(' ') || '-'}`,
+        );
+      }),
+    );
 
   adminCommand(device.command('timeline'))
     .description('every change of state of a device, with cause and author')
     .argument('<device>')
-    .action(withAdmin(async ({ admin, io }, deviceId: string) => {
-      const { transitions } = await admin.getDeviceTimeline({ deviceId });
-      const rows = transitions.map((entry) => [timeText(entry.atMs), entry.from, entry.to, entry.cause, entry.by]);
-      io.result({ device: deviceId, transitions }, table(['at', 'from', 'to', 'cause', 'by'], rows, `nothing happened to ${deviceId} yet`));
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, deviceId: string) => {
+        const { transitions } = await admin.getDeviceTimeline({ deviceId });
+        const rows = transitions.map((entry) => [timeText(entry.atMs), entry.from, entry.to, entry.cause, entry.by]);
+        io.result(
+          { device: deviceId, transitions },
+          table(['at', 'from', 'to', 'cause', 'by'], rows, `nothing happened to ${deviceId} yet`),
+        );
+      }),
+    );
 
   const verbs = {
     quarantine: { text: 'cut a device off: control plane and island operations only', call: 'quarantineDevice' },
-    recover: { text: 'begin recovery (hardware class; the software class recovers by re-imaging)', call: 'recoverDevice' },
+    recover: {
+      text: 'begin recovery (hardware class; the software class recovers by re-imaging)',
+      call: 'recoverDevice',
+    },
     revoke: { text: 'revoke the identity for good; the device becomes a tombstone', call: 'revokeDevice' },
   } as const;
   for (const [name, { text, call }] of Object.entries(verbs)) {
@@ -56,10 +71,12 @@ export function registerDevices(program: Command): void {
       .description(text)
       .argument('<device>')
       .requiredOption('--reason <text>', 'why; goes into order, history and audit')
-      .action(withAdmin(async ({ admin, io }, deviceId: string, options: { reason: string }) => {
-        const { orderSequence } = await admin[call]({ deviceId, reason: options.reason });
-        io.result({ ok: true, device: deviceId, orderSequence }, `${name} ${deviceId}: order ${orderSequence}`);
-      }));
+      .action(
+        withAdmin(async ({ admin, io }, deviceId: string, options: { reason: string }) => {
+          const { orderSequence } = await admin[call]({ deviceId, reason: options.reason });
+          io.result({ ok: true, device: deviceId, orderSequence }, `${name} ${deviceId}: order ${orderSequence}`);
+        }),
+      );
   }
 
   adminCommand(device.command('release'))
@@ -67,9 +84,11 @@ export function registerDevices(program: Command): void {
     .argument('<device>')
     .requiredOption('--reason <text>', 'why; goes into order, history and audit')
     .option('--full', 'give a released device its sensitive grants back', false)
-    .action(withAdmin(async ({ admin, io }, deviceId: string, options: { reason: string; full: boolean }) => {
-      const { orderSequence } = await admin.releaseDevice({ deviceId, reason: options.reason, full: options.full });
-      const how = options.full ? 'with all its grants' : 'without its sensitive grants (--full gives them back)';
-      io.result({ ok: true, device: deviceId, orderSequence, full: options.full }, `released ${deviceId} ${how}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, deviceId: string, options: { reason: string; full: boolean }) => {
+        const { orderSequence } = await admin.releaseDevice({ deviceId, reason: options.reason, full: options.full });
+        const how = options.full ? 'with all its grants' : 'without its sensitive grants (--full gives them back)';
+        io.result({ ok: true, device: deviceId, orderSequence, full: options.full }, `released ${deviceId} ${how}`);
+      }),
+    );
 }

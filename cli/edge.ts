@@ -15,7 +15,9 @@ interface EdgeOptions {
 export function registerEdge(program: Command): void {
   program
     .command('enroll')
-    .description('enroll this device: the join line comes from a file, standard input or a prompt, never from the arguments')
+    .description(
+      'enroll this device: the join line comes from a file, standard input or a prompt, never from the arguments',
+    )
     .option('--state <dir>', 'state directory of the edge', '/var/lib/edgeward')
     .option('--token-file <file>', 'file with the join line; - or absent for standard input')
     .option('--json', 'one JSON document on standard output', false)
@@ -28,9 +30,20 @@ export function registerEdge(program: Command): void {
       const io = createIo(options.json);
       const joinLine = await readJoinLine(options.tokenFile);
       await nodeFiles.mkdir(options.state);
-      const identity = await enroll({ joinLine, state: { fs: nodeFiles, path: options.state }, clock: systemClock, agentVersion: version });
+      const identity = await enroll({
+        joinLine,
+        state: { fs: nodeFiles, path: options.state },
+        clock: systemClock,
+        agentVersion: version,
+      });
       io.result(
-        { ok: true, spiffeId: identity.id.uri, serial: identity.leaf.serialHex, notAfter: identity.leaf.notAfter, state: options.state },
+        {
+          ok: true,
+          spiffeId: identity.id.uri,
+          serial: identity.leaf.serialHex,
+          notAfter: identity.leaf.notAfter,
+          state: options.state,
+        },
         `enrolled as ${identity.id.uri} until ${timeText(identity.leaf.notAfter)}\nnext: edgeward edge run --config edge.yaml`,
       );
     });
@@ -80,7 +93,9 @@ export function registerEdge(program: Command): void {
     .action(async (options: EdgeOptions) => {
       const { measureReferenceValues } = await import('../bin/measure.ts');
       const values = await measureReferenceValues(options.config);
-      const lines = Object.entries(values).map(([path, digests]) => `  ${JSON.stringify(path)}: [${digests.join(', ')}]`);
+      const lines = Object.entries(values).map(
+        ([path, digests]) => `  ${JSON.stringify(path)}: [${digests.join(', ')}]`,
+      );
       createIo(options.json).result({ executables: values }, ['executables:', ...lines].join('\n'));
     });
 }
@@ -90,14 +105,29 @@ interface EdgeStatus {
   readonly serving: boolean;
   readonly version: number;
   readonly bundle: string;
+  readonly observing: readonly string[];
   readonly stream: { readonly connected: boolean; readonly lastError?: { readonly message: string } };
-  readonly spool: { readonly sequence: number; readonly acknowledged: number; readonly state: string; readonly lost: number };
-  readonly firewall: 'off' | { readonly loaded: boolean; readonly contained: Record<string, readonly string[]>; readonly denied: Record<string, number> };
+  readonly spool: {
+    readonly sequence: number;
+    readonly acknowledged: number;
+    readonly state: string;
+    readonly lost: number;
+  };
+  readonly firewall:
+    | 'off'
+    | {
+        readonly loaded: boolean;
+        readonly contained: Record<string, readonly string[]>;
+        readonly denied: Record<string, number>;
+      };
 }
 
 function statusText(status: EdgeStatus): string {
   const { stream, spool, firewall } = status;
-  const contained = firewall === 'off' ? [] : Object.entries(firewall.contained).flatMap(([kind, devices]) => devices.map((device) => `${device} (${kind})`));
+  const contained =
+    firewall === 'off'
+      ? []
+      : Object.entries(firewall.contained).flatMap(([kind, devices]) => devices.map((device) => `${device} (${kind})`));
   return [
     `device    ${status.device}`,
     `policy    ${status.version === 0 ? 'none in force: everything is denied' : `version ${status.version}, ${status.bundle.slice(0, 16)}`}`,
@@ -106,6 +136,9 @@ function statusText(status: EdgeStatus): string {
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
     `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,
     `contained ${contained.join(', ') || 'nobody'}`,
+    ...(status.observing.length === 0
+      ? []
+      : [`OBSERVED  ${status.observing.join(', ')}: denials are logged and let through`]),
   ].join('\n');
 }
 

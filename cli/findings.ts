@@ -9,33 +9,57 @@ export function registerFindings(program: Command): void {
   adminCommand(finding.command('list'))
     .description('list findings, newest first')
     .option('--state <state>', 'open or closed')
-    .action(withAdmin(async ({ admin, io }, options: { state?: string }) => {
-      const { findings } = await admin.listFindings({ state: options.state ?? '', limit: 100 });
-      const rows = findings.map((entry) => [entry.id, timeText(entry.foundAtMs), entry.level, entry.deviceId, entry.title, entry.count, entry.state]);
-      io.result({ findings }, table(['finding', 'found', 'level', 'device', 'what', 'events', 'state'], rows, 'no findings'));
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, options: { state?: string }) => {
+        const { findings } = await admin.listFindings({ state: options.state ?? '', limit: 100 });
+        const rows = findings.map((entry) => [
+          entry.id,
+          timeText(entry.foundAtMs),
+          entry.level,
+          entry.deviceId,
+          entry.title,
+          entry.count,
+          entry.state,
+        ]);
+        io.result(
+          { findings },
+          table(['finding', 'found', 'level', 'device', 'what', 'events', 'state'], rows, 'no findings'),
+        );
+      }),
+    );
 
   adminCommand(finding.command('show'))
     .description('show one finding with the log indices of its evidence')
     .argument('<finding>')
-    .action(withAdmin(async ({ admin, io }, id: string) => {
-      const { findings } = await admin.listFindings({ limit: 1000 });
-      const found = findings.find((entry) => entry.id === id);
-      if (found === undefined) return io.result({ finding: null }, `no finding ${id}`);
-      const lines = [
-        `${found.title} (${found.ruleId}, ${found.level}) on ${found.deviceId}: ${found.state}`,
-        `first event ${timeText(found.firstEventMs)}, found ${timeText(found.foundAtMs)}, ${found.count} events`,
-        `evidence: log indices ${found.evidence.join(', ')}`,
-        `tags: ${found.tags.join(', ') || '-'}`,
-      ];
-      io.result({ finding: found }, lines.join('\n'));
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, id: string) => {
+        const { findings } = await admin.listFindings({ limit: 1000 });
+        const found = findings.find((entry) => entry.id === id);
+        if (found === undefined) return io.result({ finding: null }, `no finding ${id}`);
+        const lines = [
+          `${found.title} (${found.ruleId}, ${found.level}) on ${found.deviceId}: ${found.state}`,
+          `first event ${timeText(found.firstEventMs)}, found ${timeText(found.foundAtMs)}, ${found.count} events`,
+          `evidence: log indices ${found.evidence.join(', ')}`,
+          `tags: ${found.tags.join(', ') || '-'}`,
+        ];
+        io.result({ finding: found }, lines.join('\n'));
+      }),
+    );
 
   adminCommand(program.command('response').description('what playbooks did').command('list'))
     .description('list actions of playbooks, newest first')
-    .action(withAdmin(async ({ admin, io }) => {
-      const { responses } = await admin.listResponses({});
-      const rows = responses.map((entry) => [timeText(entry.atMs), entry.playbookId, entry.action, entry.deviceId, entry.state, entry.why]);
-      io.result({ responses }, table(['at', 'playbook', 'action', 'device', 'state', 'why'], rows, 'no responses'));
-    }));
+    .action(
+      withAdmin(async ({ admin, io }) => {
+        const { responses } = await admin.listResponses({});
+        const rows = responses.map((entry) => [
+          timeText(entry.atMs),
+          entry.playbookId,
+          entry.action,
+          entry.deviceId,
+          entry.state,
+          entry.why,
+        ]);
+        io.result({ responses }, table(['at', 'playbook', 'action', 'device', 'state', 'why'], rows, 'no responses'));
+      }),
+    );
 }

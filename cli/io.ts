@@ -62,5 +62,7 @@ export function reportError(error: unknown, json: boolean, streams: Streams = pr
     if (coded !== undefined) streams.stderr.write(`  code   ${coded.code}\n  remedy ${visible(coded.remedy)}\n`);
   }
   if (coded === undefined) return exitCodes.refused;
-  return coded.status === 'UNAVAILABLE' || coded.status === 'DEADLINE_EXCEEDED' ? exitCodes.unreachable : exitCodes.refused;
+  return coded.status === 'UNAVAILABLE' || coded.status === 'DEADLINE_EXCEEDED'
+    ? exitCodes.unreachable
+    : exitCodes.refused;
 }

@@ -22,25 +22,32 @@ export function registerOperators(program: Command): void {
     .requiredOption('--roles <list>', 'comma separated: viewer, operator, approver, publisher, auditor')
     .requiredOption('--out <dir>', 'directory for key, chain, roots and address')
     .option('--ttl <seconds>', 'seconds until it expires (default 8 hours, at most 24)', Number, 0)
-    .action(withAdmin(async ({ admin, io }, name: string, options: IssueOptions) => {
-      const keys = generateKey();
-      const issued = await admin.issueOperator({
-        name,
-        roles: options.roles.split(','),
-        csrDer: createCsr(keys),
-        ttlSeconds: options.ttl,
-      });
-      const own = credentialDirectory(options.identity);
-      writeCredential(options.out, {
-        key: exportPkcs8Pem(keys.privateKey),
-        chain: certificatesToPem(issued.certificateChainDer),
-        roots: readFileSync(join(own, 'roots.pem'), 'utf8'),
-        control: readFileSync(join(own, 'control.json'), 'utf8'),
-      });
-      io.result({ ok: true, spiffeId: issued.spiffeId, directory: options.out }, `${issued.spiffeId} in ${options.out}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, name: string, options: IssueOptions) => {
+        const keys = generateKey();
+        const issued = await admin.issueOperator({
+          name,
+          roles: options.roles.split(','),
+          csrDer: createCsr(keys),
+          ttlSeconds: options.ttl,
+        });
+        const own = credentialDirectory(options.identity);
+        writeCredential(options.out, {
+          key: exportPkcs8Pem(keys.privateKey),
+          chain: certificatesToPem(issued.certificateChainDer),
+          roots: readFileSync(join(own, 'roots.pem'), 'utf8'),
+          control: readFileSync(join(own, 'control.json'), 'utf8'),
+        });
+        io.result(
+          { ok: true, spiffeId: issued.spiffeId, directory: options.out },
+          `${issued.spiffeId} in ${options.out}`,
+        );
+      }),
+    );
 
-  const publisher = program.command('publisher').description('keys that sign policy; their private halves stay with who publishes');
+  const publisher = program
+    .command('publisher')
+    .description('keys that sign policy; their private halves stay with who publishes');
 
   publisher
     .command('create')
@@ -53,14 +60,19 @@ export function registerOperators(program: Command): void {
       writeFileSync(file, exportPkcs8Pem(keys.privateKey), { mode: 0o600, flag: 'wx' });
       writeFileSync(`${file}.pub`, `${JSON.stringify(jwkOf(keys.publicKey))}\n`, { flag: 'w' });
       const id = keyId(keys.publicKey);
-      createIo(options.json).result({ ok: true, keyId: id, file, publicFile: `${file}.pub` }, `publisher key ${id}: ${file} (keep it), ${file}.pub`);
+      createIo(options.json).result(
+        { ok: true, keyId: id, file, publicFile: `${file}.pub` },
+        `publisher key ${id}: ${file} (keep it), ${file}.pub`,
+      );
     });
 
   adminCommand(publisher.command('add'))
     .description('let the edges accept policy signed by this key')
     .argument('<file.pub>')
-    .action(withAdmin(async ({ admin, io }, file: string) => {
-      const { keyId: id } = await admin.addPublisher({ publicKeyJwk: readFileSync(file, 'utf8').trim() });
-      io.result({ ok: true, keyId: id }, `added publisher ${id}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, file: string) => {
+        const { keyId: id } = await admin.addPublisher({ publicKeyJwk: readFileSync(file, 'utf8').trim() });
+        io.result({ ok: true, keyId: id }, `added publisher ${id}`);
+      }),
+    );
 }

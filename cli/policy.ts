@@ -11,7 +11,9 @@ const loadRooms = async () => await import('../policy/repository/index.ts');
 type Rooms = Awaited<ReturnType<typeof loadRooms>>;
 
 export function registerPolicy(program: Command): void {
-  const policy = program.command('policy').description('the policy repository: write, check, publish, see what is enforced');
+  const policy = program
+    .command('policy')
+    .description('the policy repository: write, check, publish, see what is enforced');
   const local = (command: Command): Command => command.option('--json', 'one JSON document on standard output', false);
 
   local(policy.command('init'))
@@ -21,7 +23,10 @@ export function registerPolicy(program: Command): void {
     .action(async (directory: string, options: { trustDomain: string; json: boolean }) => {
       const { scaffold } = await loadRooms();
       const files = await scaffold(directory, { trustDomain: options.trustDomain });
-      createIo(options.json).result({ ok: true, directory, files }, `wrote ${files.length} files to ${directory}; next: git init, edit, edgeward policy lint ${directory}`);
+      createIo(options.json).result(
+        { ok: true, directory, files },
+        `wrote ${files.length} files to ${directory}; next: git init, edit, edgeward policy lint ${directory}`,
+      );
     });
 
   local(policy.command('lint'))
@@ -31,7 +36,10 @@ export function registerPolicy(program: Command): void {
       const rooms = await loadRooms();
       const { problems } = rooms.loadRepository(await rooms.readDirectory(directory), Date.now());
       const report = rooms.loadReport(problems);
-      createIo(options.json).result(report, report.ok && report.warnings === 0 ? `${directory}: no problems` : problems.map(rooms.formatProblem).join('\n'));
+      createIo(options.json).result(
+        report,
+        report.ok && report.warnings === 0 ? `${directory}: no problems` : problems.map(rooms.formatProblem).join('\n'),
+      );
       if (!report.ok) process.exitCode = 1;
     });
 
@@ -55,8 +63,12 @@ export function registerPolicy(program: Command): void {
       const rooms = await loadRooms();
       const slices = rooms.buildSlices(mustLoad(rooms, await rooms.readDirectory(directory)));
       mkdirSync(options.out, { recursive: true });
-      for (const [device, slice] of slices) writeFileSync(join(options.out, `${device}.json`), `${JSON.stringify(slice, undefined, 2)}\n`);
-      createIo(options.json).result({ ok: true, devices: [...slices.keys()] }, `${slices.size} slices in ${options.out}`);
+      for (const [device, slice] of slices)
+        writeFileSync(join(options.out, `${device}.json`), `${JSON.stringify(slice, undefined, 2)}\n`);
+      createIo(options.json).result(
+        { ok: true, devices: [...slices.keys()] },
+        `${slices.size} slices in ${options.out}`,
+      );
     });
 
   adminCommand(policy.command('publish'))
@@ -64,35 +76,53 @@ export function registerPolicy(program: Command): void {
     .argument('<source>', 'directory of a clean working tree, bare repository, or https, ssh or file address')
     .requiredOption('--key <file>', 'private publisher key (edgeward publisher create)')
     .option('--ref <ref>', 'branch, tag or commit (default HEAD)')
-    .action(withAdmin(async ({ admin, io }, source: string, options: { key: string; ref?: string }) => {
-      await publishPolicy(admin, io, source, options);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }, source: string, options: { key: string; ref?: string }) => {
+        await publishPolicy(admin, io, source, options);
+      }),
+    );
 
   adminCommand(policy.command('status'))
     .description('what is published, and what each edge acknowledged as enforced')
-    .action(withAdmin(async ({ admin, io }) => {
-      const status = await admin.getPolicyStatus({});
-      const rows = status.edges.map((edge) => [
-        edge.deviceId,
-        Number(edge.enforcedVersion) === 0 ? 'nothing' : Number(edge.enforcedVersion),
-        Buffer.from(edge.enforcedDigest).toString('hex').slice(0, 16),
-        timeText(edge.acknowledgedAtMs),
-        `${edge.selfTestPassed}/${edge.selfTestVectors}`,
-        edge.nackCode === '' ? '' : `refused version ${edge.nackVersion}: ${edge.nackCode} ${edge.nackMessage}`,
-      ]);
-      const head = Number(status.version) === 0 ? 'nothing is published' : `version ${status.version}, commit ${status.commit.slice(0, 12)} by ${status.author}, ${timeText(status.publishedAtMs)}`;
-      io.result(status, `${head}\n${table(['edge', 'enforces', 'digest', 'since', 'self-test', 'problem'], rows, 'no edges')}`);
-    }));
+    .action(
+      withAdmin(async ({ admin, io }) => {
+        const status = await admin.getPolicyStatus({});
+        const rows = status.edges.map((edge) => [
+          edge.deviceId,
+          Number(edge.enforcedVersion) === 0 ? 'nothing' : Number(edge.enforcedVersion),
+          Buffer.from(edge.enforcedDigest).toString('hex').slice(0, 16),
+          timeText(edge.acknowledgedAtMs),
+          `${edge.selfTestPassed}/${edge.selfTestVectors}`,
+          edge.nackCode === '' ? '' : `refused version ${edge.nackVersion}: ${edge.nackCode} ${edge.nackMessage}`,
+        ]);
+        const head =
+          Number(status.version) === 0
+            ? 'nothing is published'
+            : `version ${status.version}, commit ${status.commit.slice(0, 12)} by ${status.author}, ${timeText(status.publishedAtMs)}`;
+        io.result(
+          status,
+          `${head}\n${table(['edge', 'enforces', 'digest', 'since', 'self-test', 'problem'], rows, 'no edges')}`,
+        );
+      }),
+    );
 }
 
 function mustLoad(rooms: Rooms, tree: Awaited<ReturnType<Rooms['readDirectory']>>) {
   const { repository, problems } = rooms.loadRepository(tree, Date.now());
   if (repository !== undefined) return repository;
   const errors = problems.filter(rooms.isError);
-  throw cliErrors.error('CLI_CHECK_FAILED', `the repository has ${errors.length} errors:\n${errors.map(rooms.formatProblem).join('\n')}`);
+  throw cliErrors.error(
+    'CLI_CHECK_FAILED',
+    `the repository has ${errors.length} errors:\n${errors.map(rooms.formatProblem).join('\n')}`,
+  );
 }
 
-async function publishPolicy(admin: AdminClient, io: Io, source: string, options: { key: string; ref?: string }): Promise<void> {
+async function publishPolicy(
+  admin: AdminClient,
+  io: Io,
+  source: string,
+  options: { key: string; ref?: string },
+): Promise<void> {
   const [rooms, { keyId, loadPrivateKey }, { systemClock }] = await Promise.all([
     loadRooms(),
     import('../identity/index.ts'),
@@ -120,14 +150,26 @@ async function publishPolicy(admin: AdminClient, io: Io, source: string, options
     case 'published': {
       const { publication, warnings } = result;
       for (const warning of warnings) io.note(rooms.formatProblem(warning), true);
-      io.result({ ok: true, ...publication }, `published version ${publication.version}: commit ${publication.commit.slice(0, 12)} by ${publication.author}, ${publication.devices} devices, ${publication.tests} tests`);
+      io.result(
+        { ok: true, ...publication },
+        `published version ${publication.version}: commit ${publication.commit.slice(0, 12)} by ${publication.author}, ${publication.devices} devices, ${publication.tests} tests`,
+      );
       return;
     }
     case 'invalid': {
       const errors = result.problems.filter(rooms.isError);
-      throw cliErrors.error('CLI_CHECK_FAILED', `not published: ${errors.length} errors:\n${errors.map(rooms.formatProblem).join('\n')}`);
+      throw cliErrors.error(
+        'CLI_CHECK_FAILED',
+        `not published: ${errors.length} errors:\n${errors.map(rooms.formatProblem).join('\n')}`,
+      );
     }
     case 'tests-failed':
-      throw cliErrors.error('CLI_CHECK_FAILED', `not published: ${result.tests.failed} tests failed:\n${result.tests.results.filter((test) => !test.ok).map(rooms.formatTestResult).join('\n')}`);
+      throw cliErrors.error(
+        'CLI_CHECK_FAILED',
+        `not published: ${result.tests.failed} tests failed:\n${result.tests.results
+          .filter((test) => !test.ok)
+          .map(rooms.formatTestResult)
+          .join('\n')}`,
+      );
   }
 }

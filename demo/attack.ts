@@ -1,6 +1,19 @@
 // The attacker: root on gateway-1, with its key, its address and its grants. Three things, all with foreign clients.
 import type { Network } from '../test/support/netns.ts';
-import { addresses, fetchPage, type HostName, maintenancePort, modbusRead, modbusValue, modbusWrite, page, plcPort, scanner, setPoint, webPort } from './site.ts';
+import {
+  addresses,
+  fetchPage,
+  type HostName,
+  maintenancePort,
+  modbusRead,
+  modbusValue,
+  modbusWrite,
+  page,
+  plcPort,
+  scanner,
+  setPoint,
+  webPort,
+} from './site.ts';
 
 export interface AttackResult {
   /** Open ports that the scan found on the PLC and the HMI. */
@@ -24,12 +37,19 @@ export async function scan(net: Network<HostName>, address: string, first: numbe
 export async function attack(net: Network<HostName>, identity?: { chain: string; key: string }): Promise<AttackResult> {
   const fetched = await net.exec('gateway-1', fetchPage('/admin/', identity));
   const written = await net.exec('gateway-1', modbusWrite(addresses['plc-1'], setPoint.register, evil));
-  const plc = [...(await scan(net, addresses['plc-1'], 480, 520)), ...(await scan(net, addresses['plc-1'], 8060, 8100))];
+  const plc = [
+    ...(await scan(net, addresses['plc-1'], 480, 520)),
+    ...(await scan(net, addresses['plc-1'], 8060, 8100)),
+  ];
   const hmi = await scan(net, addresses['hmi-1'], 8430, 8450);
   return {
     openPorts: { plc, hmi },
     adminStatus: page(fetched.stdout).status,
-    writeAnswer: /illegal function/i.test(written.stdout + written.stderr) ? 'illegal function' : written.code === 0 ? 'written' : 'failed',
+    writeAnswer: /illegal function/i.test(written.stdout + written.stderr)
+      ? 'illegal function'
+      : written.code === 0
+        ? 'written'
+        : 'failed',
     setPointAfter: await readSetPoint(net),
   };
 }
@@ -46,12 +66,23 @@ export async function restoreSetPoint(net: Network<HostName>): Promise<void> {
 
 /** True when each of the three did what the attacker wanted. */
 export function succeeded(result: AttackResult): boolean {
-  return result.openPorts.plc.includes(plcPort) && result.openPorts.plc.includes(maintenancePort) && result.openPorts.hmi.includes(webPort) && result.adminStatus === 200 && result.setPointAfter === evil;
+  return (
+    result.openPorts.plc.includes(plcPort) &&
+    result.openPorts.plc.includes(maintenancePort) &&
+    result.openPorts.hmi.includes(webPort) &&
+    result.adminStatus === 200 &&
+    result.setPointAfter === evil
+  );
 }
 
 /** True when the attacker got nothing beyond what the grants of gateway-1 open: reading the PLC, viewing the HMI. */
 export function blocked(result: AttackResult): boolean {
   const granted = new Set([plcPort, webPort]);
   const extra = [...result.openPorts.plc, ...result.openPorts.hmi].filter((port) => !granted.has(port));
-  return extra.length === 0 && result.adminStatus === 403 && result.writeAnswer === 'illegal function' && result.setPointAfter === setPoint.value;
+  return (
+    extra.length === 0 &&
+    result.adminStatus === 403 &&
+    result.writeAnswer === 'illegal function' &&
+    result.setPointAfter === setPoint.value
+  );
 }

@@ -45,7 +45,10 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     policy: join(scratch, 'policy'),
     edge: (name: EdgeName) => join(scratch, name),
     edgeConfig: (name: EdgeName) => join(scratch, name, 'edge.yaml'),
-    identity: (name: EdgeName) => ({ chain: join(scratch, name, 'state/identity/chain.pem'), key: join(scratch, name, 'state/identity/key.pem') }),
+    identity: (name: EdgeName) => ({
+      chain: join(scratch, name, 'state/identity/chain.pem'),
+      key: join(scratch, name, 'state/identity/key.pem'),
+    }),
   };
   const running = new Map<string, NetProcess>();
   /** The last process of each name, running or not, for its log. */
@@ -54,7 +57,10 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
   /** Runs `edgeward … --json` on a host; throws with its error unless it ends with 0. */
   async function command<T>(host: HostName, args: readonly string[], input?: string): Promise<T> {
     const answer = await tryCommand<T>(host, args, input);
-    if (answer.code !== 0) throw new StepFailed(`edgeward ${args.slice(0, 2).join(' ')} ended with ${answer.code}: ${JSON.stringify(answer.document)} ${answer.stderr}`);
+    if (answer.code !== 0)
+      throw new StepFailed(
+        `edgeward ${args.slice(0, 2).join(' ')} ended with ${answer.code}: ${JSON.stringify(answer.document)} ${answer.stderr}`,
+      );
     return answer.document;
   }
 
@@ -65,7 +71,8 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
   }
 
   /** An administration command with the bootstrap credential. */
-  const admin = async <T>(...args: readonly string[]): Promise<T> => await command<T>('control', [...args, '--identity', paths.admin]);
+  const admin = async <T>(...args: readonly string[]): Promise<T> =>
+    await command<T>('control', [...args, '--identity', paths.admin]);
 
   function writeControlConfig(): void {
     mkdirSync(scratch, { recursive: true });
@@ -96,7 +103,10 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
   }
 
   async function start(name: 'control' | EdgeName): Promise<NetProcess> {
-    const args = name === 'control' ? ['control', 'run', '--config', paths.controlConfig] : ['edge', 'run', '--config', paths.edgeConfig(name)];
+    const args =
+      name === 'control'
+        ? ['control', 'run', '--config', paths.controlConfig]
+        : ['edge', 'run', '--config', paths.edgeConfig(name)];
     const child = network.spawn(name, [...edgeward, ...args], { env: environment, cwd: scratch });
     running.set(name, child);
     outputs.set(name, child);
@@ -119,7 +129,9 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
   async function writePolicy(references: Readonly<Record<string, Record<string, readonly string[]>>>): Promise<void> {
     cpSync(join(root, 'examples/policy'), paths.policy, { recursive: true });
     const devices = Object.entries(references).map(([device, values]) => {
-      const lines = Object.entries(values).map(([path, digests]) => `    ${JSON.stringify(path)}: [${digests.join(', ')}]`);
+      const lines = Object.entries(values).map(
+        ([path, digests]) => `    ${JSON.stringify(path)}: [${digests.join(', ')}]`,
+      );
       return [`  ${device}:`, ...lines].join('\n');
     });
     writeFileSync(join(paths.policy, 'reference/executables.yaml'), `executables:\n${devices.join('\n')}\n`);
@@ -143,7 +155,8 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     if (code !== 0) throw new StepFailed(`git ${args.join(' ')}: ${stderr}`);
   }
 
-  const publish = async (): Promise<{ version: number }> => await admin('policy', 'publish', paths.policy, '--key', paths.publisher);
+  const publish = async (): Promise<{ version: number }> =>
+    await admin('policy', 'publish', paths.policy, '--key', paths.publisher);
 
   /** Token and enrolment of one device; milliseconds from the join line to the certificate on the device's disk. */
   async function enroll(name: EdgeName, options: readonly string[] = []): Promise<number> {
@@ -153,11 +166,28 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     return performance.now() - started;
   }
 
-  const status = async (name: EdgeName): Promise<EdgeStatus> => await command<EdgeStatus>(name, ['edge', 'status', '--config', paths.edgeConfig(name)]);
+  const status = async (name: EdgeName): Promise<EdgeStatus> =>
+    await command<EdgeStatus>(name, ['edge', 'status', '--config', paths.edgeConfig(name)]);
 
   const outputOf = (name: 'control' | EdgeName): string => outputs.get(name)?.output() ?? '';
 
-  return { outputOf, paths, command, tryCommand, admin, writeControlConfig, writeEdgeConfig, start, stop, process: process_, writePolicy, editPolicy, publish, enroll, status };
+  return {
+    outputOf,
+    paths,
+    command,
+    tryCommand,
+    admin,
+    writeControlConfig,
+    writeEdgeConfig,
+    start,
+    stop,
+    process: process_,
+    writePolicy,
+    editPolicy,
+    publish,
+    enroll,
+    status,
+  };
 }
 
 export interface EdgeStatus {
@@ -168,7 +198,12 @@ export interface EdgeStatus {
 }
 
 /** Asks until `probe` gives something; throws when it does not within `timeoutMs`. */
-export async function until<T>(what: string, probe: () => Promise<T | undefined | false>, timeoutMs = 15_000, everyMs = 50): Promise<T> {
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  timeoutMs = 15_000,
+  everyMs = 50,
+): Promise<T> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const found = await probe();

@@ -45,7 +45,9 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
       rmSync(scratch, { recursive: true, force: true });
     }
   }
-  terminal.write(`\n${report.table()}\n\n${ok ? 'All steps held' : 'Not all steps held'}, ${((performance.now() - started) / 1000).toFixed(0)} s.\n`);
+  terminal.write(
+    `\n${report.table()}\n\n${ok ? 'All steps held' : 'Not all steps held'}, ${((performance.now() - started) / 1000).toFixed(0)} s.\n`,
+  );
   if (options.json) process.stdout.write(`${JSON.stringify({ ok, steps: report.steps, ...measures })}\n`);
   if (options.keep) await new Promise(() => undefined);
   return ok;
@@ -73,14 +75,24 @@ function logs({ fleet }: Stage): string {
     .join('\n');
 }
 
-function keepRunning(net: Network<HostName>, fleet: ReturnType<typeof createFleet>, terminal: { write(text: string): unknown }): void {
+function keepRunning(
+  net: Network<HostName>,
+  fleet: ReturnType<typeof createFleet>,
+  terminal: { write(text: string): unknown },
+): void {
   const look = [
     ['policy status', net.commandOn('control', ['bin/edgeward', 'policy', 'status', '--identity', fleet.paths.admin])],
     ['devices', net.commandOn('control', ['bin/edgeward', 'device', 'list', '--identity', fleet.paths.admin])],
     ['the log', net.commandOn('control', ['bin/edgeward', 'audit', 'tail', '--identity', fleet.paths.admin])],
-    ['the PLC', net.commandOn('plc-1', ['bin/edgeward', 'edge', 'status', '--config', fleet.paths.edgeConfig('plc-1')])],
+    [
+      'the PLC',
+      net.commandOn('plc-1', ['bin/edgeward', 'edge', 'status', '--config', fleet.paths.edgeConfig('plc-1')]),
+    ],
     ['its rules', net.commandOn('plc-1', ['nft', 'list', 'ruleset'])],
-    ['read the PLC', net.commandOn('hmi-1', ['mbpoll', '-1', '-m', 'tcp', '-t', '4', '-r', '1', '-c', '11', addresses['plc-1']])],
+    [
+      'read the PLC',
+      net.commandOn('hmi-1', ['mbpoll', '-1', '-m', 'tcp', '-t', '4', '-r', '1', '-c', '11', addresses['plc-1']]),
+    ],
   ] as const;
   terminal.write(`\nEverything keeps running. From this folder, in another terminal:\n`);
   for (const [what, argv] of look) terminal.write(`  ${what.padEnd(14)} ${argv.join(' ')}\n`);

@@ -3,14 +3,23 @@ import type { Poll } from './site.ts';
 
 /** The 99th percentile (nearest rank) of successful polls, milliseconds; 0 for none. */
 export function p99(polls: readonly Poll[]): number {
-  const times = polls.filter((poll) => poll.ok).map((poll) => poll.ms).toSorted((a, b) => a - b);
+  const times = polls
+    .filter((poll) => poll.ok)
+    .map((poll) => poll.ms)
+    .toSorted((a, b) => a - b);
   return times[Math.min(times.length - 1, Math.ceil(times.length * 0.99) - 1)] ?? 0;
 }
 
-export const between = (polls: readonly Poll[], from: number, to: number): Poll[] => polls.filter((poll) => poll.at >= from && poll.at < to);
+export const between = (polls: readonly Poll[], from: number, to: number): Poll[] =>
+  polls.filter((poll) => poll.at >= from && poll.at < to);
 
 /** Polls that should have happened in the time, and those that failed or never happened. */
-export function missed(polls: readonly Poll[], from: number, to: number, intervalMs: number): { expected: number; missed: number } {
+export function missed(
+  polls: readonly Poll[],
+  from: number,
+  to: number,
+  intervalMs: number,
+): { expected: number; missed: number } {
   const inside = between(polls, from, to);
   const expected = Math.floor((to - from) / intervalMs);
   const failed = inside.filter((poll) => !poll.ok).length;

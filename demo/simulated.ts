@@ -14,7 +14,11 @@ import { noMeasures } from './story.ts';
 
 const leftOut = 'packet filter, nginx, the Modbus workload, the attack on the network and the cut link';
 
-export async function tellSimulated(options: DemoOptions, missing: readonly string[], report: Report): Promise<boolean> {
+export async function tellSimulated(
+  options: DemoOptions,
+  missing: readonly string[],
+  report: Report,
+): Promise<boolean> {
   const terminal = process.stderr;
   terminal.write(`This machine has no ${missing.join(', ')}: left out are ${leftOut}. The rest runs on loopback.\n`);
   const scratch = mkdtempSync(join(tmpdir(), 'ewd-'));
@@ -33,7 +37,10 @@ export async function tellSimulated(options: DemoOptions, missing: readonly stri
     rmSync(scratch, { recursive: true, force: true });
   }
   terminal.write(`\n${report.table()}\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify({ ok, simulated: true, leftOut: [...missing], steps: report.steps, ...measures })}\n`);
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify({ ok, simulated: true, leftOut: [...missing], steps: report.steps, ...measures })}\n`,
+    );
   return ok;
 }
 
@@ -48,17 +55,36 @@ function thisHost(children: Set<ChildProcess>): Ground {
   };
 }
 
-async function tell(fleet: Fleet, report: Report, scratch: string, measures: ReturnType<typeof noMeasures>): Promise<void> {
+async function tell(
+  fleet: Fleet,
+  report: Report,
+  scratch: string,
+  measures: ReturnType<typeof noMeasures>,
+): Promise<void> {
   report.chapter('Enrol, attest, decide, remember, respond');
   await report.step('control plane and policy', async () => {
     fleet.writeControlConfig();
     await fleet.command('control', ['publisher', 'create', fleet.paths.publisher]);
-    await fleet.command('control', ['control', 'init', '--config', fleet.paths.controlConfig, '--publisher', `${fleet.paths.publisher}.pub`]);
+    await fleet.command('control', [
+      'control',
+      'init',
+      '--config',
+      fleet.paths.controlConfig,
+      '--publisher',
+      `${fleet.paths.publisher}.pub`,
+    ]);
     await fleet.start('control');
     const references: Record<string, Record<string, string[]>> = {};
     for (const name of edges) {
       fleet.writeEdgeConfig(name);
-      references[name] = (await fleet.command<{ executables: Record<string, string[]> }>(name, ['attest', 'measure', '--config', fleet.paths.edgeConfig(name)])).executables;
+      references[name] = (
+        await fleet.command<{ executables: Record<string, string[]> }>(name, [
+          'attest',
+          'measure',
+          '--config',
+          fleet.paths.edgeConfig(name),
+        ])
+      ).executables;
     }
     await fleet.writePolicy(references);
     return `policy publish: version ${(await fleet.publish()).version}`;
@@ -68,14 +94,23 @@ async function tell(fleet: Fleet, report: Report, scratch: string, measures: Ret
     for (const name of edges) times.push(await fleet.enroll(name));
     measures.enrolMs = Math.round(Math.max(...times));
     for (const name of edges) await fleet.start(name);
-    await until('all edges trusted', async () => {
-      const { devices } = await fleet.admin<{ devices: { state: string }[] }>('device', 'list');
-      return devices.length === edges.length && devices.every((device) => device.state === 'trusted');
-    }, 30_000, 300);
+    await until(
+      'all edges trusted',
+      async () => {
+        const { devices } = await fleet.admin<{ devices: { state: string }[] }>('device', 'list');
+        return devices.length === edges.length && devices.every((device) => device.state === 'trusted');
+      },
+      30_000,
+      300,
+    );
     return 'device list: all trusted';
   });
   await report.step('decisions of the HMI', async () => {
-    const answers = [await ask(fleet, 'gateway-1', '/status'), await ask(fleet, 'gateway-1', '/admin/'), await ask(fleet, undefined, '/status')];
+    const answers = [
+      await ask(fleet, 'gateway-1', '/status'),
+      await ask(fleet, 'gateway-1', '/admin/'),
+      await ask(fleet, undefined, '/status'),
+    ];
     prove(answers.join() === '200,403,401', `forward-auth answered ${answers.join()}`);
     return 'forward-auth over its socket: granted 200, no grant 403, no certificate 401';
   });
@@ -89,7 +124,17 @@ async function tell(fleet: Fleet, report: Report, scratch: string, measures: Ret
     const { verifierKey } = await fleet.admin<{ verifierKey: string }>('audit', 'checkpoint', '--out', checkpoint);
     await fleet.admin('audit', 'export', '--out', file);
     const roots = join(fleet.paths.admin, 'roots.pem');
-    const result = await fleet.command<{ size: number }>('control', ['audit', 'verify', file, '--checkpoint', checkpoint, '--roots', roots, '--log-key', verifierKey]);
+    const result = await fleet.command<{ size: number }>('control', [
+      'audit',
+      'verify',
+      file,
+      '--checkpoint',
+      checkpoint,
+      '--roots',
+      roots,
+      '--log-key',
+      verifierKey,
+    ]);
     measures.audit = { events: result.size, verified: true };
     return `audit verify: ${result.size} entries`;
   });
@@ -106,10 +151,13 @@ function ask(fleet: Fleet, from: EdgeName | undefined, target: string): Promise<
     ...(leaf === undefined ? {} : { 'x-client-verify': 'SUCCESS', 'x-client-cert': encodeURIComponent(leaf) }),
   };
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath: join(fleet.paths.edge('hmi-1'), 'run/forward-auth.sock'), path: '/', headers }, (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    });
+    const call = request(
+      { socketPath: join(fleet.paths.edge('hmi-1'), 'run/forward-auth.sock'), path: '/', headers },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      },
+    );
     call.once('error', reject);
     call.end();
   });

@@ -24,8 +24,21 @@ const workloads = join(import.meta.dirname, 'workloads');
 export const python = '/usr/bin/python3';
 
 export const plcServer = (address: string): string[] => [python, join(workloads, 'plc.py'), address, String(plcPort)];
-export const maintenanceServer = (address: string): string[] => [python, '-m', 'http.server', String(maintenancePort), '--bind', address];
-export const poller = (address: string, intervalMs: number): string[] => [python, join(workloads, 'poller.py'), address, String(plcPort), String(intervalMs)];
+export const maintenanceServer = (address: string): string[] => [
+  python,
+  '-m',
+  'http.server',
+  String(maintenancePort),
+  '--bind',
+  address,
+];
+export const poller = (address: string, intervalMs: number): string[] => [
+  python,
+  join(workloads, 'poller.py'),
+  address,
+  String(plcPort),
+  String(intervalMs),
+];
 export const scanner = (address: string, first: number, last: number, timeoutMs: number): string[] => [
   python,
   join(workloads, 'scan.py'),
@@ -37,9 +50,33 @@ export const scanner = (address: string, first: number, last: number, timeoutMs:
 
 /** mbpoll (libmodbus) reads or writes one holding register; its reference numbers count from 1. */
 export const modbusRead = (address: string, register: number): string[] => mbpoll(address, register, ['-c', '1']);
-export const modbusWrite = (address: string, register: number, value: number): string[] => mbpoll(address, register, [], [String(value)]);
-function mbpoll(address: string, register: number, options: readonly string[], values: readonly string[] = []): string[] {
-  return ['mbpoll', '-m', 'tcp', '-a', '1', '-t', '4', '-1', '-o', '1', '-p', String(plcPort), '-r', String(register + 1), ...options, address, ...values];
+export const modbusWrite = (address: string, register: number, value: number): string[] =>
+  mbpoll(address, register, [], [String(value)]);
+function mbpoll(
+  address: string,
+  register: number,
+  options: readonly string[],
+  values: readonly string[] = [],
+): string[] {
+  return [
+    'mbpoll',
+    '-m',
+    'tcp',
+    '-a',
+    '1',
+    '-t',
+    '4',
+    '-1',
+    '-o',
+    '1',
+    '-p',
+    String(plcPort),
+    '-r',
+    String(register + 1),
+    ...options,
+    address,
+    ...values,
+  ];
 }
 
 /** The value that mbpoll printed, undefined when it read none. */
@@ -66,10 +103,16 @@ export function webServer(files: WebFiles): string[] {
   const values: Record<string, string> = { scratch, address };
   if (guard !== undefined) {
     const snippet = readFileSync(join(import.meta.dirname, '../examples/nginx/edgeward.conf'), 'utf8');
-    writeFileSync(join(scratch, 'edgeward.conf'), snippet.replace('/run/edgeward/forward-auth.sock', guard.forwardAuthSocket));
+    writeFileSync(
+      join(scratch, 'edgeward.conf'),
+      snippet.replace('/run/edgeward/forward-auth.sock', guard.forwardAuthSocket),
+    );
     Object.assign(values, { roots: guard.rootsFile, snippet: join(scratch, 'edgeward.conf') });
   }
-  const template = readFileSync(join(workloads, guard === undefined ? 'nginx-open.conf' : 'nginx-guarded.conf'), 'utf8');
+  const template = readFileSync(
+    join(workloads, guard === undefined ? 'nginx-open.conf' : 'nginx-guarded.conf'),
+    'utf8',
+  );
   const config = template.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? '');
   const user = process.getuid?.() === 0 ? 'user root;\n' : '';
   writeFileSync(join(scratch, 'nginx.conf'), `${user}${config}`);
@@ -79,13 +122,40 @@ export function webServer(files: WebFiles): string[] {
 /** A certificate for nginx that no client has to trust: curl runs with -k, the demo is about who the client is. */
 function selfSigned(scratch: string): void {
   const out = ['-keyout', join(scratch, 'web.key'), '-out', join(scratch, 'web.pem')];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=hmi', ...out], { stdio: 'ignore' });
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=hmi',
+      ...out,
+    ],
+    { stdio: 'ignore' },
+  );
 }
 
 /** curl for one page, with the device's own SVID as client certificate where it has one. Prints the status code last. */
 export function fetchPage(target: string, identity?: { readonly chain: string; readonly key: string }): string[] {
   const client = identity === undefined ? [] : ['--cert', identity.chain, '--key', identity.key];
-  return ['curl', '-sk', '--max-time', '2', '--path-as-is', ...client, '-w', '\n%{http_code}', `https://${addresses['hmi-1']}:${webPort}${target}`];
+  return [
+    'curl',
+    '-sk',
+    '--max-time',
+    '2',
+    '--path-as-is',
+    ...client,
+    '-w',
+    '\n%{http_code}',
+    `https://${addresses['hmi-1']}:${webPort}${target}`,
+  ];
 }
 
 /** Status code and body that curl printed; status 0 when nothing answered. */

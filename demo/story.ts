@@ -79,7 +79,10 @@ async function withoutEnforcement({ net, report, scratch, workloads }: Stage, me
     await net.spawn('plc-1', plcServer(addresses['plc-1'])).waitFor(/ready/);
     net.spawn('plc-1', maintenanceServer(addresses['plc-1']));
     workloads.web = net.spawn('hmi-1', webServer({ scratch: join(scratch, 'hmi-web'), address: addresses['hmi-1'] }));
-    await until('the page of the HMI', async () => page((await net.exec('gateway-1', fetchPage('/status'))).stdout).status === 200);
+    await until(
+      'the page of the HMI',
+      async () => page((await net.exec('gateway-1', fetchPage('/status'))).stdout).status === 200,
+    );
     const value = modbusValue((await net.exec('hmi-1', modbusRead(addresses['plc-1'], setPoint.register))).stdout);
     prove(value === setPoint.value, `mbpoll read ${value} from the PLC, expected ${setPoint.value}`);
     const polls = net.spawn('hmi-1', poller(addresses['plc-1'], 20));
@@ -107,9 +110,20 @@ async function enrolAndEnforce(stage: Stage, measures: Measures): Promise<void> 
   await report.step('control plane', async () => {
     fleet.writeControlConfig();
     await fleet.command('control', ['publisher', 'create', fleet.paths.publisher]);
-    const made = await fleet.command<{ rootFingerprint: string }>('control', ['control', 'init', '--config', fleet.paths.controlConfig, '--publisher', `${fleet.paths.publisher}.pub`]);
+    const made = await fleet.command<{ rootFingerprint: string }>('control', [
+      'control',
+      'init',
+      '--config',
+      fleet.paths.controlConfig,
+      '--publisher',
+      `${fleet.paths.publisher}.pub`,
+    ]);
     await fleet.start('control');
-    const { stdout } = await net.exec('gateway-1', ['openssl', 's_client', '-connect', `${addresses.control}:7442`, '-alpn', 'h2', '-showcerts'], { input: '' });
+    const { stdout } = await net.exec(
+      'gateway-1',
+      ['openssl', 's_client', '-connect', `${addresses.control}:7442`, '-alpn', 'h2', '-showcerts'],
+      { input: '' },
+    );
     prove(/spiffe|TLSv1\.3/.test(stdout), 'openssl s_client found no TLS 1.3 at the enrolment listener');
     return `openssl s_client: TLS 1.3; root ${made.rootFingerprint.slice(0, 23)}…`;
   });
@@ -117,7 +131,12 @@ async function enrolAndEnforce(stage: Stage, measures: Measures): Promise<void> 
     const references: Record<string, Record<string, string[]>> = {};
     for (const name of edges) {
       fleet.writeEdgeConfig(name);
-      const { executables } = await fleet.command<{ executables: Record<string, string[]> }>(name, ['attest', 'measure', '--config', fleet.paths.edgeConfig(name)]);
+      const { executables } = await fleet.command<{ executables: Record<string, string[]> }>(name, [
+        'attest',
+        'measure',
+        '--config',
+        fleet.paths.edgeConfig(name),
+      ]);
       references[name] = executables;
     }
     await fleet.writePolicy(references);
@@ -129,7 +148,15 @@ async function enrolAndEnforce(stage: Stage, measures: Measures): Promise<void> 
     const times = [];
     for (const name of edges) times.push(await fleet.enroll(name));
     measures.enrolMs = Math.round(Math.max(...times));
-    const { stdout } = await net.exec('plc-1', ['openssl', 'x509', '-in', fleet.paths.identity('plc-1').chain, '-noout', '-ext', 'subjectAltName']);
+    const { stdout } = await net.exec('plc-1', [
+      'openssl',
+      'x509',
+      '-in',
+      fleet.paths.identity('plc-1').chain,
+      '-noout',
+      '-ext',
+      'subjectAltName',
+    ]);
     prove(stdout.includes('URI:spiffe://plant.example/device/plc-1'), `openssl shows ${stdout}`);
     return `openssl x509: ${stdout.trim().split('\n').at(-1)?.trim()}; slowest ${measures.enrolMs} ms, process start included`;
   });
@@ -153,25 +180,35 @@ async function guardWeb({ net, fleet, scratch, workloads }: Stage): Promise<void
     webServer({
       scratch: join(scratch, 'hmi-web'),
       address: addresses['hmi-1'],
-      guard: { rootsFile: join(edge, 'state/identity/roots.pem'), forwardAuthSocket: join(edge, 'run/forward-auth.sock') },
+      guard: {
+        rootsFile: join(edge, 'state/identity/roots.pem'),
+        forwardAuthSocket: join(edge, 'run/forward-auth.sock'),
+      },
     }),
   );
 }
 
 async function allEnforce(fleet: Fleet): Promise<boolean> {
-  const { version, edges: rows } = await fleet.admin<{ version: number; edges: { deviceId: string; enforcedVersion: number }[] }>('policy', 'status');
-  if (!edges.every((name) => rows.some((row) => row.deviceId === name && row.enforcedVersion === version))) return false;
+  const { version, edges: rows } = await fleet.admin<{
+    version: number;
+    edges: { deviceId: string; enforcedVersion: number }[];
+  }>('policy', 'status');
+  if (!edges.every((name) => rows.some((row) => row.deviceId === name && row.enforcedVersion === version)))
+    return false;
   const { devices } = await fleet.admin<{ devices: { deviceId: string; state: string }[] }>('device', 'list');
   return edges.every((name) => devices.some((device) => device.deviceId === name && device.state === 'trusted'));
 }
 
 async function underEnforcement(stage: Stage, measures: Measures, baseline: number): Promise<number> {
   const { net, fleet, report, workloads } = stage;
-  const view = async (from: EdgeName): Promise<number> => page((await net.exec(from, fetchPage('/status', fleet.paths.identity(from)))).stdout).status;
+  const view = async (from: EdgeName): Promise<number> =>
+    page((await net.exec(from, fetchPage('/status', fleet.paths.identity(from)))).stdout).status;
   let started = 0;
   await report.step('decisions: grant, no grant, no certificate', async () => {
     await until('the granted page', async () => (await view('gateway-1')) === 200, 5_000);
-    const admin = page((await net.exec('gateway-1', fetchPage('/admin/', fleet.paths.identity('gateway-1')))).stdout).status;
+    const admin = page(
+      (await net.exec('gateway-1', fetchPage('/admin/', fleet.paths.identity('gateway-1')))).stdout,
+    ).status;
     const nobody = page((await net.exec('gateway-1', fetchPage('/status'))).stdout).status;
     prove(admin === 403 && nobody === 401, `curl: /admin/ ${admin}, without certificate ${nobody}`);
     return 'curl: /status 200, /admin/ 403, without certificate 401';
@@ -189,8 +226,21 @@ async function underEnforcement(stage: Stage, measures: Measures, baseline: numb
   await report.step('a new grant, from commit to enforcement', async () => {
     const before = page((await net.exec('plc-1', fetchPage('/status', fleet.paths.identity('plc-1')))).stdout).status;
     prove(before === 0, `plc-1 already reaches the page of the HMI: ${before}`);
-    await fleet.editPolicy('grants/cell.yaml', (text) => text.replace(/\ngrants:\n/, `\ngrants:\n${newGrant}`), 'the PLC may view the HMI');
-    await fleet.editPolicy('casbin/hmi/policy.csv', (text) => `${text.trimEnd()}\n${text.split('\n').filter((line) => line.includes('gateway-1')).join('\n').replaceAll('gateway-1', 'plc-1')}\n`, 'also in the model of the HMI');
+    await fleet.editPolicy(
+      'grants/cell.yaml',
+      (text) => text.replace(/\ngrants:\n/, `\ngrants:\n${newGrant}`),
+      'the PLC may view the HMI',
+    );
+    await fleet.editPolicy(
+      'casbin/hmi/policy.csv',
+      (text) =>
+        `${text.trimEnd()}\n${text
+          .split('\n')
+          .filter((line) => line.includes('gateway-1'))
+          .join('\n')
+          .replaceAll('gateway-1', 'plc-1')}\n`,
+      'also in the model of the HMI',
+    );
     const from = performance.now();
     await fleet.publish();
     const published = performance.now();
@@ -217,7 +267,9 @@ async function underAttack(stage: Stage, measures: Measures): Promise<void> {
   let firstHostile = 0;
   await report.step('the attacker owns gateway-1', async () => {
     workloads.gatewayPoller = net.spawn('gateway-1', poller(addresses['plc-1'], 20));
-    await until('gateway-1 reads', async () => Promise.resolve(parsePolls(workloads.gatewayPoller?.output() ?? '').some((poll) => poll.ok)));
+    await until('gateway-1 reads', async () =>
+      Promise.resolve(parsePolls(workloads.gatewayPoller?.output() ?? '').some((poll) => poll.ok)),
+    );
     // Root on the host: the enforcer dies and its rules are flushed. What counts is what the neighbours do.
     await fleet.stop('gateway-1', 'SIGKILL');
     await net.exec('gateway-1', ['nft', 'flush', 'ruleset']);
@@ -240,7 +292,9 @@ async function underAttack(stage: Stage, measures: Measures): Promise<void> {
     measures.detectToContainMs = Math.round(last - firstHostile);
     prove(Date.now() - last > 1_000, 'the PLC still accepts packets of gateway-1');
     const tcp = await net.probeTcp('gateway-1', addresses['plc-1'], plcPort);
-    const web = page((await net.exec('gateway-1', fetchPage('/status', fleet.paths.identity('gateway-1')))).stdout).status;
+    const web = page(
+      (await net.exec('gateway-1', fetchPage('/status', fleet.paths.identity('gateway-1')))).stdout,
+    ).status;
     prove(tcp !== 'open' && web === 0, `gateway-1 still gets through: PLC ${tcp}, HMI ${web}`);
     await watch?.stop();
     await workloads.gatewayPoller?.stop();
@@ -257,7 +311,8 @@ async function withoutCloud(stage: Stage, measures: Measures): Promise<{ checkpo
   const { net, fleet, report } = stage;
   report.chapter('The cloud is cut off');
   const checkpoint = join(stage.scratch, 'held-elsewhere.checkpoint');
-  const view = async (target: string): Promise<number> => page((await net.exec('plc-1', fetchPage(target, fleet.paths.identity('plc-1')))).stdout).status;
+  const view = async (target: string): Promise<number> =>
+    page((await net.exec('plc-1', fetchPage(target, fleet.paths.identity('plc-1')))).stdout).status;
   await report.step('a checkpoint is kept elsewhere, then the link is cut', async () => {
     await fleet.admin('audit', 'checkpoint', '--out', checkpoint);
     await net.cut('control');
@@ -274,7 +329,10 @@ async function withoutCloud(stage: Stage, measures: Measures): Promise<{ checkpo
     }
     measures.offline.decisions = allowed.length + denied.length;
     measures.offline.denied = denied.filter((status) => status === 403).length;
-    prove(allowed.every((status) => status === 200) && measures.offline.denied === 10, `curl: ${allowed.join(' ')} / ${denied.join(' ')}`);
+    prove(
+      allowed.every((status) => status === 200) && measures.offline.denied === 10,
+      `curl: ${allowed.join(' ')} / ${denied.join(' ')}`,
+    );
     const still = await net.probeTcp('gateway-1', addresses['plc-1'], plcPort);
     prove(still !== 'open', 'the quarantine ended with the link');
     return `curl: 10 allowed, 10 refused; TCP probe: gateway-1 stays ${still}`;
@@ -295,15 +353,32 @@ async function withoutCloud(stage: Stage, measures: Measures): Promise<{ checkpo
   await report.step('the link is back, nothing is lost', async () => {
     await net.mend('control');
     const names = ['plc-1', 'hmi-1'] as const;
-    await until('the spools are delivered', async () => {
-      const all = await Promise.all(names.map(async (name) => await fleet.status(name)));
-      return all.every(({ spool, stream }) => stream.connected && spool.acknowledged === spool.sequence);
-    }, 20_000, 300);
+    await until(
+      'the spools are delivered',
+      async () => {
+        const all = await Promise.all(names.map(async (name) => await fleet.status(name)));
+        return all.every(({ spool, stream }) => stream.connected && spool.acknowledged === spool.sequence);
+      },
+      20_000,
+      300,
+    );
     const all = await Promise.all(names.map(async (name) => await fleet.status(name)));
     measures.offline.lostEvents = all.reduce((sum, { spool }) => sum + spool.lost, 0);
-    const { events } = await fleet.admin<{ events: { data: { path?: string; decision?: string } }[] }>('audit', 'query', '--kind', 'authz', '--device', 'hmi-1', '--limit', '1000');
+    const { events } = await fleet.admin<{ events: { data: { path?: string; decision?: string } }[] }>(
+      'audit',
+      'query',
+      '--kind',
+      'authz',
+      '--device',
+      'hmi-1',
+      '--limit',
+      '1000',
+    );
     const remembered = events.filter(({ data }) => data.path === '/admin/' && data.decision === 'deny').length;
-    prove(measures.offline.lostEvents === 0 && remembered >= measures.offline.denied, `${measures.offline.lostEvents} lost; the log has ${remembered} of ${measures.offline.denied} refusals`);
+    prove(
+      measures.offline.lostEvents === 0 && remembered >= measures.offline.denied,
+      `${measures.offline.lostEvents} lost; the log has ${remembered} of ${measures.offline.denied} refusals`,
+    );
     return `audit query: ${remembered} refusals of /admin/ in the log; ${measures.offline.lostEvents} lost`;
   });
   return { checkpoint };
@@ -314,8 +389,20 @@ async function proof(stage: Stage, measures: Measures, { checkpoint }: { checkpo
   report.chapter('Proof');
   const file = join(scratch, 'log.jsonl');
   const verify = async (exported: string) =>
-    await fleet.tryCommand<{ ok: boolean; size?: number; findings?: { what: string; device?: string; sequence?: number; message: string }[] }>('hmi-1', [
-      'audit', 'verify', exported, '--checkpoint', checkpoint, '--roots', join(fleet.paths.admin, 'roots.pem'), '--log-key', join(scratch, 'log.key'),
+    await fleet.tryCommand<{
+      ok: boolean;
+      size?: number;
+      findings?: { what: string; device?: string; sequence?: number; message: string }[];
+    }>('hmi-1', [
+      'audit',
+      'verify',
+      exported,
+      '--checkpoint',
+      checkpoint,
+      '--roots',
+      join(fleet.paths.admin, 'roots.pem'),
+      '--log-key',
+      join(scratch, 'log.key'),
     ]);
   await report.step('audit verify against the checkpoint held elsewhere', async () => {
     const { verifierKey } = await fleet.admin<{ verifierKey: string }>('audit', 'checkpoint');
@@ -342,18 +429,38 @@ async function recovery(stage: Stage, measures: Measures): Promise<void> {
   const { net, fleet, report } = stage;
   report.chapter('Recovery');
   await report.step('no way back but the path', async () => {
-    const early = await fleet.tryCommand<{ error?: { code: string } }>('control', ['device', 'release', 'gateway-1', '--reason', 'too early', '--identity', fleet.paths.admin]);
-    prove(early.code === 1 && early.document.error?.code === 'RESPONSE_REIMAGE_NEEDED', `device release: ${JSON.stringify(early.document)}`);
+    const early = await fleet.tryCommand<{ error?: { code: string } }>('control', [
+      'device',
+      'release',
+      'gateway-1',
+      '--reason',
+      'too early',
+      '--identity',
+      fleet.paths.admin,
+    ]);
+    prove(
+      early.code === 1 && early.document.error?.code === 'RESPONSE_REIMAGE_NEEDED',
+      `device release: ${JSON.stringify(early.document)}`,
+    );
     return 'device release: refused (RESPONSE_REIMAGE_NEEDED)';
   });
   await report.step('gateway-1 re-imaged, with a new key and a new token', async () => {
     rmSync(join(fleet.paths.edge('gateway-1'), 'state'), { recursive: true });
     await fleet.enroll('gateway-1', ['--reimage']);
     await fleet.start('gateway-1');
-    await until('attested', async () => {
-      const { device } = await fleet.admin<{ device: { state: string; attestationClass: string } | null }>('device', 'show', 'gateway-1');
-      return device?.state === 'recovering' && device.attestationClass === 'software';
-    }, 20_000, 200);
+    await until(
+      'attested',
+      async () => {
+        const { device } = await fleet.admin<{ device: { state: string; attestationClass: string } | null }>(
+          'device',
+          'show',
+          'gateway-1',
+        );
+        return device?.state === 'recovering' && device.attestationClass === 'software';
+      },
+      20_000,
+      200,
+    );
     const write = await net.exec('gateway-1', modbusWrite(addresses['plc-1'], setPoint.register, 1));
     const value = modbusValue((await net.exec('gateway-1', modbusRead(addresses['plc-1'], 0))).stdout);
     prove(value === undefined && write.code !== 0, `a recovering device reads ${value}`);
@@ -361,7 +468,11 @@ async function recovery(stage: Stage, measures: Measures): Promise<void> {
   });
   await report.step('released by a person, it reads again', async () => {
     await fleet.admin('device', 'release', 'gateway-1', '--reason', 're-imaged and checked');
-    const value = await until('gateway-1 reads', async () => modbusValue((await net.exec('gateway-1', modbusRead(addresses['plc-1'], 0))).stdout), 10_000);
+    const value = await until(
+      'gateway-1 reads',
+      async () => modbusValue((await net.exec('gateway-1', modbusRead(addresses['plc-1'], 0))).stdout),
+      10_000,
+    );
     await net.exec('gateway-1', modbusWrite(addresses['plc-1'], setPoint.register, 666));
     const kept = await readSetPoint(net);
     prove(kept === setPoint.value, `the set-point is ${kept}`);
@@ -379,7 +490,13 @@ async function processThroughout({ report, workloads }: Stage, measures: Measure
     measures.process.pollsExpected = counted.expected;
     measures.process.pollsMissed = counted.missed;
     const failures = between(polls, started + 1_000, end - 500).filter((poll) => !poll.ok);
-    prove(counted.missed === 0, `pymodbus missed ${counted.missed} of ${counted.expected} polls: ${failures.slice(0, 3).map((poll) => `${poll.error} at ${new Date(poll.at).toISOString()}`).join('; ')}`);
+    prove(
+      counted.missed === 0,
+      `pymodbus missed ${counted.missed} of ${counted.expected} polls: ${failures
+        .slice(0, 3)
+        .map((poll) => `${poll.error} at ${new Date(poll.at).toISOString()}`)
+        .join('; ')}`,
+    );
     return `pymodbus on hmi-1: ${counted.expected} polls through attack, containment, cut and recovery, ${counted.missed} missed`;
   });
 }

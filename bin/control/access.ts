@@ -9,10 +9,22 @@ import { type Access, accessTable, type RateLimit, rateTable, type Role } from '
 
 export const accessErrors = errorTable({
   ACCESS_NO_ROW: { status: 'PERMISSION_DENIED', remedy: 'Report this; every RPC needs a row in bin/rpc-table.ts.' },
-  ACCESS_NO_IDENTITY: { status: 'UNAUTHENTICATED', remedy: 'Connect with a valid, unrevoked certificate of this trust domain.' },
-  ACCESS_WRONG_IDENTITY: { status: 'PERMISSION_DENIED', remedy: 'Use a credential of the kind that this call needs (device or operator).' },
-  ACCESS_ROLE_MISSING: { status: 'PERMISSION_DENIED', remedy: 'Ask an approver for an operator credential with one of the roles named.' },
-  ACCESS_RATE_LIMITED: { status: 'RESOURCE_EXHAUSTED', remedy: 'Wait a second and try again; slow down automated calls.' },
+  ACCESS_NO_IDENTITY: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Connect with a valid, unrevoked certificate of this trust domain.',
+  },
+  ACCESS_WRONG_IDENTITY: {
+    status: 'PERMISSION_DENIED',
+    remedy: 'Use a credential of the kind that this call needs (device or operator).',
+  },
+  ACCESS_ROLE_MISSING: {
+    status: 'PERMISSION_DENIED',
+    remedy: 'Ask an approver for an operator credential with one of the roles named.',
+  },
+  ACCESS_RATE_LIMITED: {
+    status: 'RESOURCE_EXHAUSTED',
+    remedy: 'Wait a second and try again; slow down automated calls.',
+  },
 });
 
 export interface Caller {
@@ -32,7 +44,7 @@ export interface AccessPorts {
 export interface AccessControl {
   readonly interceptor: Interceptor;
   /** The verified caller of a call that passed; throws for an anonymous one. */
-  callerOf(call: CallContext): Caller;
+  readonly callerOf: (call: CallContext) => Caller;
 }
 
 export function createAccessControl(ports: AccessPorts): AccessControl {
@@ -66,14 +78,21 @@ export function createAccessControl(ports: AccessPorts): AccessControl {
     return { svid, id: svid.id };
   }
 
-  async function authorizeCaller(access: Exclude<Access, { identity: 'anonymous' }>, caller: Caller, rpc: string): Promise<void> {
+  async function authorizeCaller(
+    access: Exclude<Access, { identity: 'anonymous' }>,
+    caller: Caller,
+    rpc: string,
+  ): Promise<void> {
     if (caller.id.kind !== access.identity) {
       throw accessErrors.error('ACCESS_WRONG_IDENTITY', `${rpc} is for a ${access.identity}, not for ${caller.id.uri}`);
     }
     if (access.identity !== 'operator') return;
     const held = await ports.rolesOf(caller.id.name);
     if (!access.anyOf.some((role) => held.includes(role))) {
-      throw accessErrors.error('ACCESS_ROLE_MISSING', `${rpc} needs one of ${access.anyOf.join(', ')}; ${caller.id.name} has ${held.join(', ') || 'none'}`);
+      throw accessErrors.error(
+        'ACCESS_ROLE_MISSING',
+        `${rpc} needs one of ${access.anyOf.join(', ')}; ${caller.id.name} has ${held.join(', ') || 'none'}`,
+      );
     }
   }
 
@@ -94,6 +113,10 @@ export function createRateLimits(clock: Clock): (rpc: string, rate: RateLimit, k
     const found = limits.get(rpc) ?? createRateLimit({ perSecond: rate.perSecond, burst: rate.burst }, clock);
     limits.set(rpc, found);
     const waitMs = found.take(key);
-    if (waitMs > 0) throw accessErrors.error('ACCESS_RATE_LIMITED', `more than ${rate.perSecond} calls a second of ${rpc}; wait ${Math.ceil(waitMs)} ms`);
+    if (waitMs > 0)
+      throw accessErrors.error(
+        'ACCESS_RATE_LIMITED',
+        `more than ${rate.perSecond} calls a second of ${rpc}; wait ${Math.ceil(waitMs)} ms`,
+      );
   };
 }

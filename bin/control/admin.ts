@@ -5,9 +5,19 @@ import { deviceId as deviceSpiffeId } from '../../identity/index.ts';
 import type { Caller } from './access.ts';
 import type { ControlRooms } from './rooms.ts';
 
-export function adminService(rooms: ControlRooms, callerOf: (call: CallContext) => Caller): Implementation<typeof AdminService> {
+export function adminService(
+  rooms: ControlRooms,
+  callerOf: (call: CallContext) => Caller,
+): Implementation<typeof AdminService> {
   const by = (call: CallContext): string => callerOf(call).id.uri;
-  return { ...tokens(rooms, by), ...operators(rooms, by), ...devices(rooms, by), ...policy(rooms), ...rooms.log.handlers, ...findings(rooms) };
+  return {
+    ...tokens(rooms, by),
+    ...operators(rooms, by),
+    ...devices(rooms, by),
+    ...policy(rooms),
+    ...rooms.log.handlers,
+    ...findings(rooms),
+  };
 }
 
 type By = (call: CallContext) => string;
@@ -92,7 +102,9 @@ async function listDevices(rooms: ControlRooms, only: string) {
   const certificate = new Map(certificates.map((row) => [row.deviceId, row]));
   const connected = new Map(rooms.connected().map((row) => [row.deviceId, row]));
   const inventory = new Map((release?.release.devices ?? []).map((device) => [device.id, device.labels]));
-  const ids = [...new Set([...inventory.keys(), ...state.keys()])].filter((id) => only === '' || id === only).toSorted();
+  const ids = [...new Set([...inventory.keys(), ...state.keys()])]
+    .filter((id) => only === '' || id === only)
+    .toSorted();
   return ids.map((id) => ({
     deviceId: id,
     spiffeId: deviceSpiffeId(rooms.trustDomain, id).uri,
@@ -110,7 +122,10 @@ async function listDevices(rooms: ControlRooms, only: string) {
   }));
 }
 
-function policy({ publications, trustDomain }: ControlRooms): Part<'beginPublication' | 'uploadChunk' | 'completePublication' | 'getPolicyStatus'> {
+function policy({
+  publications,
+  trustDomain,
+}: ControlRooms): Part<'beginPublication' | 'uploadChunk' | 'completePublication' | 'getPolicyStatus'> {
   return {
     beginPublication: async () => ({ version: BigInt((await publications.begin()).version), trustDomain }),
     uploadChunk: async ({ content }) => ({ digest: Buffer.from(await publications.uploadChunk(content), 'hex') }),
@@ -139,19 +154,21 @@ function policy({ publications, trustDomain }: ControlRooms): Part<'beginPublica
 function findings(rooms: ControlRooms): Part<'listFindings' | 'listResponses'> {
   return {
     listFindings: async ({ state, limit }) => ({
-      findings: (await rooms.findings.list({ state, limit: Math.min(limit === 0 ? 100 : limit, 1_000) })).map((finding) => ({
-        id: finding.id,
-        ruleId: finding.ruleId,
-        title: finding.title,
-        level: finding.level,
-        deviceId: finding.device,
-        firstEventMs: BigInt(finding.firstEventAt),
-        foundAtMs: BigInt(finding.foundAt),
-        state: finding.state,
-        evidence: finding.evidence.map(BigInt),
-        tags: [...finding.tags],
-        count: finding.count,
-      })),
+      findings: (await rooms.findings.list({ state, limit: Math.min(limit === 0 ? 100 : limit, 1_000) })).map(
+        (finding) => ({
+          id: finding.id,
+          ruleId: finding.ruleId,
+          title: finding.title,
+          level: finding.level,
+          deviceId: finding.device,
+          firstEventMs: BigInt(finding.firstEventAt),
+          foundAtMs: BigInt(finding.foundAt),
+          state: finding.state,
+          evidence: finding.evidence.map(BigInt),
+          tags: [...finding.tags],
+          count: finding.count,
+        }),
+      ),
     }),
     listResponses: async () => ({
       responses: (await rooms.playbooks.list()).map((row) => ({

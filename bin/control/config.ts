@@ -12,7 +12,9 @@ export const controlConfigSchema = z.strictObject({
   /** `sqlite:///path/file.db` or `postgres://user@host/db`; default: SQLite in the state directory. */
   database: z.string().optional(),
   passphraseFile: z.string().optional(),
-  listen: z.strictObject({ enrolment: address.default('0.0.0.0:7442'), edges: address.default('0.0.0.0:7443') }).prefault({}),
+  listen: z
+    .strictObject({ enrolment: address.default('0.0.0.0:7442'), edges: address.default('0.0.0.0:7443') })
+    .prefault({}),
   /** How edges and operators reach the listeners. */
   advertise: z.strictObject({ enrolment: address, edges: address }),
   diagnostics: z.int().min(0).max(65535).default(9180),
@@ -28,9 +30,11 @@ export const controlConfigSchema = z.strictObject({
 
 export type ControlConfig = z.infer<typeof controlConfigSchema>;
 
-export const loadControlConfig = async (file: string): Promise<ControlConfig> => await loadConfig(file, controlConfigSchema);
+export const loadControlConfig = async (file: string): Promise<ControlConfig> =>
+  await loadConfig(file, controlConfigSchema);
 
-export const databaseUrl = (config: ControlConfig): string => config.database ?? `sqlite://${join(config.state, 'control.db')}`;
+export const databaseUrl = (config: ControlConfig): string =>
+  config.database ?? `sqlite://${join(config.state, 'control.db')}`;
 
 /** Where the control plane keeps what. */
 export const controlPaths = (state: string) => ({

@@ -30,7 +30,13 @@ export async function initControlPlane(configFile: string, publisherFile: string
   const paths = controlPaths(config.state);
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const authority = await createAuthority(
-    { fs: nodeFiles, path: paths.keys, passphrase: await passphraseOf(config), clock: systemClock, random: randomBytes },
+    {
+      fs: nodeFiles,
+      path: paths.keys,
+      passphrase: await passphraseOf(config),
+      clock: systemClock,
+      random: randomBytes,
+    },
     config.trustDomain,
   );
   const rooms = await openRooms(config, authority, createLogger({ name: 'control', level: 'warn' }));

@@ -9,7 +9,12 @@ import { createDetection } from '../../audit/detect/cloud/detection.ts';
 import { createFindingDelivery, syslog, webhook } from '../../audit/detect/cloud/deliver-findings.ts';
 import { createFindings, type Finding } from '../../audit/detect/cloud/findings.ts';
 import { detectMigrations } from '../../audit/detect/cloud/migrations.ts';
-import { type Authority, caMigrations, type CertificateAuthority, openCertificateAuthority } from '../../ca/cloud/index.ts';
+import {
+  type Authority,
+  caMigrations,
+  type CertificateAuthority,
+  openCertificateAuthority,
+} from '../../ca/cloud/index.ts';
 import { signJws } from '../../identity/index.ts';
 import { createPublications, policyMigrations, type Publications } from '../../policy/cloud/index.ts';
 import type { ConnectedDevice } from '../../policy/distribution/cloud/index.ts';
@@ -73,7 +78,12 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   const events: Notices = { changed: () => undefined, revoked: () => undefined, reappraise: () => undefined };
   const sign = async (typ: string, payload: Uint8Array): Promise<string> =>
     await signJws({ key: authority.orders, keyId: authority.ordersKeyId, typ }, payload);
-  const log = await openAuditLog({ ...common, random: randomBytes, signer: { name: authority.logName, key: authority.log }, log: logger });
+  const log = await openAuditLog({
+    ...common,
+    random: randomBytes,
+    signer: { name: authority.logName, key: authority.log },
+    log: logger,
+  });
   const deviceKeys = new Map<string, KeyObject>();
   const active: Active = { release: undefined, detector: createDetector({}), playbooks: [] };
 
@@ -86,7 +96,13 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
       await log.emit({
         kind: 'policy',
         activity: 'publish',
-        data: { version: published.version, commit: published.commit, author: published.author, digest: published.digest, key: published.publisherKeyId },
+        data: {
+          version: published.version,
+          commit: published.commit,
+          author: published.author,
+          digest: published.digest,
+          key: published.publisherKeyId,
+        },
       });
       events.changed('policy');
     },
@@ -121,7 +137,12 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     mayRenew: async (deviceId) => await responses.mayRenew(deviceId),
     onEnrolled: async ({ deviceId, reimage, createdBy }) => {
       if (reimage) await findings.close(deviceId, 're-imaged');
-      await responses.apply({ deviceId, event: reimage ? 'reimaged' : 'enrolled', cause: reimage ? 're-imaged and enrolled with a new key' : 'enrolled', by: createdBy });
+      await responses.apply({
+        deviceId,
+        event: reimage ? 'reimaged' : 'enrolled',
+        cause: reimage ? 're-imaged and enrolled with a new key' : 'enrolled',
+        by: createdBy,
+      });
     },
     onRevoked: (serials) => {
       events.revoked(serials);
@@ -133,7 +154,8 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     devices: responses,
     playbooks: () => active.playbooks,
     inventory: () => Promise.resolve(active.release?.devices ?? []),
-    findingsOn: async (device) => (await findings.list({ state: 'open', limit: 1_000 })).filter((finding) => finding.device === device),
+    findingsOn: async (device) =>
+      (await findings.list({ state: 'open', limit: 1_000 })).filter((finding) => finding.device === device),
     emit: async (event) => await log.emit(event),
   });
   const attestation = createAttestation({
@@ -160,7 +182,8 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     log: logger,
     findings,
     detector: () => active.detector,
-    read: async (from, limit) => (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs })),
+    read: async (from, limit) =>
+      (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs })),
     onFinding: async (finding, isNew) => {
       await playbooks.onFinding(finding);
       if (!isNew) return;
@@ -171,7 +194,24 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   });
   log.onStored(() => detection.wake());
   await takeRelease();
-  return { trustDomain, authority, log, publications, findings, responses, playbooks, ca, attestation, detection, delivery, sign, deviceKeys, connected: () => [], events, close: async () => await db.close() };
+  return {
+    trustDomain,
+    authority,
+    log,
+    publications,
+    findings,
+    responses,
+    playbooks,
+    ca,
+    attestation,
+    detection,
+    delivery,
+    sign,
+    deviceKeys,
+    connected: () => [],
+    events,
+    close: async () => await db.close(),
+  };
 }
 
 /** Compiles what the control plane runs of a release; throws with file and place when it cannot. */
@@ -188,7 +228,12 @@ async function appraised(responses: Devices, deviceId: string, result: Attestati
   if (result.status === 'affirming') {
     await responses.apply({ deviceId, event: 'affirmed', attestation, cause: 'affirming appraisal', by: 'attest' });
   } else if (result.status === 'contraindicated') {
-    await responses.apply({ deviceId, event: 'contradicted', cause: cause === '' ? 'contraindicated appraisal' : cause, by: 'attest' });
+    await responses.apply({
+      deviceId,
+      event: 'contradicted',
+      cause: cause === '' ? 'contraindicated appraisal' : cause,
+      by: 'attest',
+    });
   }
 }
 

@@ -4,7 +4,12 @@ import { randomBytes } from 'node:crypto';
 import type { VerifiedSvid } from '../../identity/index.ts';
 import { createStreamServer, type StreamServer } from '../../policy/distribution/cloud/index.ts';
 import { TrustAnchorsSchema, EnrollResponseSchema } from '../../proto/gen/edgeward/enrolment/v1/enrolment_pb.ts';
-import { OrderLogSchema, ResourceType, RevocationsSchema, SignedTimeSchema } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
+import {
+  OrderLogSchema,
+  ResourceType,
+  RevocationsSchema,
+  SignedTimeSchema,
+} from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { formatPlace } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
@@ -19,9 +24,15 @@ const signingsPerVersion = 100_000_000n;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Grows with every change and with every signing; never back while the clock does not. */
-const versionNow = (counter: number | bigint): bigint => BigInt(counter) * signingsPerVersion + BigInt(Math.floor(Date.now() / resignMs));
+const versionNow = (counter: number | bigint): bigint =>
+  BigInt(counter) * signingsPerVersion + BigInt(Math.floor(Date.now() / resignMs));
 
-export function createControlStream(config: ControlConfig, rooms: ControlRooms, serverVersion: string, log: Logger): { server: StreamServer; resign: Task } {
+export function createControlStream(
+  config: ControlConfig,
+  rooms: ControlRooms,
+  serverVersion: string,
+  log: Logger,
+): { server: StreamServer; resign: Task } {
   const { publications, responses, ca, sign, trustDomain } = rooms;
   const server = createStreamServer({
     clock: systemClock,
@@ -40,7 +51,9 @@ export function createControlStream(config: ControlConfig, rooms: ControlRooms, 
       [ResourceType.POLICY]: {
         current: async (deviceId) => {
           const manifest = await publications.manifestFor(deviceId);
-          return manifest === undefined ? undefined : { version: manifest.version, payload: bytes(manifest.manifestJws) };
+          return manifest === undefined
+            ? undefined
+            : { version: manifest.version, payload: bytes(manifest.manifestJws) };
         },
         chunk: async (_, digest) => await publications.chunk(digest),
       },
@@ -48,7 +61,11 @@ export function createControlStream(config: ControlConfig, rooms: ControlRooms, 
     renew: async (device, csrDer) => {
       const issued = await ca.renew({ svid: device, csrDer, peer: device.id.uri });
       const { anchors: trustAnchors } = await ca.trustAnchors();
-      return create(EnrollResponseSchema, { certificateChainDer: issued.chain.map((der) => new Uint8Array(der)), spiffeId: issued.id.uri, anchors: trustAnchors });
+      return create(EnrollResponseSchema, {
+        certificateChainDer: issued.chain.map((der) => new Uint8Array(der)),
+        spiffeId: issued.id.uri,
+        anchors: trustAnchors,
+      });
     },
     submitEvidence: async (device, { nonce, jws }) => {
       rooms.deviceKeys.set(device.id.name, device.publicKey);
@@ -59,20 +76,45 @@ export function createControlStream(config: ControlConfig, rooms: ControlRooms, 
       // Bound to the certificate of the connection that is asked.
       issue: (device) => Promise.resolve(rooms.attestation.challenge(device.id.name, device.serialHex)),
       missed: async (deviceId) => {
-        await rooms.log.emit({ kind: 'attestation', activity: 'missed', severity: 'medium', data: { device: deviceId, message: 'no evidence before the deadline' } });
+        await rooms.log.emit({
+          kind: 'attestation',
+          activity: 'missed',
+          severity: 'medium',
+          data: { device: deviceId, message: 'no evidence before the deadline' },
+        });
       },
     },
     record: {
       ack: async ({ deviceId, type, version, digest, selfTest }) => {
         if (type !== ResourceType.POLICY) return;
-        const known = await publications.recordAck(deviceId, { version: Number(version), digest, ...(selfTest === undefined ? {} : { selfTest }) });
+        const known = await publications.recordAck(deviceId, {
+          version: Number(version),
+          digest,
+          ...(selfTest === undefined ? {} : { selfTest }),
+        });
         if (known === 'recorded') return;
-        await rooms.log.emit({ kind: 'policy', activity: 'unknown-bundle', severity: 'critical', data: { device: deviceId, version: Number(version), digest, message: 'the device says it enforces a bundle that was never published for it' } });
+        await rooms.log.emit({
+          kind: 'policy',
+          activity: 'unknown-bundle',
+          severity: 'critical',
+          data: {
+            device: deviceId,
+            version: Number(version),
+            digest,
+            message: 'the device says it enforces a bundle that was never published for it',
+          },
+        });
       },
       nack: async ({ deviceId, type, version, error }) => {
         const message = error.place === undefined ? error.message : `${formatPlace(error.place)}: ${error.message}`;
-        await rooms.log.emit({ kind: 'policy', activity: 'refuse', severity: 'high', data: { device: deviceId, version: Number(version), code: error.code, message } });
-        if (type === ResourceType.POLICY) await publications.recordNack(deviceId, { version: Number(version), code: error.code, message });
+        await rooms.log.emit({
+          kind: 'policy',
+          activity: 'refuse',
+          severity: 'high',
+          data: { device: deviceId, version: Number(version), code: error.code, message },
+        });
+        if (type === ResourceType.POLICY)
+          await publications.recordNack(deviceId, { version: Number(version), code: error.code, message });
       },
     },
     admission: async (device) => await admit(rooms, device),
@@ -87,13 +129,21 @@ export function createControlStream(config: ControlConfig, rooms: ControlRooms, 
   async function revocations() {
     const list = await ca.revocations.current();
     const version = versionNow(list.version);
-    const message = create(RevocationsSchema, { trustDomain, version, issuedAtMs: BigInt(Date.now()), serials: [...list.serials] });
+    const message = create(RevocationsSchema, {
+      trustDomain,
+      version,
+      issuedAtMs: BigInt(Date.now()),
+      serials: [...list.serials],
+    });
     return { version, payload: bytes(await sign('edgeward-revocations+proto', toBinary(RevocationsSchema, message))) };
   }
 
   async function anchors() {
     const { version, anchors: trustAnchors } = await ca.trustAnchors();
-    return { version, payload: bytes(await sign('edgeward-anchors+proto', toBinary(TrustAnchorsSchema, trustAnchors))) };
+    return {
+      version,
+      payload: bytes(await sign('edgeward-anchors+proto', toBinary(TrustAnchorsSchema, trustAnchors))),
+    };
   }
 
   async function signedTime(): Promise<string> {

@@ -11,8 +11,21 @@ export const edgeConfigSchema = z.strictObject({
   state: z.string().default('/var/lib/edgeward'),
   run: z.string().default('/run/edgeward'),
   control: z.strictObject({ address }),
-  authz: z.strictObject({ tcp: address.optional(), socketMode: z.string().regex(/^0[0-7]{3}$/).default('0660') }).prefault({}),
-  firewall: z.strictObject({ mode: z.enum(['enforce', 'off']).default('enforce'), dns: z.array(z.union([z.ipv4(), z.ipv6()])).default([]) }).prefault({}),
+  authz: z
+    .strictObject({
+      tcp: address.optional(),
+      socketMode: z
+        .string()
+        .regex(/^0[0-7]{3}$/)
+        .default('0660'),
+    })
+    .prefault({}),
+  firewall: z
+    .strictObject({
+      mode: z.enum(['enforce', 'off']).default('enforce'),
+      dns: z.array(z.union([z.ipv4(), z.ipv6()])).default([]),
+    })
+    .prefault({}),
   proxies: z.array(z.strictObject({ interface: z.string(), listen: port, upstream: address.optional() })).default([]),
   attest: z.strictObject({ executables: z.array(z.string().startsWith('/')).default([]) }).prefault({}),
   audit: z.strictObject({ mask: z.array(z.string()).default([]) }).prefault({}),

@@ -64,7 +64,14 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
   const { config, log } = parts;
   if (config.firewall.mode === 'off') {
     log.warn('firewall.mode is off: packets are not filtered on this host');
-    return { restore: noWork, applySlice: noWork, refresh: () => undefined, contain: noWork, task: noWork, firewall: undefined };
+    return {
+      restore: noWork,
+      applySlice: noWork,
+      refresh: () => undefined,
+      contain: noWork,
+      task: noWork,
+      firewall: undefined,
+    };
   }
   const paths = edgePaths(config);
   mkdirSync(paths.firewall, { recursive: true, mode: 0o700 });
@@ -94,13 +101,22 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
   const apply = async (wanted: Slice | undefined, always: boolean): Promise<void> => {
     const orders = parts.orders();
     const states = Object.fromEntries(
-      (wanted?.devices ?? []).map((device): [string, SubjectState] => [device.id, orders.subjectState(device.id).state]),
+      (wanted?.devices ?? []).map((device): [string, SubjectState] => [
+        device.id,
+        orders.subjectState(device.id).state,
+      ]),
     );
     const basis = JSON.stringify([Object.entries(states).toSorted(), orders.handlers.orders.version().toString()]);
     if (!always && basis === inForce) return;
     const plan = compileFirewall(
       wanted,
-      { epoch: firewall.nextEpoch(), now: parts.trusted.now(), ordersSequence: Number(orders.handlers.orders.version()), states, conditionsHold: parts.conditionsHold },
+      {
+        epoch: firewall.nextEpoch(),
+        now: parts.trusted.now(),
+        ordersSequence: Number(orders.handlers.orders.version()),
+        states,
+        conditionsHold: parts.conditionsHold,
+      },
       host,
     );
     await firewall.apply(plan);
@@ -110,7 +126,9 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
   async function refreshOnce(always: boolean): Promise<void> {
     do {
       again = false;
-      await apply(slice, always).catch((error: unknown) => log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'));
+      await apply(slice, always).catch((error: unknown) =>
+        log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'),
+      );
     } while (again);
     pending = undefined;
   }
@@ -131,7 +149,11 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
       }
     },
     restore: async () => {
-      const lockdown = compileFirewall(undefined, { epoch: firewall.nextEpoch(), now: parts.clock.now(), ordersSequence: 0, states: {} }, host);
+      const lockdown = compileFirewall(
+        undefined,
+        { epoch: firewall.nextEpoch(), now: parts.clock.now(), ordersSequence: 0, states: {} },
+        host,
+      );
       const which = await firewall.restore(lockdown);
       log.info({ rules: which }, 'firewall rules in force before any network');
     },
@@ -169,6 +191,8 @@ async function controlEndpoints(config: EdgeConfig): Promise<ControlEndpoint[]> 
     return endpoints(addresses);
   } catch (cause) {
     if (existsSync(known)) return endpoints(JSON.parse(readFileSync(known, 'utf8')) as string[]);
-    throw edgeFirewallErrors.error('EDGE_CONTROL_UNRESOLVED', `${host} does not resolve and was never reached before`, { cause });
+    throw edgeFirewallErrors.error('EDGE_CONTROL_UNRESOLVED', `${host} does not resolve and was never reached before`, {
+      cause,
+    });
   }
 }

@@ -1,7 +1,15 @@
 // The edge's own identity while it runs: loaded from disk, replaced by renewals, read by everything that needs a key.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DeviceIdentity, loadIdentity, prepareRenewal, renewalTime, saveAnchors, saveRenewed, type StateDirectory } from '../../ca/edge/index.ts';
+import {
+  type DeviceIdentity,
+  loadIdentity,
+  prepareRenewal,
+  renewalTime,
+  saveAnchors,
+  saveRenewed,
+  type StateDirectory,
+} from '../../ca/edge/index.ts';
 import { certificatesToPem, type ParsedTrustAnchors, trustAnchorsFromWire, verifyJws } from '../../identity/index.ts';
 import { fromBinary } from '@bufbuild/protobuf';
 import { TrustAnchorsSchema } from '../../proto/gen/edgeward/enrolment/v1/enrolment_pb.ts';
@@ -39,7 +47,10 @@ export async function openOwnIdentity(state: StateDirectory): Promise<OwnIdentit
       confirm: () => Promise.resolve({ digest: anchorsDigest }),
       apply: async ({ version, payload }) => {
         const keys = identity.anchors.ordersKeys;
-        const verified = await verifyJws(Buffer.from(payload).toString('latin1'), { typ: 'edgeward-anchors+proto', keys });
+        const verified = await verifyJws(Buffer.from(payload).toString('latin1'), {
+          typ: 'edgeward-anchors+proto',
+          keys,
+        });
         const anchors = trustAnchorsFromWire(fromBinary(TrustAnchorsSchema, verified.payload));
         mustKeepTrustDomain(identity.anchors, anchors);
         // Publishers stay as pinned at enrolment: whoever holds the orders key must not be able to write policy.

@@ -1,5 +1,9 @@
 // The edge's link to its control plane: always dialled by the edge, over mutual TLS with its SVID, to one SPIFFE ID.
-import { AuditIngestService, type DeliverRequest, type DeliverResponse } from '../../proto/gen/edgeward/audit/v1/ingest_pb.ts';
+import {
+  AuditIngestService,
+  type DeliverRequest,
+  type DeliverResponse,
+} from '../../proto/gen/edgeward/audit/v1/ingest_pb.ts';
 import { EdgeStreamService } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { StreamConnection } from '../../policy/distribution/edge/index.ts';
 import { controlVerifier, exportPkcs8Pem } from '../../identity/index.ts';
@@ -10,7 +14,12 @@ import type { OwnIdentity } from './identity.ts';
 function tlsOf(own: OwnIdentity, time: { now(): number }): ClientTls {
   const { keys, chain, anchors } = own.current();
   const verify = controlVerifier(anchors.trustDomain, anchors.roots, { now: () => time.now() });
-  return { key: exportPkcs8Pem(keys.privateKey), chain, roots: anchors.roots, verifyServer: (chainDer) => verify(chainDer) };
+  return {
+    key: exportPkcs8Pem(keys.privateKey),
+    chain,
+    roots: anchors.roots,
+    verifyServer: (chainDer) => verify(chainDer),
+  };
 }
 
 export function dialStream(config: EdgeConfig, own: OwnIdentity, time: { now(): number }): StreamConnection {
@@ -25,7 +34,9 @@ export async function* deliverOver(
   requests: AsyncIterable<DeliverRequest>,
   options: { readonly signal: AbortSignal },
 ): AsyncGenerator<DeliverResponse> {
-  const client = createGrpcClient(AuditIngestService, config.control.address, tlsOf(own, time), { proxyFromEnvironment: true });
+  const client = createGrpcClient(AuditIngestService, config.control.address, tlsOf(own, time), {
+    proxyFromEnvironment: true,
+  });
   try {
     yield* client.deliver(requests, options);
   } finally {

@@ -5,7 +5,11 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '../..');
 const folders = ['bin', 'ca', 'attest', 'policy', 'enforcer', 'audit', 'identity', 'store', 'runtime', 'proto'];
 
-export const programRoots: readonly string[] = [...folders.map((folder) => join(root, folder)), join(root, 'package-lock.json'), process.execPath];
+export const programRoots: readonly string[] = [
+  ...folders.map((folder) => join(root, folder)),
+  join(root, 'package-lock.json'),
+  process.execPath,
+];
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 export const programVersion: string = version;

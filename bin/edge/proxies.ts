@@ -77,7 +77,10 @@ export function createProxies(parts: ProxyParts): Proxies {
     },
     task: async (signal) => {
       if (proxies.length === 0) return await aborted(signal);
-      await runTasks(signal, Object.fromEntries(proxies.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])));
+      await runTasks(
+        signal,
+        Object.fromEntries(proxies.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])),
+      );
     },
     close: (deviceId) => {
       for (const proxy of proxies) proxy.close(deviceId);

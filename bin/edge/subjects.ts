@@ -11,7 +11,10 @@ import type { OwnIdentity } from './identity.ts';
 type Subject = AccessRequest['subject'];
 
 export const subjectErrors = errorTable({
-  SUBJECT_NOT_A_DEVICE: { status: 'PERMISSION_DENIED', remedy: 'Use the SVID of a device or of a workload on a device.' },
+  SUBJECT_NOT_A_DEVICE: {
+    status: 'PERMISSION_DENIED',
+    remedy: 'Use the SVID of a device or of a workload on a device.',
+  },
   SUBJECT_OTHER_TRUST_DOMAIN: { status: 'PERMISSION_DENIED', remedy: 'Use an SVID of this trust domain.' },
   SUBJECT_NOT_IDENTIFIED: { status: 'UNAUTHENTICATED', remedy: 'Present a client certificate to the proxy.' },
 });
@@ -23,7 +26,11 @@ export interface Subjects {
   fromAddress(address: string, slice: Slice | undefined): Subject;
 }
 
-export function createSubjects(own: OwnIdentity, orders: Pick<OrdersStore, 'subjectState' | 'isRevoked'>, now: () => number): Subjects {
+export function createSubjects(
+  own: OwnIdentity,
+  orders: Pick<OrdersStore, 'subjectState' | 'isRevoked'>,
+  now: () => number,
+): Subjects {
   const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
 
   function verified(certificatePem: string): SpiffeId {
@@ -33,7 +40,11 @@ export function createSubjects(own: OwnIdentity, orders: Pick<OrdersStore, 'subj
     // nginx passes the leaf alone; the intermediate that issued us issued our peers too.
     const intermediates = sent.length > 0 ? sent : chain.slice(1);
     const { trustDomain, roots } = anchors;
-    return verifyChain(leaf, intermediates, roots, { now: now(), trustDomain, revoked: (serial) => orders.isRevoked(serial) }).id;
+    return verifyChain(leaf, intermediates, roots, {
+      now: now(),
+      trustDomain,
+      revoked: (serial) => orders.isRevoked(serial),
+    }).id;
   }
 
   return {

@@ -61,8 +61,9 @@ export function parseListing(json: string): Listing {
     if (chain !== undefined) chains.set(chain.name, chainSignature(chain.hook, chain.prio, chain.policy));
     if (rule !== undefined) rules.push(listedRule(rule.chain, rule.expr));
     if (set !== undefined) {
-      const type = [set.type].flat().join('.');
-      sets.set(set.name, { type, elements: (set.elem ?? []).map((element) => elementKey(element, isInterval(set))) });
+      const types = [set.type].flat();
+      const elements = (set.elem ?? []).map((element) => elementKey(element, isInterval(set), types));
+      sets.set(set.name, { type: types.join('.'), elements });
     }
     digest.update(
       `${JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && [set.name, set.type, set.flags]])}\n`,
@@ -169,14 +170,20 @@ function setDifference(plan: FirewallPlan, listing: Listing, now: number): strin
   return undefined;
 }
 
+/** Protocols by number: that is how they are listed on a host without /etc/protocols (a minimal Debian). */
+const protocolNames: Readonly<Record<string, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6' };
+
+const fieldText = (value: unknown, type: string | undefined): string =>
+  type === 'inet_proto' ? (protocolNames[String(value)] ?? String(value)) : String(value);
+
 /** A key as the plan writes it; the kernel lists a range that is a prefix as one, and a single address as itself. */
-function elementKey(element: unknown, interval: boolean): string {
+function elementKey(element: unknown, interval: boolean, types: readonly string[]): string {
   if (typeof element === 'string' || typeof element === 'number') {
-    return interval ? `${element}-${element}` : String(element);
+    return interval ? `${element}-${element}` : fieldText(element, types[0]);
   }
   const fields = element as Record<string, unknown>;
-  if ('elem' in fields) return elementKey((fields['elem'] as { val: unknown }).val, interval);
-  if ('concat' in fields) return (fields['concat'] as unknown[]).map(String).join(' . ');
+  if ('elem' in fields) return elementKey((fields['elem'] as { val: unknown }).val, interval, types);
+  if ('concat' in fields) return (fields['concat'] as unknown[]).map((field, at) => fieldText(field, types[at])).join(' . ');
   if ('range' in fields) return (fields['range'] as unknown[]).map(String).join('-');
   if ('prefix' in fields) {
     const { addr, len } = fields['prefix'] as { addr: string; len: number };

@@ -1,0 +1,170 @@
+// Everything on the edge that decides and enforces. Opening it changes the host: rules first, before any network, then
+// orders and policy from disk, then the points that answer.
+import {
+  type Activation,
+  createActivation,
+  createDecide,
+  freshnessOf,
+  openOrdersStore,
+  type OrdersStore,
+  STATE_MAX_AGE_MS,
+} from '../../enforcer/activation/index.ts';
+import { type AuthzServer, serveAuthz } from '../../enforcer/authz/index.ts';
+import { watchDenials } from '../../enforcer/firewall/index.ts';
+import { knownFeatures, openBundle, type Slice, type VerifiedBundle } from '../../policy/bundle/index.ts';
+import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { periodically, type Task } from '../../runtime/tasks.ts';
+import { edgePaths } from './config.ts';
+import type { EdgeCore } from './core.ts';
+import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
+import { createProxies, type Proxies } from './proxies.ts';
+import { createSubjects, type Subjects } from './subjects.ts';
+
+/** How often the kernel's table is compared with the plan. */
+const driftCheckMs = 5_000;
+
+export interface Enforcement {
+  readonly orders: OrdersStore;
+  readonly activation: Activation<Engine>;
+  readonly firewall: EdgeFirewall;
+  readonly authz: AuthzServer;
+  /** Whether a verified bundle is in force that is not past hard expiry. */
+  readonly serving: () => boolean;
+  readonly tasks: Readonly<Record<string, Task>>;
+}
+
+/** The parts meet here before all of them exist: a proxy asks the engine, the firewall ends connections of a proxy. */
+interface Late {
+  orders?: OrdersStore;
+  activation?: Activation<Engine>;
+  subjects?: Subjects;
+  proxies?: Proxies;
+}
+
+function opened<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('the edge is still starting');
+  return part;
+}
+
+export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
+  const { config, log, emit, trusted, stored } = core;
+  const late: Late = {};
+  const slice = (): Slice | undefined => late.activation?.current()?.bundle.slice;
+  const decide = createDecide(
+    () => late.activation?.current(),
+    () => trusted.time(),
+  );
+  const proxies = createProxies({
+    config,
+    emit,
+    log,
+    decide,
+    subjectOf: (address) => opened(late.subjects).fromAddress(address, slice()),
+    slice,
+    now: () => trusted.now(),
+  });
+  late.proxies = proxies;
+  const firewall = await openEdgeFirewall({
+    config,
+    deviceId: core.deviceId,
+    clock: systemClock,
+    trusted,
+    log,
+    emit,
+    orders: () => opened(late.orders),
+    closeStreams: (device) => proxies.close(device),
+    conditionsHold: (grant, subject) =>
+      decide(portRequest(grant, { id: subject, ...opened(late.orders).subjectState(subject) }, trusted.now())).allow,
+  });
+  await firewall.restore();
+  const orders = await openOrdersStore({
+    ...stored,
+    clock: trusted,
+    stateMaxAgeMs: STATE_MAX_AGE_MS,
+    onChange: async (change) => await firewall.contain(change),
+  });
+  late.orders = orders;
+  late.subjects = createSubjects(core.own, orders, () => trusted.now());
+  const activation = await openActivation(core, firewall);
+  late.activation = activation;
+  await activation.startFromDisk();
+  await orders.enforce();
+  const serving = (): boolean => {
+    const active = activation.current();
+    return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
+  };
+  const authz = await openAuthz(core, decide, late.subjects, slice, serving);
+  await proxies.listen();
+  return {
+    orders,
+    activation,
+    firewall,
+    authz,
+    serving,
+    tasks: { proxies: proxies.task, ...firewallTasks(core, firewall) },
+  };
+}
+
+function portRequest(
+  grant: { binding: AccessRequest['subject']['binding']; interface: string },
+  subject: Omit<AccessRequest['subject'], 'binding'>,
+  time: number,
+): AccessRequest {
+  return {
+    subject: { ...subject, binding: grant.binding },
+    operation: { protocol: 'port' },
+    resource: { interface: grant.interface, attributes: {} },
+    context: { time, source: 'packet', connection: '', attributes: {} },
+  };
+}
+
+async function openActivation(core: EdgeCore, firewall: EdgeFirewall): Promise<Activation<Engine>> {
+  return await createActivation<Engine>({
+    ...core.stored,
+    openBundle,
+    compile: (bundle: VerifiedBundle) => compileSlice(bundle.slice, { digest: bundle.digest, ...bundle.manifest }),
+    deviceId: core.deviceId,
+    clock: core.trusted,
+    knownFeatures,
+    applyFirewall: async (slice) => await firewall.applySlice(slice),
+  });
+}
+
+async function openAuthz(
+  { config, emit, trusted }: EdgeCore,
+  decide: (request: AccessRequest) => Decision,
+  subjects: Subjects,
+  slice: () => Slice | undefined,
+  serving: () => boolean,
+): Promise<AuthzServer> {
+  const paths = edgePaths(config);
+  const ports = {
+    decide,
+    identify: (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer),
+    emit,
+    auditDurable: (name: string) => slice()?.interfaces.find((entry) => entry.name === name)?.auditDurable ?? false,
+    now: () => trusted.now(),
+  };
+  return await serveAuthz(ports, serving, {
+    grpc: [`unix:${paths.grpcSocket}`, ...(config.authz.tcp === undefined ? [] : [config.authz.tcp])],
+    forwardAuthSocket: paths.forwardAuthSocket,
+    socketMode: Number.parseInt(config.authz.socketMode, 8),
+  });
+}
+
+function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: EdgeFirewall): Record<string, Task> {
+  if (kernel === undefined) return {};
+  return {
+    replan: task,
+    denials: watchDenials({ emit, clock: systemClock, log, plan: () => kernel.current() }),
+    drift: periodically(systemClock, driftCheckMs, async () => {
+      try {
+        const found = await kernel.repair();
+        if (found !== undefined) log.error({ drift: found }, 'the firewall was changed by others and is repaired');
+      } catch (error) {
+        log.error({ err: error }, 'the firewall could not be repaired');
+      }
+    }),
+  };
+}
