@@ -46,7 +46,7 @@ export class CorrelationWindow {
     const weight = inWindow.reduce((sum, entry) => sum + entry.weight, 0);
     const reached = this.rule.type === 'event_count' ? weight : new Set(inWindow.map((entry) => entry.value)).size;
     if (reached < this.rule.threshold) {
-      this.#remember(key, this.#current(seen));
+      this.#remember(key, this.#current(seen, time));
       return undefined;
     }
     this.#groups.delete(key);
@@ -60,12 +60,11 @@ export class CorrelationWindow {
   }
 
   /**
-   * What may still count with an event to come. Measured from the newest and not from the last, with room for what
-   * comes late: otherwise one event with a wrong or forged time would empty the window of all others.
+   * What may still count with an event to come. There is room for what comes late: otherwise one event with a wrong or
+   * forged time would empty the window of all others.
    */
-  #current(seen: readonly Seen[]): Seen[] {
-    const newest = seen.reduce((latest, entry) => Math.max(latest, entry.time), -Infinity);
-    const kept = seen.filter((entry) => newest - entry.time < this.rule.windowMs + retroAfterMs);
+  #current(seen: readonly Seen[], time: number): Seen[] {
+    const kept = seen.filter((entry) => time - entry.time < this.rule.windowMs + retroAfterMs);
     if (kept.length <= maxEventsPerGroup) return kept;
     const [oldest, next, ...rest] = kept.toSorted((a, b) => a.time - b.time) as [Seen, Seen, ...Seen[]];
     return [{ ...next, weight: next.weight + oldest.weight }, ...rest];

@@ -98,8 +98,8 @@ function mustBeTheOnly(
   file: string,
   before: readonly { readonly file: string; readonly rule: EventRule | CorrelationRule }[],
 ): void {
-  const names = [rule.id, rule.name];
-  const other = before.find((entry) => names.includes(entry.rule.id) || names.includes(entry.rule.name));
+  const names = new Set([rule.id, rule.name]);
+  const other = before.find((entry) => names.has(entry.rule.id) || names.has(entry.rule.name));
   if (other === undefined) return;
   throw detectErrors.error('DETECT_RULE_INVALID', `id or name is used in ${other.file} already`, { place: { file } });
 }

@@ -13,13 +13,13 @@ export type Predicate = (event: FlatEvent) => boolean;
 type ValueTest = (value: string | number | boolean) => boolean;
 
 export function compileSelection(selection: Selection, file: string): Predicate {
-  if (!Array.isArray(selection)) return compileFieldMap(selection as FieldMap, file);
+  if (!Array.isArray(selection)) return compileFieldMap(selection, file);
   if (selection.length === 0) throw invalid('an empty selection matches nothing', file);
   if (selection.every((entry) => typeof entry === 'object')) {
-    const maps = (selection as FieldMap[]).map((entry) => compileFieldMap(entry, file));
+    const maps = selection.map((entry) => compileFieldMap(entry, file));
     return (event) => maps.some((matches) => matches(event));
   }
-  return compileKeywords(selection as (string | number)[]);
+  return compileKeywords(selection);
 }
 
 function compileKeywords(keywords: readonly (string | number)[]): Predicate {

@@ -97,15 +97,14 @@ export function createDetection(ports: DetectionPorts): Detection {
   async function warmUp(fresh: Detector): Promise<void> {
     if (fresh.longestWindowMs === 0) return;
     const since = ports.clock.now() - fresh.longestWindowMs;
-    let before: readonly StoredRecord[] = [];
-    for (let from = next; from > 0 && before.length < maxWarmUpRecords;) {
-      if ((before[0]?.receivedAt ?? Infinity) < since) break;
-      const limit = Math.min(judgedBatch, from);
-      from -= limit;
-      const records = await ports.read(from, limit);
-      before = [...records.filter((record) => record.index < from + limit), ...before];
+    const before: (readonly StoredRecord[])[] = [];
+    for (let from = next; from > 0 && before.length * judgedBatch < maxWarmUpRecords;) {
+      if ((before[0]?.[0]?.receivedAt ?? Infinity) < since) break;
+      const end = from;
+      from = Math.max(0, end - judgedBatch);
+      before.unshift((await ports.read(from, end - from)).filter((record) => record.index < end));
     }
-    for (const record of before) observe(fresh, record);
+    for (const record of before.flat()) observe(fresh, record);
   }
 
   function observe(by: Detector, record: StoredRecord): Detected[] {

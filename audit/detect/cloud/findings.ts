@@ -47,12 +47,10 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
    */
   async function record(detections: readonly Detection[], nextIndex: number): Promise<void> {
     await db.transaction<DetectTables, void>(async (trx) => {
-      const now = clock.now();
-      for (const alike of groupAlike(detections)) await add(trx, alike, now);
       await trx
         .insertInto('detect_cursor')
         .values({ trust_domain: trustDomain, next_index: nextIndex })
-        // Forward only: another replica may be further.
+        // Forward only: another replica may be further. First, because its lock keeps replicas from one finding.
         .onConflict((conflict) =>
           conflict
             .column('trust_domain')
@@ -60,6 +58,8 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
             .where('detect_cursor.next_index', '<', nextIndex),
         )
         .execute();
+      const now = clock.now();
+      for (const alike of groupAlike(detections)) await add(trx, alike, now);
     });
   }
 
@@ -112,12 +112,12 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
 
   /** The finding, as it was handed on, has been taken; when it has grown meanwhile it stays pending as grown. */
   async function handedOn(finding: Finding): Promise<void> {
-    const row = tables
+    await tables
       .updateTable('detect_findings')
+      .set((row) => ({ pending: row.case().when('count', '=', finding.count).then('none').else('grown').end() }))
       .where('trust_domain', '=', trustDomain)
-      .where('id', '=', finding.id);
-    await row.set({ pending: 'none' }).where('count', '=', finding.count).execute();
-    await row.set({ pending: 'grown' }).where('count', '<>', finding.count).execute();
+      .where('id', '=', finding.id)
+      .execute();
   }
 
   async function list(filter: { state?: string; limit?: number } = {}): Promise<Finding[]> {
@@ -140,7 +140,7 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       .where('state', '=', 'open')
       .where('last_event_at', '>', since)
       .executeTakeFirst();
-    return Number(row?.open ?? 0);
+    return row?.open ?? 0;
   }
 
   /** Closes what is open about a device, for example because it was re-imaged. */
