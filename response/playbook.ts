@@ -75,7 +75,11 @@ export function parsePlaybook(text: string, file: string): Playbook {
   };
 }
 
-function walk(start: string, workflow: Record<string, z.infer<typeof stepSchema>>, fail: (message: string) => never): Action[] {
+function walk(
+  start: string,
+  workflow: Record<string, z.infer<typeof stepSchema>>,
+  fail: (message: string) => never,
+): Action[] {
   const found: Action[] = [];
   let at = start;
   for (let steps = 0; steps < maxPlaybookSteps; steps++) {

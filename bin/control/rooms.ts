@@ -4,11 +4,16 @@ import { type KeyObject, randomBytes } from 'node:crypto';
 import { type AttestationResult } from '../../attest/index.ts';
 import { BUNDLE, createAttestation, referenceValuesOf } from '../../attest/cloud/index.ts';
 import { type AuditLog, openAuditLog } from '../../audit/cloud/index.ts';
-import { createDetector, type Detector } from '../../audit/detect/detector.ts';
-import { createDetection } from '../../audit/detect/cloud/detection.ts';
-import { createFindingDelivery, syslog, webhook } from '../../audit/detect/cloud/deliver-findings.ts';
-import { createFindings, type Finding } from '../../audit/detect/cloud/findings.ts';
-import { detectMigrations } from '../../audit/detect/cloud/migrations.ts';
+import { createDetector, type Detector } from '../../audit/detect/index.ts';
+import {
+  createDetection,
+  createFindingDelivery,
+  createFindings,
+  detectMigrations,
+  type Finding,
+  syslog,
+  webhook,
+} from '../../audit/detect/cloud/index.ts';
 import {
   type Authority,
   caMigrations,
@@ -19,10 +24,14 @@ import { signJws } from '../../identity/index.ts';
 import { createPublications, policyMigrations, type Publications } from '../../policy/cloud/index.ts';
 import type { ConnectedDevice } from '../../policy/distribution/cloud/index.ts';
 import type { Release } from '../../policy/bundle/index.ts';
-import { createDevices, type Devices } from '../../response/cloud/devices.ts';
-import { responseMigrations } from '../../response/cloud/migrations.ts';
-import { createPlaybooks, type Playbooks } from '../../response/cloud/playbooks.ts';
-import { parsePlaybook, type Playbook } from '../../response/playbook.ts';
+import { parsePlaybook, type Playbook } from '../../response/index.ts';
+import {
+  createDevices,
+  createPlaybooks,
+  type Devices,
+  type Playbooks,
+  responseMigrations,
+} from '../../response/cloud/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { openDatabase } from '../../store/database.ts';

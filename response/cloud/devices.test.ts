@@ -24,7 +24,8 @@ async function openDevices(open: () => Promise<Database>, changes: Partial<Devic
     db,
     trustDomain,
     clock,
-    sign: async (typ, payload) => await signJws({ key: orders.privateKey, keyId: keyId(orders.publicKey), typ }, payload),
+    sign: async (typ, payload) =>
+      await signJws({ key: orders.privateKey, keyId: keyId(orders.publicKey), typ }, payload),
     emit: (event) => Promise.resolve(void events.push(`${event.activity}:${String(event.data['to'] ?? '')}`)),
     changed: (what) => void told.push(what),
     inInventory: (id) => Promise.resolve(id !== 'nobody'),
@@ -53,7 +54,10 @@ forEachDatabase((name, open) => {
     );
     assert.deepEqual(
       (await given.devices.timeline('gateway-1')).map((row) => [row.from_state, row.to_state]),
-      [['expected', 'enrolled'], ['enrolled', 'quarantined']],
+      [
+        ['expected', 'enrolled'],
+        ['enrolled', 'quarantined'],
+      ],
     );
     assert.deepEqual(given.told, ['states', 'orders', 'states'], 'orders are told before states');
     assert.deepEqual((await given.devices.ordersSince(1)).orders, []);
@@ -74,7 +78,9 @@ forEachDatabase((name, open) => {
     const given = await openDevices(open);
     const ids = Array.from({ length: 50 }, (_, n) => `device-${n}`);
     for (const deviceId of ids) await given.devices.apply({ deviceId, event: 'enrolled', ...by });
-    await Promise.all(ids.map(async (deviceId) => await given.devices.apply({ deviceId, event: 'quarantined', ...by })));
+    await Promise.all(
+      ids.map(async (deviceId) => await given.devices.apply({ deviceId, event: 'quarantined', ...by })),
+    );
     const { orders: log } = await given.devices.ordersSince(0);
     const sequences = await Promise.all(
       log.map(async (jws) => {
@@ -82,7 +88,10 @@ forEachDatabase((name, open) => {
         return Number(fromBinary(OrderSchema, payload).sequence);
       }),
     );
-    assert.deepEqual(sequences, ids.map((_, n) => n + 1));
+    assert.deepEqual(
+      sequences,
+      ids.map((_, n) => n + 1),
+    );
     await given.close();
   });
 
@@ -90,29 +99,54 @@ forEachDatabase((name, open) => {
     const given = await openDevices(open);
     const { devices, clock } = given;
     await devices.apply({ deviceId: 'gateway-1', event: 'enrolled', ...by });
-    await devices.apply({ deviceId: 'gateway-1', event: 'affirmed', attestation: { class: 'software', at: clock.now() }, ...by });
+    await devices.apply({
+      deviceId: 'gateway-1',
+      event: 'affirmed',
+      attestation: { class: 'software', at: clock.now() },
+      ...by,
+    });
     await clock.advance(1000);
     await devices.apply({ deviceId: 'gateway-1', event: 'quarantined', ...by });
     const release = { deviceId: 'gateway-1', reason: 'clean', by: by.by, full: false };
 
     await assert.rejects(devices.release(release), refusedWith('RESPONSE_REIMAGE_NEEDED'));
     await assert.rejects(devices.recover(release), refusedWith('RESPONSE_REIMAGE_NEEDED'));
-    await assert.rejects(devices.apply({ deviceId: 'gateway-1', event: 'enrolled', ...by }), refusedWith('RESPONSE_TRANSITION_REFUSED'));
+    await assert.rejects(
+      devices.apply({ deviceId: 'gateway-1', event: 'enrolled', ...by }),
+      refusedWith('RESPONSE_TRANSITION_REFUSED'),
+    );
 
     await clock.advance(1000);
     await devices.apply({ deviceId: 'gateway-1', event: 'reimaged', ...by });
     assert.equal((await devices.get('gateway-1'))?.state, 'recovering');
-    await assert.rejects(devices.release(release), refusedWith('RESPONSE_NOT_ATTESTED'), 'the old appraisal does not count');
+    await assert.rejects(
+      devices.release(release),
+      refusedWith('RESPONSE_NOT_ATTESTED'),
+      'the old appraisal does not count',
+    );
 
     await clock.advance(1000);
-    await devices.apply({ deviceId: 'gateway-1', event: 'affirmed', attestation: { class: 'software', at: clock.now() }, ...by });
+    await devices.apply({
+      deviceId: 'gateway-1',
+      event: 'affirmed',
+      attestation: { class: 'software', at: clock.now() },
+      ...by,
+    });
     assert.equal((await devices.get('gateway-1'))?.state, 'recovering', 'an appraisal alone releases nobody');
     const { device } = await devices.release(release);
     assert.deepEqual({ state: device.state, reduced: device.reduced }, { state: 'trusted', reduced: true });
     const full = await devices.release({ ...release, full: true });
     assert.equal(full.device.reduced, false);
-    const verbs = await given.db.withTables<{ response_orders: { verb: string; sequence: number } }>().selectFrom('response_orders').select('verb').orderBy('sequence').execute();
-    assert.deepEqual(verbs.map((row) => row.verb), ['quarantine', 'recover', 'release']);
+    const verbs = await given.db
+      .withTables<{ response_orders: { verb: string; sequence: number } }>()
+      .selectFrom('response_orders')
+      .select('verb')
+      .orderBy('sequence')
+      .execute();
+    assert.deepEqual(
+      verbs.map((row) => row.verb),
+      ['quarantine', 'recover', 'release'],
+    );
     await given.close();
   });
 
@@ -124,7 +158,12 @@ forEachDatabase((name, open) => {
     await devices.apply({ deviceId: 'gateway-1', event: 'quarantined', ...by });
     await devices.apply({ deviceId: 'gateway-1', event: 'reimaged', ...by });
     await clock.advance(1000);
-    await devices.apply({ deviceId: 'gateway-1', event: 'affirmed', attestation: { class: 'software', at: clock.now() }, ...by });
+    await devices.apply({
+      deviceId: 'gateway-1',
+      event: 'affirmed',
+      attestation: { class: 'software', at: clock.now() },
+      ...by,
+    });
     const release = { deviceId: 'gateway-1', reason: 'clean', by: by.by, full: false };
     await assert.rejects(devices.release(release), refusedWith('RESPONSE_FINDING_OPEN'));
     open_ = 0;
@@ -136,7 +175,12 @@ forEachDatabase((name, open) => {
     const given = await openDevices(open);
     const { devices, clock } = given;
     await devices.apply({ deviceId: 'a', event: 'enrolled', ...by });
-    await devices.apply({ deviceId: 'a', event: 'affirmed', attestation: { class: 'software', at: clock.now() }, ...by });
+    await devices.apply({
+      deviceId: 'a',
+      event: 'affirmed',
+      attestation: { class: 'software', at: clock.now() },
+      ...by,
+    });
     await devices.apply({ deviceId: 'b', event: 'enrolled', ...by });
     await devices.apply({ deviceId: 'b', event: 'contradicted', ...by });
     await devices.ageOut(60_000);
@@ -145,7 +189,10 @@ forEachDatabase((name, open) => {
     await devices.ageOut(60_000);
     assert.equal((await devices.get('a'))?.state, 'stale');
     assert.equal((await devices.get('b'))?.state, 'suspect');
-    await assert.rejects(devices.apply({ deviceId: 'nobody', event: 'enrolled', ...by }), refusedWith('RESPONSE_DEVICE_UNKNOWN'));
+    await assert.rejects(
+      devices.apply({ deviceId: 'nobody', event: 'enrolled', ...by }),
+      refusedWith('RESPONSE_DEVICE_UNKNOWN'),
+    );
     await given.close();
   });
 });

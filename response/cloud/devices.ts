@@ -274,7 +274,9 @@ export function createDevices(ports: DevicePorts) {
   }
 
   /** The signed states of the trust domain, as the stream's DEVICE_STATE resource; `versionOf` makes its version of the counter. */
-  async function statesResource(versionOf: (counter: number) => bigint = BigInt): Promise<{ version: bigint; payload: Uint8Array }> {
+  async function statesResource(
+    versionOf: (counter: number) => bigint = BigInt,
+  ): Promise<{ version: bigint; payload: Uint8Array }> {
     const { statesVersion } = await queries.readCounters(tables, trustDomain);
     const version = versionOf(statesVersion);
     const devices = await queries.listDevices(tables, trustDomain);

@@ -28,13 +28,17 @@ test('a playbook that is not executed as written is refused with its file', () =
     text.replace('"type": "end"', '"type": "parallel"'),
     `${text}]`,
     // A loop never ends.
-    text.replace('end--0b6f6c4e-2a4b-4a53-9a4e-7a1a5a3f0c24"\n    },', 'action--0b6f6c4e-2a4b-4a53-9a4e-7a1a5a3f0c22"\n    },'),
+    text.replace(
+      'end--0b6f6c4e-2a4b-4a53-9a4e-7a1a5a3f0c24"\n    },',
+      'action--0b6f6c4e-2a4b-4a53-9a4e-7a1a5a3f0c22"\n    },',
+    ),
   ];
   for (const variant of variants) {
     assert.notEqual(variant, text);
     assert.throws(
       () => parsePlaybook(variant, 'bad.json'),
-      (error) => error instanceof CodedError && error.code === 'RESPONSE_PLAYBOOK_INVALID' && error.place?.file === 'bad.json',
+      (error) =>
+        error instanceof CodedError && error.code === 'RESPONSE_PLAYBOOK_INVALID' && error.place?.file === 'bad.json',
     );
   }
 });
@@ -46,7 +50,8 @@ forEachDatabase((name, open) => {
     const clock = new FakeClock(1_800_000_000_000);
     const refusals: string[] = [];
     const ids = Array.from({ length: options.fleet ?? 3 }, (_, n) => `device-${n}`);
-    const emit: PlaybookPorts['emit'] = (event) => Promise.resolve(void (event.activity === 'refuse' && refusals.push(String(event.data['message']))));
+    const emit: PlaybookPorts['emit'] = (event) =>
+      Promise.resolve(void (event.activity === 'refuse' && refusals.push(String(event.data['message']))));
     const devices = createDevices({
       db,
       trustDomain: 'plant.example',
@@ -89,7 +94,10 @@ forEachDatabase((name, open) => {
     await given.playbooks.onFinding(finding('device-0'));
     assert.equal((await given.devices.get('device-0'))?.state, 'quarantined');
     assert.equal((await given.devices.ordersSince(0)).orders.length, 1);
-    assert.deepEqual((await given.playbooks.list()).map((row) => [row.state, Number(row.order_sequence)]), [['done', 1]]);
+    assert.deepEqual(
+      (await given.playbooks.list()).map((row) => [row.state, Number(row.order_sequence)]),
+      [['done', 1]],
+    );
     await given.db.close();
   });
 
@@ -99,7 +107,10 @@ forEachDatabase((name, open) => {
     await given.playbooks.onFinding(finding('device-1', { retro: true }));
     await given.playbooks.onFinding(finding('stranger'));
     await given.playbooks.onFinding(finding('device-2', { attributed: false }));
-    assert.deepEqual((await given.devices.list()).map((device) => device.state), ['enrolled', 'enrolled', 'enrolled']);
+    assert.deepEqual(
+      (await given.devices.list()).map((device) => device.state),
+      ['enrolled', 'enrolled', 'enrolled'],
+    );
     assert.equal(given.refusals.length, 3);
     await given.db.close();
   });
@@ -122,7 +133,17 @@ forEachDatabase((name, open) => {
     await sameReporter.playbooks.onFinding(finding('device-0'));
     assert.equal((await sameReporter.devices.get('device-0'))?.state, 'enrolled');
     await sameReporter.db.close();
-    const two = await openPlaybooks({ safety: true, others: [finding('device-0', { ruleId: 'port-scan', reporter: 'device-8' })] });
+    for (const weak of [{ attributed: false }, { retro: true }]) {
+      const other = finding('device-0', { ruleId: 'port-scan', reporter: 'device-8', ...weak });
+      const weakly = await openPlaybooks({ safety: true, others: [other] });
+      await weakly.playbooks.onFinding(finding('device-0'));
+      assert.equal((await weakly.devices.get('device-0'))?.state, 'enrolled', Object.keys(weak).join());
+      await weakly.db.close();
+    }
+    const two = await openPlaybooks({
+      safety: true,
+      others: [finding('device-0', { ruleId: 'port-scan', reporter: 'device-8' })],
+    });
     await two.playbooks.onFinding(finding('device-0'));
     assert.equal((await two.devices.get('device-0'))?.state, 'quarantined');
     await two.db.close();

@@ -32,7 +32,9 @@ export interface PlaybookPorts {
   /** Playbooks of the current release. */
   readonly playbooks: () => readonly Playbook[];
   /** Devices of the current inventory with their labels. */
-  readonly inventory: () => Promise<readonly { readonly id: string; readonly labels: Readonly<Record<string, string>> }[]>;
+  readonly inventory: () => Promise<
+    readonly { readonly id: string; readonly labels: Readonly<Record<string, string>> }[]
+  >;
   /** Recent open findings on a device, for the second signal. */
   readonly findingsOn: (device: string) => Promise<readonly FindingSignal[]>;
   readonly emit: EmitResponseEvent;
@@ -87,11 +89,19 @@ export function createPlaybooks(ports: PlaybookPorts) {
         cause: `${finding.title} (${finding.id})`,
         by: `playbook ${playbook.name}`,
       });
-      await queries.updateAction(tables, trustDomain, rowId, { state: 'done', why: finding.title, order_sequence: orderSequence });
+      await queries.updateAction(tables, trustDomain, rowId, {
+        state: 'done',
+        why: finding.title,
+        order_sequence: orderSequence,
+      });
     } catch (error) {
       // A refusal of the state machine is final; anything else leaves the row pending and is tried again.
       if (!(error instanceof CodedError) || error.status === 'UNAVAILABLE') throw error;
-      await queries.updateAction(tables, trustDomain, rowId, { state: 'refused', why: error.message, order_sequence: 0 });
+      await queries.updateAction(tables, trustDomain, rowId, {
+        state: 'refused',
+        why: error.message,
+        order_sequence: 0,
+      });
     }
   }
 
@@ -100,7 +110,8 @@ export function createPlaybooks(ports: PlaybookPorts) {
   }
 
   async function mayContain(finding: FindingSignal): Promise<Verdict> {
-    if (!finding.attributed) return { act: false, why: 'the evidence names no established subject; its reporter may be the victim' };
+    if (!finding.attributed)
+      return { act: false, why: 'the evidence names no established subject; its reporter may be the victim' };
     if (finding.retro) return { act: false, why: 'late evidence never starts a live response' };
     const inventory = await ports.inventory();
     const known = inventory.find((device) => device.id === finding.device);
@@ -111,15 +122,18 @@ export function createPlaybooks(ports: PlaybookPorts) {
     const contained = (await ports.devices.list()).filter((device) => device.state === 'quarantined');
     if (contained.some((device) => device.deviceId === finding.device)) return { act: true };
     const cap = Math.max(minContained, Math.floor(inventory.length * maxContainedShare));
-    if (contained.length >= cap) return { act: false, why: `${contained.length} devices are contained already; playbooks may contain ${cap}` };
+    if (contained.length >= cap)
+      return { act: false, why: `${contained.length} devices are contained already; playbooks may contain ${cap}` };
     return { act: true };
   }
 
-  /** Another rule, reported by another device, within the window. */
+  /** Another rule, reported by another device, within the window; a finding that could not contain alone is no witness. */
   async function hasSecondSignal(finding: FindingSignal): Promise<boolean> {
     const others = await ports.findingsOn(finding.device);
     return others.some(
       (other) =>
+        other.attributed &&
+        !other.retro &&
         other.ruleId !== finding.ruleId &&
         other.reporter !== finding.reporter &&
         Math.abs(other.foundAt - finding.foundAt) <= twoSignalWindowMs,
