@@ -9,21 +9,25 @@ import { EnrolmentService } from '../proto/gen/edgeward/enrolment/v1/enrolment_p
 import { EdgeStreamService } from '../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { serveDiagnostics } from '../runtime/diagnostics.ts';
-import { createGrpcServer, type GrpcServer, type ServerTls } from '../runtime/grpc.ts';
+import { CodedError } from '../runtime/errors.ts';
+import { createGrpcServer, type GrpcServer, type Refusal, type ServerTls } from '../runtime/grpc.ts';
 import { createLogger, type Logger } from '../runtime/log.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { periodically, runTasks } from '../runtime/tasks.ts';
 import { nodeFiles } from '../store/files.ts';
-import { createAccessControl } from './control/access.ts';
+import { createAccessControl, createRateLimits } from './control/access.ts';
 import { adminService } from './control/admin.ts';
 import { type ControlConfig, controlPaths, loadControlConfig } from './control/config.ts';
 import { passphraseOf } from './control/init.ts';
 import { type ControlRooms, openRooms } from './control/rooms.ts';
 import { createControlStream } from './control/stream.ts';
 import { programVersion } from './edge/program.ts';
+import { rateTable } from './rpc-table.ts';
 
 const drainMs = 8_000;
 const agingMs = 10_000;
+/** Bytes of an enrolment message: a certificate request is at most 16 KiB. */
+const maxEnrolmentBytes = 64 * 1024;
 /** How often the listeners' own certificate is looked at; it is renewed at half of its life. */
 const serverRenewalMs = 3_600_000;
 
@@ -94,6 +98,21 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
   }
 }
 
+/** The rate of enrolment counts tokens: thousands of edges stand behind one address. */
+function limitByToken(enrolment: ControlRooms['ca']['enrolment']): ControlRooms['ca']['enrolment'] {
+  const rpc = 'edgeward.enrolment.v1.EnrolmentService/Enroll';
+  const limit = createRateLimits(systemClock);
+  return {
+    enroll: async (request, call) => {
+      const rate = rateTable[rpc];
+      if (rate !== undefined) limit(rpc, rate, request.tokenId);
+      return await enrolment.enroll(request, call);
+    },
+  };
+}
+
+const codeOf = (error: Error): string => (error instanceof CodedError ? error.code : 'PEER_REFUSED');
+
 const tlsOf = (authority: Authority): ServerTls => ({
   key: authority.server.key,
   chain: certificatesToPem(authority.serverChain),
@@ -132,9 +151,19 @@ function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
     maxHandshakesInFlight: config.limits.maxHandshakesInFlight,
     maxConnections: config.limits.maxConnections,
   };
-  const enrolment = createGrpcServer({ ...options, maxMessageBytes: 64 * 1024 });
-  enrolment.addService(EnrolmentService, ca.enrolment, access.interceptor);
-  const edges = createGrpcServer(options);
+  const onRefused = ({ peer, error }: Refusal): void => {
+    void rooms.log
+      .emit({
+        kind: 'admin',
+        activity: 'refuse',
+        severity: 'medium',
+        data: { peer, operation: 'tls', code: codeOf(error), message: error.message },
+      })
+      .catch((cause: unknown) => log.error({ err: cause }, 'a refused connection could not be recorded'));
+  };
+  const enrolment = createGrpcServer({ ...options, maxMessageBytes: maxEnrolmentBytes });
+  enrolment.addService(EnrolmentService, limitByToken(ca.enrolment), access.interceptor);
+  const edges = createGrpcServer({ ...options, onRefused });
   edges.addService(
     EdgeStreamService,
     { connect: (requests, call) => stream.server.connect(access.callerOf(call).svid, requests, call.signal) },

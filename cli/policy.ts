@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
-import { createIo, type Io, table, timeText } from './io.ts';
+import { createIo, exitCodes, type Io, table, timeText } from './io.ts';
 
 const loadRooms = async () => await import('../policy/repository/index.ts');
 type Rooms = Awaited<ReturnType<typeof loadRooms>>;
@@ -34,13 +34,14 @@ export function registerPolicy(program: Command): void {
     .argument('<dir>')
     .action(async (directory: string, options: { json: boolean }) => {
       const rooms = await loadRooms();
-      const { problems } = rooms.loadRepository(await rooms.readDirectory(directory), Date.now());
+      const { repository, problems } = rooms.loadRepository(await rooms.readDirectory(directory), Date.now());
+      if (repository !== undefined) await checkRunnable(repository);
       const report = rooms.loadReport(problems);
       createIo(options.json).result(
         report,
         report.ok && report.warnings === 0 ? `${directory}: no problems` : problems.map(rooms.formatProblem).join('\n'),
       );
-      if (!report.ok) process.exitCode = 1;
+      if (!report.ok) process.exitCode = exitCodes.refused;
     });
 
   local(policy.command('test'))
@@ -52,7 +53,7 @@ export function registerPolicy(program: Command): void {
       const report = rooms.runPolicyTests(repository, rooms.decideWithEngine(), Date.now());
       const lines = [...report.results.map(rooms.formatTestResult), `${report.passed} passed, ${report.failed} failed`];
       createIo(options.json).result(report, lines.join('\n'));
-      if (!report.ok) process.exitCode = 1;
+      if (!report.ok) process.exitCode = exitCodes.refused;
     });
 
   local(policy.command('build'))
@@ -105,6 +106,18 @@ export function registerPolicy(program: Command): void {
         );
       }),
     );
+}
+
+/** Detections and playbooks as the control plane will run them; throws with file and place. */
+async function checkRunnable(repository: ReturnType<typeof mustLoad>): Promise<void> {
+  const [{ createDetector }, { parsePlaybook }] = await Promise.all([
+    import('../audit/detect/detector.ts'),
+    import('../response/playbook.ts'),
+  ]);
+  createDetector(
+    Object.fromEntries(Object.entries(repository.detections).map(([file, text]) => [`detections/${file}`, text])),
+  );
+  for (const [file, text] of Object.entries(repository.playbooks)) parsePlaybook(text, `playbooks/${file}`);
 }
 
 function mustLoad(rooms: Rooms, tree: Awaited<ReturnType<Rooms['readDirectory']>>) {

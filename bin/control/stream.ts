@@ -85,6 +85,14 @@ export function createControlStream(
       },
     },
     record: {
+      refused: async (deviceId, error) => {
+        await rooms.log.emit({
+          kind: 'device',
+          activity: 'stream_refuse',
+          severity: 'medium',
+          data: { device: deviceId, code: error.code, message: error.message },
+        });
+      },
       ack: async ({ deviceId, type, version, digest, selfTest }) => {
         if (type !== ResourceType.POLICY) return;
         const known = await publications.recordAck(deviceId, {

@@ -34,12 +34,23 @@ test('nginx with the shipped snippet', async (t) => {
       assert.equal(request.operation.protocol, 'http');
       const { method, path } = request.operation as { method: string; path: string };
       seen.push({ subject: request.subject.id, method, path, connection: request.context.connection });
-      const granted = request.subject.id === 'gateway-1' && request.resource.interface === 'hmi-web' && path === '/status';
-      return { allow: granted, reason: granted ? 'granted' : 'no-grant', rule: granted ? 'grant:view' : '', place: '', operation: '', bundle: '' };
+      const granted =
+        request.subject.id === 'gateway-1' && request.resource.interface === 'hmi-web' && path === '/status';
+      return {
+        allow: granted,
+        reason: granted ? 'granted' : 'no-grant',
+        rule: granted ? 'grant:view' : '',
+        place: '',
+        operation: '',
+        bundle: '',
+      };
     },
     identify: ({ certificatePem = '' }) => {
       const leaf = certificatesFromPem(certificatePem)[0] ?? Buffer.alloc(0);
-      const svid = verifyChain(leaf, [authority.intermediate], [authority.root], { now: Date.now(), trustDomain: 'plant.example' });
+      const svid = verifyChain(leaf, [authority.intermediate], [authority.root], {
+        now: Date.now(),
+        trustDomain: 'plant.example',
+      });
       return { id: svid.id.name, binding: 'svid', state: 'trusted', attributes: {} };
     },
     emit: () => Promise.resolve(),
@@ -55,15 +66,28 @@ test('nginx with the shipped snippet', async (t) => {
   const nginx = await startNginx(scratch, socket, authority);
   t.after(() => nginx.kill('SIGKILL'));
 
-  const client = { 'gateway-1': authority.issue('spiffe://plant.example/device/gateway-1'), stranger: stranger.issue('spiffe://plant.example/device/gateway-1') };
+  const client = {
+    'gateway-1': authority.issue('spiffe://plant.example/device/gateway-1'),
+    stranger: stranger.issue('spiffe://plant.example/device/gateway-1'),
+  };
   for (const [name, svid] of Object.entries(client)) {
     writeFileSync(join(scratch, `${name}.pem`), svid.chainPem);
     writeFileSync(join(scratch, `${name}.key`), svid.keyPem, { mode: 0o600 });
   }
   const ask = async (target: string, { certificate, headers = [], method = 'GET' }: Request = {}) => {
-    const identity = certificate === undefined ? [] : ['--cert', join(scratch, `${certificate}.pem`), '--key', join(scratch, `${certificate}.key`)];
+    const identity =
+      certificate === undefined
+        ? []
+        : ['--cert', join(scratch, `${certificate}.pem`), '--key', join(scratch, `${certificate}.key`)];
     const { stdout } = await run('curl', [
-      '-sk', '--path-as-is', '-X', method, '-D', '-', ...identity, ...headers.flatMap((header) => ['-H', header]),
+      '-sk',
+      '--path-as-is',
+      '-X',
+      method,
+      '-D',
+      '-',
+      ...identity,
+      ...headers.flatMap((header) => ['-H', header]),
       `https://127.0.0.1:${port}${target}`,
     ]);
     return { status: Number(stdout.split(' ')[1]), text: stdout };
@@ -88,7 +112,12 @@ test('nginx with the shipped snippet', async (t) => {
   });
 
   await t.test('identity headers of the client decide nothing and reach nobody', async () => {
-    const forged = ['X-Edgeward-Subject: gateway-1', 'X-Client-Verify: SUCCESS', 'X-Edgeward-Interface: other', 'X-Original-URI: /status'];
+    const forged = [
+      'X-Edgeward-Subject: gateway-1',
+      'X-Client-Verify: SUCCESS',
+      'X-Edgeward-Interface: other',
+      'X-Original-URI: /status',
+    ];
     assert.equal((await ask('/status', { headers: forged })).status, 401);
     assert.equal((await ask('/admin/', { certificate: 'gateway-1', headers: forged })).status, 403);
     assert.equal(seen.at(-1)?.path, '/admin/');
@@ -96,7 +125,10 @@ test('nginx with the shipped snippet', async (t) => {
 
   await t.test('the raw target and the real method are asked', async () => {
     await ask('/status/../admin/%2e%2e/x?y=1', { certificate: 'gateway-1', method: 'POST' });
-    assert.deepEqual({ path: seen.at(-1)?.path, method: seen.at(-1)?.method }, { path: '/status/../admin/%2e%2e/x?y=1', method: 'POST' });
+    assert.deepEqual(
+      { path: seen.at(-1)?.path, method: seen.at(-1)?.method },
+      { path: '/status/../admin/%2e%2e/x?y=1', method: 'POST' },
+    );
   });
 
   await t.test('an enforcer that is gone denies, and one that is back allows again', async () => {
@@ -117,14 +149,24 @@ async function startNginx(scratch: string, socket: string, authority: ReturnType
   writeFileSync(join(scratch, 'web.pem'), web.chainPem);
   writeFileSync(join(scratch, 'web.key'), web.keyPem, { mode: 0o600 });
   writeFileSync(join(scratch, 'roots.pem'), authority.rootPem);
-  const snippet = readFileSync(join(root, 'examples/nginx/edgeward.conf'), 'utf8').replace('/run/edgeward/forward-auth.sock', socket);
+  const snippet = readFileSync(join(root, 'examples/nginx/edgeward.conf'), 'utf8').replace(
+    '/run/edgeward/forward-auth.sock',
+    socket,
+  );
   writeFileSync(join(scratch, 'edgeward.conf'), snippet);
-  const values: Record<string, string> = { scratch, address: '127.0.0.1', roots: join(scratch, 'roots.pem'), snippet: join(scratch, 'edgeward.conf') };
+  const values: Record<string, string> = {
+    scratch,
+    address: '127.0.0.1',
+    roots: join(scratch, 'roots.pem'),
+    snippet: join(scratch, 'edgeward.conf'),
+  };
   const config = readFileSync(join(root, 'demo/workloads/nginx-guarded.conf'), 'utf8')
     .replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? '')
     .replace(':8443', `:${port}`);
   writeFileSync(join(scratch, 'nginx.conf'), `${process.getuid?.() === 0 ? 'user root;\n' : ''}${config}`);
-  const nginx = spawn('/usr/sbin/nginx', ['-c', join(scratch, 'nginx.conf'), '-p', scratch], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const nginx = spawn('/usr/sbin/nginx', ['-c', join(scratch, 'nginx.conf'), '-p', scratch], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   for (let tries = 0; tries < 100 && !(await connects()); tries++) await delay(50);
   return nginx;
 }

@@ -1,0 +1,43 @@
+// The documented examples are what the programs read, and unknown keys are refused with their place.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { CodedError } from '../runtime/errors.ts';
+import { loadControlConfig } from './control/config.ts';
+import { loadEdgeConfig } from './edge/config.ts';
+
+const examples = join(import.meta.dirname, '../examples/config');
+
+test('the documented control.yaml is read, with every default it names', async () => {
+  const config = await loadControlConfig(join(examples, 'control.yaml'));
+  assert.equal(config.trustDomain, 'plant.example');
+  assert.deepEqual(config.attestation, { intervalSeconds: 60, maxAgeSeconds: 900 });
+});
+
+test('the documented edge.yaml is read', async () => {
+  const config = await loadEdgeConfig(join(examples, 'edge.yaml'));
+  assert.equal(config.control.address, 'control.plant.example:7443');
+  assert.equal(config.firewall.mode, 'enforce');
+});
+
+test('an unknown key is refused with file, line, column and a suggestion', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8').replace('\nfirewall:\n', '\nfirewal:\n');
+  writeFileSync(file, text);
+  const line = text.split('\n').indexOf('firewal:') + 1;
+  await assert.rejects(
+    async () => await loadEdgeConfig(file),
+    (error) =>
+      error instanceof CodedError &&
+      error.code === 'CONFIG_INVALID' &&
+      error.place?.file === file &&
+      error.place.line === line &&
+      error.place.column === 1 &&
+      /firewal/.test(error.message) &&
+      /firewall/.test(error.message),
+  );
+});
