@@ -106,7 +106,7 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
         orders.subjectState(device.id).state,
       ]),
     );
-    const basis = JSON.stringify([Object.entries(states).toSorted(), orders.handlers.orders.version().toString()]);
+    const basis = JSON.stringify([states, orders.handlers.orders.version().toString()]);
     if (!always && basis === inForce) return;
     const plan = compileFirewall(
       wanted,
