@@ -169,8 +169,12 @@ test('bad states are refused and the last good ones stay', async (t) => {
   };
   for (const [name, { payload, code }] of Object.entries(cases)) {
     await t.test(name, async () => {
-      const { store } = await withStates({ 'gateway-1': 'suspect' });
+      const { store, events } = await withStates({ 'gateway-1': 'suspect' });
       await assert.rejects(store.handlers.deviceState.apply({ version: 2n, payload }), { code });
+      assert.deepEqual(
+        events.map(({ activity, severity }) => [activity, severity]),
+        [['refuse', 'high']],
+      );
       assert.equal(store.subjectState('gateway-1').state, 'suspect');
       assert.equal(store.handlers.deviceState.version(), 1n);
     });

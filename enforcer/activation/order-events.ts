@@ -1,6 +1,6 @@
 // What orders leave in the audit of this edge.
 import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
-import { formatError } from '../../runtime/errors.ts';
+import { CodedError, formatError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { AppliedOrder } from './order-book.ts';
@@ -26,6 +26,18 @@ export function tellOrder(told: Told, { order, from, to }: AppliedOrder): Promis
       to: to ?? 'none',
       reason: order.reason,
     },
+  });
+}
+
+/** What was refused: orders, device-state or revocations. A gap or a full disk is trouble; the rest may be an attack. */
+export function tellRefused(told: Told, what: string, error: unknown): Promise<void> {
+  const code = error instanceof CodedError ? error.code : '';
+  const trouble = code === 'ORDERS_GAP' || code.startsWith('FILE_SYSTEM_');
+  return emit(told, {
+    kind: 'order',
+    activity: 'refuse',
+    severity: trouble ? 'medium' : 'high',
+    data: { resource: what, code, message: error instanceof Error ? error.message : String(error) },
   });
 }
 

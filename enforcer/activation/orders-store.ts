@@ -10,7 +10,7 @@ import { storeFault } from '../../store/sealed-file.ts';
 import { containmentChange, type Containment, type ContainmentChange } from './containment.ts';
 import { activationErrors } from './errors.ts';
 import { openOrderBook, type OrderBook } from './order-book.ts';
-import { tellDamaged, tellOrder } from './order-events.ts';
+import { tellDamaged, tellOrder, tellRefused } from './order-events.ts';
 import { openSignedState, type SignedState } from './signed-state.ts';
 import { readDeviceStates, readRevocations } from './signed-payloads.ts';
 import { combine, type Subject } from './subject-state.ts';
@@ -92,9 +92,32 @@ export async function openOrdersStore(options: OrdersStoreOptions): Promise<Orde
       revocations: parts.revocations.current()?.issuedAt,
     }),
     handlers: {
-      orders: ordersHandler(parts, enforced, enforce, inTurn, options),
-      deviceState: stateHandler(parts.states, () => enforced.versions.states, enforce, inTurn),
-      revocations: stateHandler(parts.revocations, () => enforced.versions.revocations, enforce, inTurn),
+      orders: audited('orders', ordersHandler(parts, enforced, enforce, inTurn, options), options),
+      deviceState: audited(
+        'device-state',
+        stateHandler(parts.states, () => enforced.versions.states, enforce, inTurn),
+        options,
+      ),
+      revocations: audited(
+        'revocations',
+        stateHandler(parts.revocations, () => enforced.versions.revocations, enforce, inTurn),
+        options,
+      ),
+    },
+  };
+}
+
+/** Every refusal leaves an event before it becomes a NACK. */
+function audited(what: string, handler: StateHandler, options: OrdersStoreOptions): StateHandler {
+  return {
+    ...handler,
+    async apply(resource) {
+      try {
+        return await handler.apply(resource);
+      } catch (error) {
+        await tellRefused(options, what, error);
+        throw error;
+      }
     },
   };
 }

@@ -124,7 +124,7 @@ test('a signed time far ahead of what this boot counted is refused and reported'
 
 test('time of another domain, by another key, of another type, or none at all is refused', async () => {
   const clock = new FakeClock(start);
-  const { trusted } = await clockEdge(new SimulatedFiles(), clock, host(clock));
+  const { trusted, events } = await clockEdge(new SimulatedFiles(), clock, host(clock));
   const stranger = generateKey();
   const by = { key: stranger.privateKey, keyId: keyId(stranger.publicKey) };
   await assert.rejects(trusted.observe(await signedTime(start, { domain: 'other.example' })), {
@@ -133,6 +133,10 @@ test('time of another domain, by another key, of another type, or none at all is
   await assert.rejects(trusted.observe(await signedTime(-5)), { code: 'CLOCK_TIME_INVALID' });
   await assert.rejects(trusted.observe(await signedTime(start, { by })), { code: 'IDENTITY_JWS_KEY_UNKNOWN' });
   await assert.rejects(trusted.observe('now'), { code: 'IDENTITY_JWS_INVALID' });
+  assert.deepEqual(
+    events.map(({ activity }) => activity),
+    Array.from({ length: 4 }, () => 'clock-refuse'),
+  );
   assert.equal(trusted.time().trusted, false);
 });
 

@@ -12,6 +12,7 @@ import { verifyJws, type PublicJwk } from '../../identity/index.ts';
 import { SignedTimeSchema } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import { canonicalJson } from '../../runtime/canonical-json.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import { decodeMessage } from '../../runtime/grpc-wire.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
@@ -85,9 +86,8 @@ export async function openTrustedClock(options: TrustedClockOptions): Promise<Tr
   };
 
   const observe = async (jws: string): Promise<void> => {
-    const signed = await verifyTime(jws, options);
     const before = time();
-    if (before.trusted && signed - before.now > MAX_TIME_JUMP_MS) await refuseJump(signed, before.now, options);
+    const signed = await acceptTime(jws, before, options);
     // Below the floor: a delay, or a control plane set back; ours goes on. Above it we follow, also a little back,
     // because our oscillator may be fast.
     if (before.trusted && signed < (mark?.floor ?? 0)) return;
@@ -141,13 +141,26 @@ async function verifyTime(jws: string, options: TrustedClockOptions): Promise<nu
   return now;
 }
 
+/** The signed time, if it can be believed; every refusal leaves an event. */
+async function acceptTime(jws: string, before: TrustedTime, options: TrustedClockOptions): Promise<number> {
+  try {
+    const signed = await verifyTime(jws, options);
+    if (before.trusted && signed - before.now > MAX_TIME_JUMP_MS) throw jump(signed, before.now);
+    return signed;
+  } catch (error) {
+    const code = error instanceof CodedError ? error.code : '';
+    await tell(options, 'refuse', 'high', { message: error instanceof Error ? error.message : String(error), code });
+    throw error;
+  }
+}
+
 /** An hour that this boot did not count did not pass: taking it would raise the floor for good and expire everything. */
-async function refuseJump(signed: number, counted: number, options: TrustedClockOptions): Promise<never> {
-  const message =
+function jump(signed: number, counted: number): CodedError {
+  return activationErrors.error(
+    'CLOCK_JUMP_REFUSED',
     `signed time ${new Date(signed).toISOString()} is ahead of ${new Date(counted).toISOString()}, ` +
-    'which this host has counted since the last signed time';
-  await tell(options, 'refuse', 'high', { message, code: 'CLOCK_JUMP_REFUSED' });
-  throw activationErrors.error('CLOCK_JUMP_REFUSED', message);
+      'which this host has counted since the last signed time',
+  );
 }
 
 /** Says once that the local clock is wrong, and once that it is right again. Returns whether it is wrong. */

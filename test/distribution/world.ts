@@ -87,6 +87,7 @@ export interface CloudWorld {
   readonly nacks: Refusal[];
   readonly evidence: string[];
   readonly missed: string[];
+  readonly refused: string[];
   /** Questions that the sources were asked. */
   readonly asked: string[];
 }
@@ -100,6 +101,7 @@ export function cloud(overrides: Partial<StreamServerOptions> = {}): CloudWorld 
     nacks: [] as Refusal[],
     evidence: [] as string[],
     missed: [] as string[],
+    refused: [] as string[],
   };
   const asked: string[] = [];
   const source = (type: ResourceType): ResourceSource => ({
@@ -147,6 +149,10 @@ export function cloud(overrides: Partial<StreamServerOptions> = {}): CloudWorld 
       },
       nack: (nack) => {
         world.nacks.push(nack);
+        return Promise.resolve();
+      },
+      refused: (deviceId, { code }) => {
+        world.refused.push(`${deviceId} ${code}`);
         return Promise.resolve();
       },
     },

@@ -2,11 +2,11 @@
 export { createStreamServer, reconnectSpreadMs, type StreamServer, type StreamServerOptions } from './stream-server.ts';
 export type {
   Acknowledgement,
-  AcknowledgementRecord,
   ChallengePlan,
   ConnectedDevice,
   Refusal,
   ResourceSource,
   SourcedResource,
   StreamPorts,
+  StreamRecord,
 } from './types.ts';

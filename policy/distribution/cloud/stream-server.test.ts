@@ -245,6 +245,35 @@ test('a second stream of the same types replaces the first; other types stand be
   assert.deepEqual(server.connected(), []);
 });
 
+test('what concerns security is told to the record: broken contracts, refusals, twins; not losses and stops', async () => {
+  const refuse = distributionErrors.error('STREAM_DISCONNECTED', 'revoked');
+  let admitted = true;
+  const { server, refused } = cloud({ admission: () => (admitted ? Promise.resolve() : Promise.reject(refuse)) });
+  const open = async () => {
+    const edge = connect(server);
+    edge.say(hello([ORDERS, 0]));
+    await edge.hearUntil('resource');
+    return edge;
+  };
+  const lost = await open();
+  lost.hangUp();
+  await lost.over();
+  assert.deepEqual(refused, []);
+  const first = await open();
+  const over = first.over();
+  const second = await open();
+  await over;
+  second.say({ case: undefined });
+  await second.over();
+  admitted = false;
+  await assert.rejects(open());
+  admitted = true;
+  const last = await open();
+  server.stop();
+  await last.over();
+  assert.deepEqual(refused, ['plc-1 STREAM_REPLACED', 'plc-1 STREAM_MESSAGE_EMPTY', 'plc-1 STREAM_DISCONNECTED']);
+});
+
 test('connected() says since when, and when the edge last said something', async () => {
   const { server, clock } = cloud();
   const edge = connect(server);

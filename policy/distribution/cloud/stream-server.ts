@@ -8,9 +8,9 @@ import {
   type ResourceType,
 } from '../../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { Clock } from '../../../runtime/clock.ts';
-import type { CodedError } from '../../../runtime/errors.ts';
+import { CodedError } from '../../../runtime/errors.ts';
 import type { Logger } from '../../../runtime/log.ts';
-import { distributionErrors } from '../errors.ts';
+import { type DistributionErrorCode, distributionErrors } from '../errors.ts';
 import {
   CHUNK_BURST_BYTES,
   CHUNK_BYTES_PER_SECOND,
@@ -73,23 +73,36 @@ export function createStreamServer(options: StreamServerOptions): StreamServer {
     await options.admission(device);
   };
 
+  /** From Hello to the end; what it throws is why the stream was refused or ended. */
+  async function* serve(
+    device: VerifiedSvid,
+    requests: AsyncIterable<ConnectRequest>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ConnectResponse, void, undefined> {
+    await admit(device);
+    const iterator = requests[Symbol.asyncIterator]();
+    const hello = acceptHello(await firstMessage(iterator, clock), (type) => options.sources[type] !== undefined);
+    const ended = new AbortController();
+    const session = createSession(device, hello, { ports: options, clock, random, pacing, log });
+    connections.add(session);
+    log.info({ device: session.deviceId, agent: hello.agentVersion, streams: connections.size }, 'stream opened');
+    try {
+      yield welcome(options.serverVersion, connections.size);
+      yield* session.run(iterator, AbortSignal.any([signal, ended.signal]));
+    } finally {
+      connections.remove(session);
+      ended.abort();
+      log.info({ device: session.deviceId, streams: connections.size }, 'stream closed');
+    }
+  }
+
   return {
     async *connect(device, requests, signal) {
-      await admit(device);
-      const iterator = requests[Symbol.asyncIterator]();
-      const hello = acceptHello(await firstMessage(iterator, clock), (type) => options.sources[type] !== undefined);
-      const ended = new AbortController();
-      const session = createSession(device, hello, { ports: options, clock, random, pacing, log });
-      connections.add(session);
-      log.info({ device: session.deviceId, agent: hello.agentVersion, streams: connections.size }, 'stream opened');
       try {
-        yield welcome(options.serverVersion, connections.size);
-        yield* session.run(iterator, AbortSignal.any([signal, ended.signal]));
-      } finally {
-        connections.remove(session);
-        ended.abort();
-        session.end(distributionErrors.error('STREAM_DISCONNECTED', 'the stream is over'));
-        log.info({ device: session.deviceId, streams: connections.size }, 'stream closed');
+        yield* serve(device, requests, signal);
+      } catch (error) {
+        await tellRefused(options, device.id.name, error);
+        throw error;
       }
     },
     notify(type, devices) {
@@ -115,6 +128,24 @@ export function createStreamServer(options: StreamServerOptions): StreamServer {
 function* sessionsOf(connections: Connections, devices: readonly string[] | 'all') {
   if (devices === 'all') yield* connections.all();
   else for (const device of devices) yield* connections.of(device);
+}
+
+/** Ends that say nothing about the edge. */
+const innocent: ReadonlySet<string> = new Set<DistributionErrorCode | 'RPC_CANCELLED'>([
+  'STREAM_STOPPING',
+  'STREAM_FULL',
+  'STREAM_SVID_EXPIRED',
+  'RPC_CANCELLED',
+]);
+
+async function tellRefused({ record, log }: StreamServerOptions, deviceId: string, error: unknown): Promise<void> {
+  if (!(error instanceof CodedError) || innocent.has(error.code)) return;
+  log.warn({ device: deviceId, err: error }, 'a stream was refused or ended');
+  try {
+    await record.refused(deviceId, error);
+  } catch (cause) {
+    log.error({ device: deviceId, err: cause }, 'a refusal was not recorded');
+  }
 }
 
 /** How long the edges wait before they come back: what it takes this replica to welcome all it holds now. */

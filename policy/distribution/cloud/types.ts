@@ -39,10 +39,16 @@ export interface Refusal {
   readonly error: CodedError;
 }
 
-/** Where answers of edges are kept. A rejection is retried; the stream waits meanwhile. */
-export interface AcknowledgementRecord {
+/** Where answers of edges are kept. When ack or nack reject with UNAVAILABLE they are retried; the stream waits meanwhile. */
+export interface StreamRecord {
+  /** Also told after each reconnect of what is unchanged; keep it idempotent. */
   ack(acknowledgement: Acknowledgement): Promise<void>;
   nack(refusal: Refusal): Promise<void>;
+  /**
+   * For the audit: a stream was refused, or ended because its edge broke the contract, or was replaced by another with
+   * the same identity. Not told of losses, expired SVIDs and a stopping server.
+   */
+  refused(deviceId: string, error: CodedError): Promise<void>;
 }
 
 export interface ChallengePlan {
@@ -60,7 +66,7 @@ export interface StreamPorts {
   renew(device: VerifiedSvid, csrDer: Uint8Array): Promise<EnrollResponse>;
   submitEvidence(device: VerifiedSvid, evidence: { readonly nonce: Uint8Array; readonly jws: string }): Promise<void>;
   readonly challenge: ChallengePlan;
-  readonly record: AcknowledgementRecord;
+  readonly record: StreamRecord;
   /** Throws the CodedError with which this device is refused (revoked, decommissioned, too often). */
   admission(device: VerifiedSvid): Promise<void>;
 }
