@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { verifyJws } from '../../identity/index.ts';
 import type { Database } from '../../store/database.ts';
 import { auditErrors } from '../errors.ts';
-import { keptHeadSpacing, maxHeadBytes } from '../limits.ts';
+import { keptHeadSpacing, maxHeadBytes, maxPendingHeads } from '../limits.ts';
 import { sameBytes } from '../log/chain.ts';
 import { decodeHead, headType } from '../log/head.ts';
 import type { AuditTables } from './migrations.ts';
@@ -64,7 +64,7 @@ export async function storeHead(
       const message = `the head signed at ${head.sequence} is not of the chain that is stored`;
       return { sequence: head.sequence, error: auditErrors.error('AUDIT_FORK', message) };
     }
-    await thin(trx, source, head.sequence);
+    if (!(await makeRoom(trx, source, head.sequence))) return undefined;
     await trx
       .insertInto('audit_heads')
       .values({
@@ -75,7 +75,7 @@ export async function storeHead(
         chain: head.chain,
         jws: head.jws,
         certificates: Buffer.concat(source.certificates),
-        received_at: nowMs,
+        received_at: Math.trunc(nowMs),
       })
       .onConflict((conflict) => conflict.columns(['trust_domain', 'device_id', 'epoch', 'sequence']).doNothing())
       .execute();
@@ -83,19 +83,34 @@ export async function storeHead(
   });
 }
 
-/** A head close behind the one kept before it gives way to the next; so they stay about `keptHeadSpacing` apart. */
-async function thin(trx: Kysely<AuditTables>, source: HeadSource, sequence: number): Promise<void> {
-  const [latest, before] = await trx
+/**
+ * Keeps the number of heads in bounds. One whose records are stored gives way to the next when it is close behind the one
+ * before, so they stay about `keptHeadSpacing` apart. One ahead of the store never gives way: it is what a rewritten
+ * backlog will be caught with. False when there are too many of those already.
+ */
+async function makeRoom(trx: Kysely<AuditTables>, source: HeadSource, sequence: number): Promise<boolean> {
+  const ofChain = trx
     .selectFrom('audit_heads')
     .select('sequence')
     .where('trust_domain', '=', source.trustDomain)
     .where('device_id', '=', source.deviceId)
+    .where('epoch', '=', source.epoch);
+  const cursor = await trx
+    .selectFrom('audit_cursors')
+    .select('sequence')
+    .where('trust_domain', '=', source.trustDomain)
+    .where('device_id', '=', source.deviceId)
     .where('epoch', '=', source.epoch)
+    .executeTakeFirst();
+  const through = cursor?.sequence ?? 0;
+  const ahead = await ofChain.where('sequence', '>', through).execute();
+  if (sequence > through && ahead.length >= maxPendingHeads) return false;
+  const [latest, before] = await ofChain
+    .where('sequence', '<=', Math.min(through, sequence - 1))
     .orderBy('sequence', 'desc')
     .limit(2)
     .execute();
-  if (latest === undefined || latest.sequence >= sequence) return;
-  if (latest.sequence - (before?.sequence ?? 0) >= keptHeadSpacing) return;
+  if (latest === undefined || latest.sequence - (before?.sequence ?? 0) >= keptHeadSpacing) return true;
   await trx
     .deleteFrom('audit_heads')
     .where('trust_domain', '=', source.trustDomain)
@@ -103,6 +118,7 @@ async function thin(trx: Kysely<AuditTables>, source: HeadSource, sequence: numb
     .where('epoch', '=', source.epoch)
     .where('sequence', '=', latest.sequence)
     .execute();
+  return true;
 }
 
 /** Heads that the device signed ahead of what is stored. */

@@ -185,6 +185,11 @@ forEachDatabase((name, open, freshUrl) => {
       await assert.rejects(exchange(log, device, [device.open(), await stranger.head()]), {
         code: 'AUDIT_HEAD_INVALID',
       });
+      const lying = message({ case: 'head', value: { sequence: 3n, jws: heads[0]?.jws } });
+      assert.deepEqual(await exchange(log, device, [device.open(), lying]), [
+        'opened 4',
+        'refused 3 AUDIT_HEAD_INVALID',
+      ]);
       device.records = device.records.slice(0, 3);
       device.write(1, { activity: 'allow' });
       assert.deepEqual(await exchange(log, device, [device.open(), await device.head()]), [
@@ -195,7 +200,7 @@ forEachDatabase((name, open, freshUrl) => {
 
     test('a head that was signed ahead binds what is delivered later, also on the next stream', async () => {
       await using world = await setUp(open);
-      const { log, device } = world;
+      const { log, db, device } = world;
       const first = device.write(2);
       device.write(3);
       assert.deepEqual(await exchange(log, device, [device.open(), batch(first), await device.head(5)]), [
@@ -209,6 +214,14 @@ forEachDatabase((name, open, freshUrl) => {
         'opened 2',
         'refused 5 AUDIT_FORK',
       ]);
+      // Nor does a later head of the rewritten chain free it from the one before.
+      device.write(1);
+      await exchange(log, device, [device.open(), await device.head(6)]);
+      assert.deepEqual(await exchange(log, device, [device.open(), batch(device.records.slice(2))]), [
+        'opened 2',
+        'refused 5 AUDIT_FORK',
+      ]);
+      await db.withTables<AuditTables>().deleteFrom('audit_heads').where('sequence', '=', 6).execute();
       device.records = genuine;
       assert.deepEqual(await exchange(log, device, [device.open(), batch(genuine.slice(2))]), [
         'opened 2',

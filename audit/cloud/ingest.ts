@@ -3,7 +3,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../runtime/clock.ts';
-import type { CodedError } from '../../runtime/errors.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import { ErrorDetailSchema, type ErrorDetail } from '../../proto/gen/edgeward/errors/v1/errors_pb.ts';
 import {
   DeliverResponseSchema,
@@ -187,7 +187,13 @@ class DeliverStream {
   }
 
   async #head(source: HeadSource, sequence: number, jws: string): Promise<void> {
-    const head = await verifyHead(source, sequence, jws);
+    const head = await verifyHead(source, sequence, jws).catch(async (error: unknown) => {
+      // A device that just renewed signs with its next key until it dials again; anything else is no accident.
+      if (!(error instanceof CodedError) || isKeyUnknown(error)) throw error;
+      await this.#refuse({ sequence, error });
+      return undefined;
+    });
+    if (head === undefined) return;
     // Afterwards the store holds every record that was sent before this head.
     await Promise.all(this.#underWay);
     if (this.#out.ended) return;
@@ -222,6 +228,10 @@ class DeliverStream {
   #send(message: NonNullable<MessageInitShape<typeof DeliverResponseSchema>['message']>): void {
     this.#out.push(create(DeliverResponseSchema, { message }));
   }
+}
+
+function isKeyUnknown(error: CodedError): boolean {
+  return error.cause instanceof CodedError && error.cause.code === 'IDENTITY_JWS_KEY_UNKNOWN';
 }
 
 function detailOf(error: CodedError): ErrorDetail {

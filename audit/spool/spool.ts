@@ -122,6 +122,7 @@ class DiskSpool implements Spool {
   readonly #stop = new AbortController();
   #turn: Promise<unknown> = Promise.resolve();
   #full = false;
+  #retrying: Promise<void> | undefined;
   #watchers: (() => void)[] = [];
 
   constructor(options: SpoolOptions, limits: SpoolLimits, disk: SpoolDisk, masking: Masking) {
@@ -235,6 +236,7 @@ class DiskSpool implements Spool {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
     await this.#queue.flush();
+    await this.#retrying;
     await this.#serially(() => this.#disk.close());
   }
 
@@ -301,14 +303,14 @@ class DiskSpool implements Spool {
     if (this.#full) return;
     this.#full = true;
     this.#log?.error({ bytes: this.#disk.bytes }, 'the spool is full');
-    void this.#retryWhileFull();
+    this.#retrying ??= this.#retryWhileFull();
   }
 
   async #retryWhileFull(): Promise<void> {
     const { signal } = this.#stop;
     while (this.#full && !signal.aborted) {
       await this.#clock.sleep(this.#limits.retryFullMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       await this.#serially(async () => {
         await this.#reopen();
         if (this.#full) await this.#disk.saveLosses();
@@ -316,6 +318,7 @@ class DiskSpool implements Spool {
         this.#log?.warn({ err: error }, 'the spool is still full');
       });
     }
+    this.#retrying = undefined;
   }
 
   /** Writable again when the reserve is back and the losses are told. */

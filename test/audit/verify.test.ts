@@ -99,26 +99,19 @@ function flipped(bytes: Uint8Array, bit: number): Uint8Array {
   return copy;
 }
 
-const bytesFields = ['payload', 'chain', 'leafHash', 'epoch'] as const;
-const numberFields = ['sequence', 'index', 'receivedAtMs'] as const;
+const alterations: readonly ((entry: LogEntry, bit: number) => Partial<LogEntry>)[] = [
+  (entry, bit) => ({ payload: flipped(entry.payload, bit) }),
+  (entry, bit) => ({ chain: flipped(entry.chain, bit) }),
+  (entry, bit) => ({ leafHash: flipped(entry.leafHash, bit) }),
+  (entry, bit) => ({ epoch: flipped(entry.epoch, bit) }),
+  (entry, bit) => ({ sequence: entry.sequence ^ (1n << BigInt(bit % 40)) }),
+  (entry, bit) => ({ index: entry.index ^ (1n << BigInt(bit % 40)) }),
+  (entry, bit) => ({ receivedAtMs: entry.receivedAtMs ^ (1n << BigInt(bit % 40)) }),
+  (entry, bit) => ({ deviceId: String.fromCodePoint(...flipped(Buffer.from(entry.deviceId, 'latin1'), bit)) }),
+];
 
 function alter(entry: LogEntry, field: number, bit: number): LogEntry {
-  const copy = clone(LogEntrySchema, entry);
-  const name = [...bytesFields, ...numberFields, 'deviceId' as const][field];
-  switch (name) {
-    case 'payload':
-    case 'chain':
-    case 'leafHash':
-    case 'epoch':
-      copy[name] = flipped(entry[name], bit);
-      break;
-    case 'deviceId':
-      copy.deviceId = String.fromCharCode(...flipped(Buffer.from(entry.deviceId, 'latin1'), bit));
-      break;
-    default:
-      copy[name as 'sequence'] = entry[name as 'sequence'] ^ (1n << BigInt(bit % 40));
-  }
-  return copy;
+  return { ...clone(LogEntrySchema, entry), ...alterations[field]?.(entry, bit) };
 }
 
 /** Whoever recomputes: chain values of every device and all leaf hashes fit again, sequences and indices too. */
