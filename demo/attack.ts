@@ -86,3 +86,7 @@ export function blocked(result: AttackResult): boolean {
     result.setPointAfter === setPoint.value
   );
 }
+
+/** What the foreign clients saw, in one line. */
+export const describe = ({ openPorts, adminStatus, writeAnswer, setPointAfter }: AttackResult): string =>
+  `curl /admin/: ${adminStatus}; mbpoll write: ${writeAnswer}, set-point ${setPointAfter}; scan: ports ${openPorts.plc.join(', ') || 'none'} on the PLC, ${openPorts.hmi.join(', ') || 'none'} on the HMI`;

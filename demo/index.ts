@@ -7,12 +7,8 @@ import { createNetwork, type Network } from '../test/support/netns.ts';
 import { createFleet, namespaces } from './fleet.ts';
 import { createReport, StepFailed } from './report.ts';
 import { addresses, type HostName } from './site.ts';
-import { noMeasures, type Stage, tellStory } from './story.ts';
-
-export interface DemoOptions {
-  readonly json: boolean;
-  readonly keep: boolean;
-}
+import { type DemoOptions, noMeasures, type Stage } from './stage.ts';
+import { tellStory } from './story.ts';
 
 const needed = ['root', 'linux', 'nft', 'netns', 'nginx', 'pymodbus', 'mbpoll', 'curl', 'openssl', 'tcpdump'] as const;
 

@@ -7,10 +7,9 @@ import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { endChild, run, start } from '../test/support/netns-process.ts';
 import { createFleet, type Fleet, type Ground, until } from './fleet.ts';
-import type { DemoOptions } from './index.ts';
 import { prove, type Report, StepFailed } from './report.ts';
 import { type EdgeName, edges } from './site.ts';
-import { noMeasures } from './story.ts';
+import { type DemoOptions, noMeasures } from './stage.ts';
 
 const leftOut = 'packet filter, nginx, the Modbus workload, the attack on the network and the cut link';
 
