@@ -1,14 +1,15 @@
 // The detections and playbooks of the example repository, read by the rooms that run them.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createDetector } from '../../audit/detect/detector.ts';
-import type { ObservedEvent } from '../../audit/detect/detector.ts';
+import { createDetector, type ObservedEvent } from '../../audit/detect/index.ts';
 import { loadRepository, readDirectory } from '../../policy/repository/index.ts';
-import { parsePlaybook } from '../../response/playbook.ts';
+import { parsePlaybook } from '../../response/index.ts';
 
 const now = Date.UTC(2026, 10, 22, 12);
-const tree = await readDirectory(join(import.meta.dirname, '../../examples/policy'));
+const examples = join(import.meta.dirname, '../../examples/policy');
+const tree = await readDirectory(examples);
 const { repository } = loadRepository(tree, now);
 assert.ok(repository);
 const { detections, playbooks } = repository;
@@ -32,6 +33,29 @@ function findings(events: readonly ObservedEvent[]): string[] {
 
 const repeat = (count: number, of: (index: number) => ObservedEvent): ObservedEvent[] =>
   Array.from({ length: count }, (_, index) => of(index));
+
+test('every rule and playbook file is read by the room that runs it, alone and together', () => {
+  const read = (folder: string): [string, string][] =>
+    readdirSync(join(examples, folder)).map((file) => [file, readFileSync(join(examples, folder, file), 'utf8')]);
+  const rules = read('detections');
+  assert.ok(rules.length >= 6);
+  assert.equal(createDetector(Object.fromEntries(rules)).rules, rules.length);
+  for (const [file, text] of rules.filter(([, rule]) => !rule.includes('\ncorrelation:'))) {
+    assert.equal(createDetector({ [file]: text }).rules, 1, file);
+  }
+  assert.deepEqual(Object.keys(detections).toSorted(), rules.map(([file]) => file).toSorted());
+  for (const [file, text] of read('playbooks')) assert.equal(parsePlaybook(text, file).actions.length, 2, file);
+});
+
+test('a second key for a join token is a finding about the device of the token, and accuses nobody', () => {
+  const refused = {
+    ...event(0, 'device', { device: 'plc-1', code: 'CA_TOKEN_USED', peer: '192.0.2.7' }),
+    reporter: 'control',
+  };
+  const { subject: _, ...data } = refused.data;
+  const [found] = createDetector(detections).observe({ ...refused, activity: 'enroll_refuse', data });
+  assert.deepEqual([found?.level, found?.device, found?.attributed], ['high', 'plc-1', false]);
+});
 
 test('a port scan is found, the same port again and again is not', () => {
   const scan = repeat(10, (index) => event(index, 'packet', { destination_port: 20 + index }));
