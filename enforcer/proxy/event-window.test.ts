@@ -49,8 +49,15 @@ test('window: a steady stream is one event a window; after a quiet one the next 
     ['a', 10],
     ['a', 10],
   ]);
-  await clock.advance(1_000);
+  add(window, 'a');
+  await clock.advance(500);
   window.flush();
+  assert.deepEqual(sent(), [], 'the next window has only begun');
+  for (let windows = 0; windows < 2; windows++) {
+    await clock.advance(1_000);
+    window.flush();
+  }
+  assert.deepEqual(sent(), [['a', 1]]);
   add(window, 'a');
   assert.deepEqual(sent(), [['a', 1]]);
 });

@@ -98,7 +98,9 @@ test('events: where audit is durable the request waits for the disk, and is deni
   const both = [readRegisters(1, 0), readRegisters(2, 0)];
   await client.send(Buffer.concat(both));
   while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(server.bytes().length, 0, 'nothing goes on before the record is on disk');
+  assert.equal(waiting.length, 1, 'and nothing overtakes it');
   waiting[0]?.(true);
   assert.equal((await client.answer())?.functionCode, 3);
   while (waiting.length === 1) await new Promise((resolve) => setImmediate(resolve));

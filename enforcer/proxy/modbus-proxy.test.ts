@@ -69,18 +69,20 @@ test('proxy: in a pipeline each request is judged alone', async () => {
 
 test('proxy: reading and writing at once needs both halves allowed', async () => {
   await using server = await recordingServer();
-  const asked: string[] = [];
-  await using w = await world(server.port, {
-    decide: (_connection, { functionCode, address, values }) => {
-      asked.push(`${functionCode} ${address} ${values.length}`);
-      const allow = values.length === 0;
-      return { allow, reason: allow ? 'granted' : 'no-grant', rule: '', place: '', operation: '', bundle: '' };
-    },
-  });
-  await using client = await rawClient(w.port);
-  await client.send(frame(1, 1, [23, 0, 3, 0, 6, 0, 14, 0, 1, 2, 0, 255]));
-  assert.equal((await client.answer())?.functionCode, 0x97);
-  assert.deepEqual(asked, ['23 14 1', '23 3 0']);
+  for (const forbidden of ['write', 'read']) {
+    const asked: string[] = [];
+    await using w = await world(server.port, {
+      decide: (_connection, { functionCode, address, values }) => {
+        asked.push(`${functionCode} ${address} ${values.length}`);
+        const allow = (values.length === 0 ? 'read' : 'write') !== forbidden;
+        return { allow, reason: allow ? 'granted' : 'no-grant', rule: '', place: '', operation: '', bundle: '' };
+      },
+    });
+    await using client = await rawClient(w.port);
+    await client.send(frame(1, 1, [23, 0, 3, 0, 6, 0, 14, 0, 1, 2, 0, 255]));
+    assert.equal((await client.answer())?.functionCode, 0x97);
+    assert.deepEqual(asked, ['23 14 1', '23 3 0']);
+  }
   assert.equal(server.bytes().length, 0);
 });
 
