@@ -15,7 +15,6 @@ export const cliErrors = errorTable({
     status: 'INVALID_ARGUMENT',
     remedy: 'Give the input as a file, on standard input, or at the prompt.',
   },
-  CLI_NOT_ROOT: { status: 'PERMISSION_DENIED', remedy: 'Run the command as root, or leave out what needs it.' },
   CLI_TARGET_EXISTS: {
     status: 'ALREADY_EXISTS',
     remedy: 'Choose an empty directory, or remove what is there if it is not needed.',

@@ -22,10 +22,6 @@ export const responseErrors = errorTable({
     status: 'FAILED_PRECONDITION',
     remedy: 'Look at it with: edgeward finding list --state open; an open finding keeps the quarantine.',
   },
-  RESPONSE_CAP_REACHED: {
-    status: 'RESOURCE_EXHAUSTED',
-    remedy: 'Contain the device by hand with: edgeward device quarantine DEVICE, or release others first.',
-  },
   RESPONSE_PLAYBOOK_INVALID: {
     status: 'INVALID_ARGUMENT',
     remedy: 'Correct the playbook in the policy repository and publish again; edgeward policy lint names the place.',
