@@ -1,7 +1,10 @@
 # A Modbus/TCP server by pymodbus on the address given, every register and coil 7 or off; prints "ready" when it listens.
+# Ends with its owner: when standard input does.
 # Debian's pymodbus wants pyserial when it is imported, for serial lines that are not used here.
 import asyncio
+import os
 import sys
+import threading
 import types
 
 for name in ("serial", "serial_asyncio"):
@@ -16,6 +19,11 @@ from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, M
 from pymodbus.server.async_io import ModbusTcpServer
 
 
+def end_with_owner():
+    sys.stdin.read()
+    os._exit(0)
+
+
 async def main():
     block = lambda value: ModbusSequentialDataBlock(0, [value] * 1000)
     store = ModbusSlaveContext(di=block(0), co=block(0), hr=block(7), ir=block(7), zero_mode=True)
@@ -26,4 +34,5 @@ async def main():
     await task
 
 
+threading.Thread(target=end_with_owner, daemon=True).start()
 asyncio.run(main())

@@ -40,7 +40,7 @@ async function startPymodbus(where: Where): Promise<ModbusServer | undefined> {
   const { address } = where;
   const port = where.port === 0 ? await freePort() : where.port;
   const script = join(import.meta.dirname, 'modbus-server.py');
-  const child = spawn(python, [script, address, String(port)], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(python, [script, address, String(port)], { stdio: ['pipe', 'pipe', 'ignore'] });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
