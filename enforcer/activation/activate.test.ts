@@ -60,6 +60,23 @@ test('only chunks that are not on disk are fetched, and those of forgotten bundl
   assert.deepEqual(await fs.list(`${stateDir}/policy/chunks`), [...kept].toSorted());
 });
 
+test('what a refused bundle left on the disk is removed before the next one is fetched', async () => {
+  const [good, refusedOne, next] = [await seal(1), await seal(2, { expect: 'deny' }), await seal(3)];
+  const { activation, fs } = await edge();
+  await activation.offer(good.manifestJws, chunkServer(good).fetch);
+  await assert.rejects(activation.offer(refusedOne.manifestJws, chunkServer(refusedOne).fetch));
+  const left = new Set(refusedOne.chunks.map(({ digest }) => digest));
+  for (const { chunks } of [good, next]) for (const { digest } of chunks) left.delete(digest);
+  const stored = () => fs.list(`${stateDir}/policy/chunks`);
+  assert.ok(left.size > 0);
+  assert.ok(left.isSubsetOf(new Set(await stored())));
+  const server = chunkServer(next);
+  await activation.offer(next.manifestJws, async (digests, store) => {
+    assert.ok(left.isDisjointFrom(new Set(await stored())));
+    await server.fetch(digests, store);
+  });
+});
+
 test('a transfer that broke off goes on where it stopped', async () => {
   const bundle = await seal(1);
   const { activation } = await edge();

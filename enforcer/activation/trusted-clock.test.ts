@@ -105,8 +105,10 @@ test('an older signed time neither lowers the floor nor turns the time back', as
   const clock = new FakeClock(start);
   const { trusted } = await clockEdge(new SimulatedFiles(), clock, host(clock));
   await trusted.observe(await signedTime(start + hour));
+  await clock.advance(10 * minute);
   await trusted.observe(await signedTime(start));
-  assert.equal(trusted.now(), start + hour);
+  assert.equal(trusted.now(), start + hour + 10 * minute);
+  assert.equal(trusted.status().floor, start + hour);
 });
 
 test('a signed time far ahead of what this boot counted is refused and reported', async () => {

@@ -2,8 +2,12 @@
 // never all edges at one moment.
 import { MAX_RECONNECT_MS } from '../limits.ts';
 
-/** Milliseconds to wait before attempt `attempt` (0 for the first after a loss): the spread, doubled each time, plus as much jitter. */
+/**
+ * Milliseconds to wait before attempt `attempt` (0 for the first after a loss): the spread, doubled each time up to ten
+ * times itself, plus as much jitter. A small fleet, whose spread is short, so never waits long.
+ */
 export function reconnectDelayMs(attempt: number, spreadMs: number, random: () => number): number {
-  const base = Math.max(spreadMs, Math.min(MAX_RECONNECT_MS, spreadMs * 2 ** Math.min(attempt, 20)));
+  const longest = Math.max(spreadMs, Math.min(MAX_RECONNECT_MS, 10 * spreadMs));
+  const base = Math.min(longest, spreadMs * 2 ** Math.min(attempt, 20));
   return Math.round(base + random() * base);
 }
