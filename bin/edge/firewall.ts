@@ -68,7 +68,11 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
       restore: noWork,
       applySlice: noWork,
       refresh: () => undefined,
-      contain: noWork,
+      // Packets pass here; what we carry ourselves ends all the same.
+      contain: (change) => {
+        for (const device of Object.values(change).flat()) parts.closeStreams(device);
+        return Promise.resolve();
+      },
       task: noWork,
       firewall: undefined,
     };

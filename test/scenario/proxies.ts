@@ -1,0 +1,90 @@
+// The proxies that ask an edge for decisions, played from outside: Envoy by a gRPC client on the edge's unix socket, nginx
+// by curl.
+import { readFileSync } from 'node:fs';
+import { certificatesFromPem, certificatesToPem } from '../../identity/index.ts';
+import { CheckRequestSchema, Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { createGrpcClient } from '../../runtime/grpc.ts';
+import { create } from '@bufbuild/protobuf';
+import { must } from '../support/netns-process.ts';
+
+export interface Question {
+  readonly interface: string;
+  readonly path: string;
+  readonly method?: string;
+  /** File with the certificate chain of who asks; nobody without it. */
+  readonly chain?: string;
+  /** Headers that the client itself sent along. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly allow: boolean;
+  readonly status: number;
+  readonly subject: string;
+  readonly rule: string;
+}
+
+/** The leaf alone, as both proxies send it. */
+function leafOf(chain: string): string {
+  const [leaf = Buffer.alloc(0)] = certificatesFromPem(readFileSync(chain, 'utf8'));
+  return encodeURIComponent(certificatesToPem([leaf]));
+}
+
+/** One Check of Envoy's ext_authz over the unix socket. */
+export async function checkByEnvoy(socket: string, question: Question): Promise<Answer> {
+  const client = createGrpcClient(Authorization, `unix:${socket}`, 'insecure');
+  try {
+    const certificate = question.chain === undefined ? '' : leafOf(question.chain);
+    const request = create(CheckRequestSchema, {
+      attributes: {
+        source: { certificate },
+        request: { http: { method: question.method ?? 'GET', path: question.path, headers: { ...question.headers } } },
+        contextExtensions: { 'edgeward-interface': question.interface },
+      },
+    });
+    const { status, httpResponse } = await client.check(request, { timeoutMs: 5_000 });
+    const allow = (status?.code ?? 0) === 0;
+    const headers = new Map(
+      (httpResponse.case === 'okResponse' || httpResponse.case === 'deniedResponse'
+        ? httpResponse.value.headers
+        : []
+      ).map(({ header }) => [header?.key ?? '', header?.value ?? '']),
+    );
+    const denied = httpResponse.case === 'deniedResponse' ? (httpResponse.value.status?.code ?? 0) : 0;
+    return {
+      allow,
+      status: allow ? 200 : denied,
+      subject: headers.get('x-edgeward-subject') ?? 'absent',
+      rule: headers.get('x-edgeward-rule') ?? 'absent',
+    };
+  } finally {
+    client.close();
+  }
+}
+
+/** One subrequest of nginx's auth_request over the unix socket. */
+export async function askByCurl(socket: string, question: Question): Promise<Answer> {
+  const headers = {
+    'X-Edgeward-Interface': question.interface,
+    'X-Original-Method': question.method ?? 'GET',
+    'X-Original-URI': question.path,
+    ...(question.chain === undefined ? {} : { 'X-Client-Verify': 'SUCCESS', 'X-Client-Cert': leafOf(question.chain) }),
+    ...question.headers,
+  };
+  const options = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+  const stdout = await must([
+    'curl',
+    '-s',
+    '--max-time',
+    '5',
+    '-D',
+    '-',
+    '--unix-socket',
+    socket,
+    ...options,
+    'http://edge/',
+  ]);
+  const status = Number(stdout.split(' ')[1]);
+  const header = (name: string): string => new RegExp(`^${name}: ?(.*?)\\r?$`, 'im').exec(stdout)?.[1] ?? 'absent';
+  return { allow: status === 200, status, subject: header('x-edgeward-subject'), rule: header('x-edgeward-rule') };
+}
