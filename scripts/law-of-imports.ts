@@ -58,7 +58,8 @@ export function importsOf(file: string, text: string): Import[] {
   }));
 }
 
-const isTest = (file: string): boolean => /\.test\.ts$/.test(file) || /^(test|bench|demo|scripts|examples)\//.test(file);
+const isTest = (file: string): boolean =>
+  file.endsWith('.test.ts') || /^(test|bench|demo|scripts|examples)\//.test(file);
 
 /** What is wrong with one import, or undefined when the law allows it. */
 export function judge({ file, target }: Import): string | undefined {

@@ -17,7 +17,11 @@ const systemPackages = [
   { package: 'nginx-light', proof: ['/usr/sbin/nginx'], why: 'the HTTP workload' },
   { package: 'python3-pymodbus', proof: ['/usr/lib/python3/dist-packages/pymodbus'], why: 'the Modbus workload' },
   { package: 'python3-serial', proof: ['/usr/lib/python3/dist-packages/serial'], why: 'pymodbus imports it' },
-  { package: 'python3-serial-asyncio', proof: ['/usr/lib/python3/dist-packages/serial_asyncio'], why: 'pymodbus imports it' },
+  {
+    package: 'python3-serial-asyncio',
+    proof: ['/usr/lib/python3/dist-packages/serial_asyncio'],
+    why: 'pymodbus imports it',
+  },
   { package: 'mbpoll', proof: ['/usr/bin/mbpoll'], why: 'a foreign Modbus client' },
   { package: 'tcpdump', proof: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'], why: 'packet probes' },
   { package: 'iputils-ping', proof: ['/usr/bin/ping', '/bin/ping'], why: 'packet probes' },
