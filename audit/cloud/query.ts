@@ -63,8 +63,10 @@ export interface LogReaderOptions {
   readonly subscribe: (wake: () => void) => () => void;
 }
 
-export function createLogReader({ db, trustDomain, clock, subscribe }: LogReaderOptions): LogReader {
+export function createLogReader(options: LogReaderOptions): LogReader {
+  const { db, trustDomain } = options;
   const tables = db.withTables<AuditTables>();
+  const select: Select = (range) => selectEntries(tables, trustDomain, range);
 
   async function size(): Promise<number> {
     const row = await tables
@@ -75,26 +77,9 @@ export function createLogReader({ db, trustDomain, clock, subscribe }: LogReader
     return row?.size ?? 0;
   }
 
-  async function select(filter: EventFilter, from: number, sinceMs: number, limit: number): Promise<StoredEntry[]> {
-    const { deviceId = '', kind = '' } = filter;
-    const kinds = kind === '' ? [] : kindsOf(kind);
-    const rows = await tables
-      .selectFrom('audit_log')
-      .select(logColumns)
-      .where('trust_domain', '=', trustDomain)
-      .where('log_index', '>=', from)
-      .$if(deviceId !== '', (query) => query.where('device_id', '=', deviceId))
-      .$if(kinds.length > 0, (query) => query.where('kind', 'in', kinds))
-      .$if(sinceMs > 0, (query) => query.where('received_at', '>=', sinceMs))
-      .orderBy('log_index')
-      .limit(limit)
-      .execute();
-    return rows.map(entryFromRow);
-  }
-
   return {
     size,
-    read: (from, limit) => select({}, from, 0, limit),
+    read: (from, limit) => select({ from, limit }),
     async query({ sinceMs = 0, afterIndex = 0, limit = 0, ...filter }) {
       if (!Number.isSafeInteger(afterIndex) || afterIndex < 0) {
         throw auditErrors.error('AUDIT_QUERY_INVALID', `${afterIndex} is no log index`);
@@ -102,33 +87,65 @@ export function createLogReader({ db, trustDomain, clock, subscribe }: LogReader
       if (limit < 0 || limit > maxQueryEntries) {
         throw auditErrors.error('AUDIT_QUERY_INVALID', `a query returns at most ${maxQueryEntries} entries`);
       }
-      return select(filter, afterIndex === 0 ? 0 : afterIndex + 1, sinceMs, limit === 0 ? defaultQueryEntries : limit);
+      const from = afterIndex === 0 ? 0 : afterIndex + 1;
+      return select({ ...filter, from, sinceMs, limit: limit === 0 ? defaultQueryEntries : limit });
     },
-    async *tail(filter, signal) {
-      if (filter.kind !== undefined && filter.kind !== '') kindsOf(filter.kind);
-      let next = await size();
-      while (!signal.aborted) {
-        const waiting = new AbortController();
-        const unsubscribe = subscribe(() => waiting.abort());
-        try {
-          const end = await size();
-          const entries = end > next ? await select(filter, next, 0, exportPage) : [];
-          yield* entries;
-          // With a full page there may be more; otherwise everything below `end` was looked at.
-          const last = entries.at(-1);
-          next =
-            entries.length === exportPage && last !== undefined
-              ? last.index + 1
-              : Math.max(end, (last?.index ?? 0) + 1, next);
-          if (entries.length === exportPage) continue;
-          // Stored by another replica: no call back, so look again after a while.
-          await clock.sleep(tailPollMs, AbortSignal.any([signal, waiting.signal])).catch(() => undefined);
-        } finally {
-          unsubscribe();
-        }
-      }
-    },
+    tail: (filter, signal) => tailLog(options, { size, select }, filter, signal),
   };
+}
+
+interface Range extends EventFilter {
+  readonly from: number;
+  readonly limit: number;
+  readonly sinceMs?: number;
+}
+type Select = (range: Range) => Promise<StoredEntry[]>;
+
+async function selectEntries(tables: Kysely<AuditTables>, trustDomain: string, range: Range): Promise<StoredEntry[]> {
+  const { deviceId = '', kind = '', sinceMs = 0, from, limit } = range;
+  const kinds = kind === '' ? [] : kindsOf(kind);
+  const rows = await tables
+    .selectFrom('audit_log')
+    .select(logColumns)
+    .where('trust_domain', '=', trustDomain)
+    .where('log_index', '>=', from)
+    .$if(deviceId !== '', (query) => query.where('device_id', '=', deviceId))
+    .$if(kinds.length > 0, (query) => query.where('kind', 'in', kinds))
+    .$if(sinceMs > 0, (query) => query.where('received_at', '>=', sinceMs))
+    .orderBy('log_index')
+    .limit(limit)
+    .execute();
+  return rows.map(entryFromRow);
+}
+
+async function* tailLog(
+  { clock, subscribe }: LogReaderOptions,
+  { size, select }: { readonly size: () => Promise<number>; readonly select: Select },
+  filter: EventFilter,
+  signal: AbortSignal,
+): AsyncGenerator<StoredEntry> {
+  if (filter.kind !== undefined && filter.kind !== '') kindsOf(filter.kind);
+  let next = await size();
+  while (!signal.aborted) {
+    const waiting = new AbortController();
+    const unsubscribe = subscribe(() => waiting.abort());
+    try {
+      const end = await size();
+      const entries = end > next ? await select({ ...filter, from: next, limit: exportPage }) : [];
+      yield* entries;
+      const last = entries.at(-1);
+      if (last !== undefined && entries.length === exportPage) {
+        next = last.index + 1;
+        continue;
+      }
+      // Everything below `end` was looked at, and what came in between up to `last`.
+      next = Math.max(next, end, (last?.index ?? -1) + 1);
+      // Stored by another replica: no call back, so look again after a while.
+      await clock.sleep(tailPollMs, AbortSignal.any([signal, waiting.signal])).catch(() => undefined);
+    } finally {
+      unsubscribe();
+    }
+  }
 }
 
 export interface StoredHead {
