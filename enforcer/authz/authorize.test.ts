@@ -15,7 +15,14 @@ const question: HttpQuestion = {
   connection: '10.77.0.11:40000',
   source: 'ext-authz',
 };
-const allow: Decision = { allow: true, reason: 'granted', rule: 'grant:a', place: 'grants/a.yaml:3', operation: 'view', bundle: 'ab' };
+const allow: Decision = {
+  allow: true,
+  reason: 'granted',
+  rule: 'grant:a',
+  place: 'grants/a.yaml:3',
+  operation: 'view',
+  bundle: 'ab',
+};
 const deny = (reason: Reason): Decision => ({ ...allow, allow: false, reason, rule: '' });
 
 function ports(changes: Partial<AuthzPorts> = {}): AuthzPorts & { events: unknown[] } {
@@ -79,13 +86,19 @@ test('a full spool does not stop an interface that did not ask for durable audit
 test('only an allow of the engine is read as an allow by Envoy, for any answer', () => {
   const reasons: Reason[] = ['state', 'denied', 'no-grant', 'fault', 'ambiguous'];
   fc.assert(
-    fc.property(fc.boolean(), fc.constantFrom(...reasons), fc.string(), fc.string(), (allowed, reason, subject, rule) => {
-      const decision = allowed ? { ...allow, rule } : { ...deny(reason), rule };
-      const bytes = toBinary(CheckResponseSchema, checkResponse({ decision, subject }));
-      const seen = fromBinary(CheckResponseSchema, bytes);
-      // Envoy's rule: status.code 0 or absent allows, whatever else is set.
-      return (seen.status?.code ?? 0) === 0 ? allowed : !allowed;
-    }),
+    fc.property(
+      fc.boolean(),
+      fc.constantFrom(...reasons),
+      fc.string(),
+      fc.string(),
+      (allowed, reason, subject, rule) => {
+        const decision = allowed ? { ...allow, rule } : { ...deny(reason), rule };
+        const bytes = toBinary(CheckResponseSchema, checkResponse({ decision, subject }));
+        const seen = fromBinary(CheckResponseSchema, bytes);
+        // Envoy's rule: status.code 0 or absent allows, whatever else is set.
+        return (seen.status?.code ?? 0) === 0 ? allowed : !allowed;
+      },
+    ),
   );
 });
 

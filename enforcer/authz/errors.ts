@@ -3,6 +3,12 @@ import { errorTable } from '../../runtime/errors.ts';
 
 export const authzErrors = errorTable({
   AUTHZ_UNKNOWN_SERVICE: { status: 'NOT_FOUND', remedy: 'Ask for "" or envoy.service.auth.v3.Authorization.' },
-  AUTHZ_ADDRESS_REMOTE: { status: 'INVALID_ARGUMENT', remedy: 'Listen on unix:/path or 127.0.0.1:port; proxies run beside the enforcer.' },
-  AUTHZ_LISTEN_FAILED: { status: 'FAILED_PRECONDITION', remedy: 'Choose a path in a directory that this process may write, below 104 characters.' },
+  AUTHZ_ADDRESS_REMOTE: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Listen on unix:/path or 127.0.0.1:port; proxies run beside the enforcer.',
+  },
+  AUTHZ_LISTEN_FAILED: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Choose a path in a directory that this process may write, below 104 characters.',
+  },
 });

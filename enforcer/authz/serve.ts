@@ -27,14 +27,21 @@ export interface AuthzServer {
   close(graceMs: number): Promise<void>;
 }
 
-export async function serveAuthz(ports: AuthzPorts, serving: () => boolean, endpoints: AuthzEndpoints): Promise<AuthzServer> {
+export async function serveAuthz(
+  ports: AuthzPorts,
+  serving: () => boolean,
+  endpoints: AuthzEndpoints,
+): Promise<AuthzServer> {
   const mode = endpoints.socketMode ?? 0o660;
   const grpc = grpcServer(ports, serving, mode);
   for (const address of endpoints.grpc) {
     mustBeLocal(address);
     await grpc.listen(address, 'insecure');
   }
-  const http = endpoints.forwardAuthSocket === undefined ? undefined : await listenUnix(createForwardAuth(ports), endpoints.forwardAuthSocket, mode);
+  const http =
+    endpoints.forwardAuthSocket === undefined
+      ? undefined
+      : await listenUnix(createForwardAuth(ports), endpoints.forwardAuthSocket, mode);
   return {
     close: async (graceMs) => {
       http?.close();
@@ -57,7 +64,8 @@ function grpcServer(ports: AuthzPorts, serving: () => boolean, socketMode: numbe
   server.addService(Health, {
     check: (request) => {
       const status = healthStatus(request.service, serving);
-      if (status === undefined) throw authzErrors.error('AUTHZ_UNKNOWN_SERVICE', `no service "${request.service}" here`);
+      if (status === undefined)
+        throw authzErrors.error('AUTHZ_UNKNOWN_SERVICE', `no service "${request.service}" here`);
       return Promise.resolve(create(HealthCheckResponseSchema, { status }));
     },
     watch: (request, call) => watchHealth(request.service, serving, call.signal),
@@ -76,7 +84,9 @@ async function listenUnix(server: Server, path: string, mode: number): Promise<S
   rmSync(path, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(authzErrors.error('AUTHZ_LISTEN_FAILED', `forward-auth cannot listen on ${path}: ${cause.message}`, { cause })),
+      reject(
+        authzErrors.error('AUTHZ_LISTEN_FAILED', `forward-auth cannot listen on ${path}: ${cause.message}`, { cause }),
+      ),
     );
     server.listen(path, resolve);
   });

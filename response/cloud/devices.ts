@@ -302,7 +302,7 @@ export function createDevices(ports: DevicePorts) {
 
   async function ordersSince(sequence: number): Promise<{ version: number; orders: string[] }> {
     const rows = await queries.readOrders(tables, trustDomain, sequence, maxOrdersPerSnapshot);
-    return { version: Number(rows.at(-1)?.sequence ?? sequence), orders: rows.map((row) => row.jws) };
+    return { version: rows.at(-1)?.sequence ?? sequence, orders: rows.map((row) => row.jws) };
   }
 
   /** Whether a device may get a certificate by a token: a tombstone never, a contained one only re-imaged. */

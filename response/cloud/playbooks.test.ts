@@ -95,7 +95,7 @@ forEachDatabase((name, open) => {
     assert.equal((await given.devices.get('device-0'))?.state, 'quarantined');
     assert.equal((await given.devices.ordersSince(0)).orders.length, 1);
     assert.deepEqual(
-      (await given.playbooks.list()).map((row) => [row.state, Number(row.order_sequence)]),
+      (await given.playbooks.list()).map((row) => [row.state, row.order_sequence]),
       [['done', 1]],
     );
     await given.db.close();

@@ -21,9 +21,9 @@ const toDevice = (row: ResponseTables['response_devices']): DeviceRow => ({
   state: row.state as DeviceStateName,
   reduced: row.reduced !== 0,
   attestationClass: row.attestation_class,
-  attestedAt: Number(row.attested_at),
+  attestedAt: row.attested_at,
   risk: row.risk,
-  changedAt: Number(row.changed_at),
+  changedAt: row.changed_at,
 });
 
 /** Takes the counters row of the trust domain under a lock and returns it; everything that moves a state starts here. */
@@ -36,7 +36,7 @@ export async function lockCounters(db: Db, dialect: Database['dialect'], trustDo
   const query = db.selectFrom('response_counters').selectAll().where('trust_domain', '=', trustDomain);
   // SQLite has one writer (BEGIN IMMEDIATE); PostgreSQL needs the row lock.
   const row = await (dialect === 'postgres' ? query.forUpdate() : query).executeTakeFirstOrThrow();
-  return { orderSequence: Number(row.order_sequence), statesVersion: Number(row.states_version) };
+  return { orderSequence: row.order_sequence, statesVersion: row.states_version };
 }
 
 export async function saveCounters(
@@ -57,7 +57,7 @@ export async function readCounters(db: Db, trustDomain: string) {
     .selectAll()
     .where('trust_domain', '=', trustDomain)
     .executeTakeFirst();
-  return { orderSequence: Number(row?.order_sequence ?? 0), statesVersion: Number(row?.states_version ?? 0) };
+  return { orderSequence: row?.order_sequence ?? 0, statesVersion: row?.states_version ?? 0 };
 }
 
 export async function readDevice(db: Db, trustDomain: string, deviceId: string): Promise<DeviceRow | undefined> {
@@ -114,7 +114,7 @@ export async function addTransition(
     .values({
       trust_domain: trustDomain,
       device_id: entry.deviceId,
-      number: Number(last?.number ?? 0) + 1,
+      number: (last?.number ?? 0) + 1,
       at: entry.at,
       from_state: entry.from,
       to_state: entry.to,
