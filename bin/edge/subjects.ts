@@ -13,7 +13,7 @@ type Subject = AccessRequest['subject'];
 export const subjectErrors = errorTable({
   SUBJECT_NOT_A_DEVICE: {
     status: 'PERMISSION_DENIED',
-    remedy: 'Use the SVID of a device or of a workload on a device.',
+    remedy: 'Use the SVID of a device.',
   },
   SUBJECT_OTHER_TRUST_DOMAIN: { status: 'PERMISSION_DENIED', remedy: 'Use an SVID of this trust domain.' },
   SUBJECT_NOT_IDENTIFIED: { status: 'UNAUTHENTICATED', remedy: 'Present a client certificate to the proxy.' },

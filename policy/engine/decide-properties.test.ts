@@ -49,7 +49,8 @@ test('property: every decision is complete, and allows only with the grant that 
               entry.subjects.includes(one.subject.id) &&
               entry.operations.includes(decision.operation) &&
               entry.interface === one.resource.interface &&
-              entry.binding === one.subject.binding,
+              (entry.binding === one.subject.binding ||
+                (entry.binding === 'ip' && one.subject.binding === 'port+mac+ip')),
           ),
         );
       }

@@ -173,7 +173,18 @@ test('decide, step 4: grants that fail do not hide one that opens', () => {
     slice.grants.push({ ...slice.grants[0], id: 'ended', until: 1, place: 'g.yaml:2' });
   });
   assert.equal(two.decide(ask('plc-modbus', access(3)), 'fresh').rule, 'grant:reads');
-  assert.equal(two.decide(ask('plc-modbus', access(3), { binding: 'port+mac+ip' }), 'fresh').reason, 'binding');
+});
+
+test('decide, step 4: the stronger address binding satisfies the weaker, and neither is a certificate', () => {
+  const overIp = engineOf((slice) => {
+    slice.grants = slice.grants.map((grant) => (grant.id === 'reads' ? { ...grant, binding: 'ip' } : grant));
+  });
+  for (const binding of ['ip', 'port+mac+ip'] as const) {
+    assert.equal(overIp.decide(ask('plc-modbus', access(3), { binding }), 'fresh').reason, 'granted', binding);
+  }
+  assert.equal(overIp.decide(ask('plc-modbus', access(3), { binding: 'svid' }), 'fresh').reason, 'binding');
+  assert.equal(reason(ask('console', { protocol: 'port' }, { binding: 'ip' })), 'binding');
+  assert.equal(reason(ask('web', get('/status'), { binding: 'port+mac+ip' })), 'binding');
 });
 
 test('decide, step 4: a Casbin model is asked about every register an access touches', () => {

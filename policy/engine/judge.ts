@@ -11,7 +11,7 @@ import type {
   NamedRule,
 } from './compile.ts';
 import type { OperationMatch } from './operation-match.ts';
-import type { AccessRequest, Decision, Reason } from './request.ts';
+import type { AccessRequest, Binding, Decision, Reason } from './request.ts';
 import { admitsNothing, rowOf, type SafetyClass, type StateRow } from './state-table.ts';
 
 /** How old the policy state is, worst first: see design, "Offline". */
@@ -213,6 +213,10 @@ function judgeGrants(
   return best;
 }
 
+/** An address checked with port and MAC is more than the address a grant over `ip` asks for; a certificate is something else. */
+const satisfies = (shown: Binding, asked: Binding): boolean =>
+  shown === asked || (shown === 'port+mac+ip' && asked === 'ip');
+
 function failureOf(
   grant: CompiledGrant,
   { casbin }: CompiledInterface,
@@ -221,7 +225,7 @@ function failureOf(
   trace: Trace | undefined,
 ): { reason: 'binding' | 'condition' | 'casbin'; rule: NamedRule } | undefined {
   const { binding } = request.subject;
-  if (grant.binding !== binding) {
+  if (!satisfies(binding, grant.binding)) {
     trace?.('grant', `asks for binding ${grant.binding}, the subject has ${binding}`, grant);
     return { reason: 'binding', rule: grant };
   }

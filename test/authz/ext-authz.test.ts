@@ -36,7 +36,7 @@ const question = (principal: string, path: string, headers: Record<string, strin
 test('Check and health over unix socket and TCP', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'ew-authz-'));
   const socket = `unix:${join(folder, 'authz.sock')}`;
-  const tcp = '127.0.0.1:19191';
+  const tcp = `127.0.0.1:${20_000 + (process.pid % 10_000)}`;
   let serving = false;
   const server = await serveAuthz(ports, () => serving, { grpc: [socket, tcp], forwardAuthSocket: undefined });
   t.after(async () => {
