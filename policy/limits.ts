@@ -48,5 +48,7 @@ export const QUERY_BATCH = 500;
 export const KEPT_VERSIONS = 16;
 /** Milliseconds an uploaded chunk waits for its publication to complete before it counts as abandoned. */
 export const UPLOAD_GRACE_MS = 24 * 3_600_000;
+/** Milliseconds a device may still run a bundle after the next was published: to fetch it over a slow link, and for an answer to a challenge that is under way. */
+export const REPLACED_BUNDLE_GRACE_MS = 10 * 60_000;
 /** Characters of an edge's refusal that are kept. */
 export const MAX_NACK_MESSAGE = 1_024;

@@ -172,10 +172,10 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     random: randomBytes,
     referenceValues: async (deviceId) => {
       // What the device has to enforce is known here; what it has to run is said by the publisher.
-      const manifest = await publications.manifestFor(deviceId);
+      const bundles = await publications.acceptedBundles(deviceId);
       return {
         ...referenceValuesOf(active.release?.referenceValues ?? {}, deviceId),
-        ...(manifest === undefined ? {} : { [BUNDLE]: [manifest.digest] }),
+        ...(bundles.length === 0 ? {} : { [BUNDLE]: bundles }),
       };
     },
     deviceKey: (deviceId) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
 import { digestOf, knownFeatures, openBundle, RELEASE_TYPE, signDocument } from '../bundle/index.ts';
-import { MAX_CHUNK_BYTES } from '../limits.ts';
+import { MAX_CHUNK_BYTES, REPLACED_BUNDLE_GRACE_MS } from '../limits.ts';
 import { sampleNow } from '../repository/sample-tree.ts';
 import type { Published } from './publications.ts';
 import {
@@ -151,6 +151,28 @@ forEachDatabase((name, open) => {
     });
     assert.equal(await publications.manifestFor('desk-1'), undefined);
     assert.ok(await publications.manifestFor('plc-1'));
+  });
+
+  test(`${name}: a device may run the newest bundle, one replaced a moment ago, and the one it acknowledged last`, async () => {
+    await using db = disposable(await open());
+    const { publications, clock } = await openPublications(db.value);
+    assert.deepEqual(await publications.acceptedBundles('plc-1'), []);
+    const digests: string[] = [];
+    for (let version = 1; version <= 3; version += 1) {
+      const sealed = await publishSample(publications, version);
+      digests.push(sealed.release.manifests['plc-1'] ?? '');
+      await clock.advance(60_000);
+    }
+    const [first = '', second = '', third = ''] = digests;
+    assert.deepEqual((await publications.acceptedBundles('plc-1')).toSorted(), [first, second, third].toSorted());
+    // The first was replaced at one minute, the second at two.
+    clock.set(sampleNow + 60_000 + REPLACED_BUNDLE_GRACE_MS);
+    assert.deepEqual((await publications.acceptedBundles('plc-1')).toSorted(), [second, third].toSorted());
+    clock.set(sampleNow + 120_000 + REPLACED_BUNDLE_GRACE_MS);
+    assert.deepEqual(await publications.acceptedBundles('plc-1'), [third]);
+    await publications.recordAck('plc-1', { version: 1, digest: first });
+    assert.deepEqual((await publications.acceptedBundles('plc-1')).toSorted(), [first, third].toSorted());
+    assert.deepEqual(await publications.acceptedBundles('nobody'), []);
   });
 
   test(`${name}: trust domains in one database do not see each other`, async () => {

@@ -6,7 +6,7 @@ import type { Database } from '../../store/database.ts';
 import { digestOf } from '../bundle/index.ts';
 import type { PublisherPublicKey, Release } from '../bundle/index.ts';
 import { policyErrors } from '../errors.ts';
-import { KEPT_VERSIONS, MAX_CHUNK_BYTES, UPLOAD_GRACE_MS } from '../limits.ts';
+import { KEPT_VERSIONS, MAX_CHUNK_BYTES, REPLACED_BUNDLE_GRACE_MS, UPLOAD_GRACE_MS } from '../limits.ts';
 import { createAcknowledgements } from './acknowledgements.ts';
 import type { Acknowledgements, PolicyStatus } from './acknowledgements.ts';
 import * as queries from './queries.ts';
@@ -60,6 +60,12 @@ export interface Publications extends Acknowledgements {
   release(): Promise<CurrentRelease | undefined>;
   /** Undefined when the release in force has no such device. */
   manifestFor(deviceId: string): Promise<CurrentManifest | undefined>;
+  /**
+   * Digests of the bundles that an honest device may have in force now: the newest, one that was replaced a moment ago,
+   * and the one it acknowledged last, for a device that refused what came after. Empty when the release in force has
+   * no such device.
+   */
+  acceptedBundles(deviceId: string): Promise<string[]>;
   chunk(digest: string): Promise<Uint8Array | undefined>;
   status(): Promise<PolicyStatus>;
 }
@@ -89,6 +95,13 @@ export function createPublications(options: PublicationsOptions): Publications {
     async manifestFor(deviceId) {
       const row = await queries.currentManifest(tables, trustDomain, deviceId);
       return row && { version: row.version, manifestJws: row.manifest_jws, digest: row.digest };
+    },
+    async acceptedBundles(deviceId) {
+      if ((await queries.currentManifest(tables, trustDomain, deviceId)) === undefined) return [];
+      const since = clock.now() - REPLACED_BUNDLE_GRACE_MS;
+      const published = await queries.digestsSince(tables, trustDomain, deviceId, since);
+      const said = (await queries.readAcknowledgement(tables, trustDomain, deviceId))?.enforced_digest ?? '';
+      return [...new Set([...published, ...(said === '' ? [] : [said])])];
     },
     chunk: (digest) => queries.readChunk(tables, trustDomain, digest),
     async status() {

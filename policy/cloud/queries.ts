@@ -141,6 +141,30 @@ export async function manifestDigest(
   return row?.digest;
 }
 
+/** Manifests of a device that were in force at `since` (milliseconds since the epoch) or came later. */
+export async function digestsSince(db: Db, trustDomain: string, deviceId: string, since: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('policy_manifests')
+    .select('digest')
+    .where('trust_domain', '=', trustDomain)
+    .where('device_id', '=', deviceId)
+    // A version ends with the publication of the next; the newest has none.
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('policy_releases')
+            .select('version')
+            .where('policy_releases.trust_domain', '=', trustDomain)
+            .where('policy_releases.published_at', '<=', since)
+            .whereRef('policy_releases.version', '>', 'policy_manifests.version'),
+        ),
+      ),
+    )
+    .execute();
+  return rows.map((row) => row.digest);
+}
+
 /** Forgets manifests and chunks that no release after `before` names. Releases stay: they are the record. */
 export async function prune(db: Db, trustDomain: string, before: number, uploadedBefore: number): Promise<void> {
   await db
