@@ -117,7 +117,10 @@ test('element changes are one transaction, and none when nothing changes', () =>
 
 test('protocols listed by number, as on a host without /etc/protocols, are the same protocols', () => {
   const numbers: Record<string, number> = { tcp: 6, udp: 17, icmp: 1 };
-  const byNumber = recorded.replaceAll(/(, )"(tcp|udp|icmp)"(, )/g, (_, before: string, name: string, after: string) => `${before}${numbers[name]}${after}`);
+  const byNumber = recorded.replaceAll(
+    /(, )"(tcp|udp|icmp)"(, )/g,
+    (_, before: string, name: string, after: string) => `${before}${numbers[name]}${after}`,
+  );
   assert.notEqual(byNumber, recorded);
   assert.equal(differenceIn(byNumber), undefined);
 });

@@ -183,7 +183,8 @@ function elementKey(element: unknown, interval: boolean, types: readonly string[
   }
   const fields = element as Record<string, unknown>;
   if ('elem' in fields) return elementKey((fields['elem'] as { val: unknown }).val, interval, types);
-  if ('concat' in fields) return (fields['concat'] as unknown[]).map((field, at) => fieldText(field, types[at])).join(' . ');
+  if ('concat' in fields)
+    return (fields['concat'] as unknown[]).map((field, at) => fieldText(field, types[at])).join(' . ');
   if ('range' in fields) return (fields['range'] as unknown[]).map(String).join('-');
   if ('prefix' in fields) {
     const { addr, len } = fields['prefix'] as { addr: string; len: number };
