@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { CodedError } from '../../runtime/errors.ts';
+import { CodedError, formatPlace } from '../../runtime/errors.ts';
 import { createDetector, type ObservedEvent } from './detector.ts';
 import { wildcard } from './sigma-match.ts';
 
@@ -145,23 +145,29 @@ detection:
   assert.equal(hits('(a1 or a2) and b', { y: 'ab', z: 'r q' }), 1);
 });
 
-test('what is not evaluated is refused with its file', () => {
-  const refused = (text: string): void => {
+test('what is not evaluated is refused with its place', () => {
+  const refused = (text: string, at: string, others: Record<string, string> = {}): void => {
     assert.throws(
-      () => createDetector({ 'bad.yml': text }),
-      (error) => error instanceof CodedError && error.place?.file === 'bad.yml',
-      text,
+      () => createDetector({ ...others, 'bad.yml': text }),
+      (error) => {
+        assert.ok(error instanceof CodedError && error.place !== undefined, text);
+        assert.equal(formatPlace(error.place), `bad.yml:${at}`, `${error.message} in ${text}`);
+        return true;
+      },
     );
   };
-  refused(denied.replace('condition: denied', 'condition: nothing'));
-  refused(denied.replace('condition: denied', 'condition: denied and'));
-  refused(denied.replace('activity: deny', 'activity|base64: deny'));
-  refused(denied.replace('activity: deny', 'activity|re: "(?<=x)y"'));
-  refused(denied.replace('activity: deny', 'source_ip|cidr: 10.0.0.0/99'));
-  refused(denied.replace('level: low', 'level: loud'));
-  refused(denied.replace('title:', 'titel:'));
-  refused(scan.replace('denied-packet', 'nobody'));
-  refused(denied.replace('product: edgeward', 'product: windows'));
+  refused(denied.replace('condition: denied', 'condition: nothing'), '8:14');
+  refused(denied.replace('condition: denied', 'condition: denied and'), '8:14');
+  refused(denied.replace('activity: deny', 'activity|base64: deny'), '7:29');
+  refused(denied.replace('activity: deny', 'activity|re: "(?<=x)y"'), '7:25');
+  refused(denied.replace('activity: deny', 'source_ip|cidr: 10.0.0.0/99'), '7:28');
+  refused(denied.replace('{activity: deny}', '[{activity: deny}, {count|gt: many}]'), '7:41');
+  refused(denied.replace('{activity: deny}', '{activity: {is: deny}}'), '7:11');
+  refused(denied.replace('level: low', 'level: loud'), '4:8');
+  refused(denied.replace('title:', 'titel:'), '2:1');
+  refused(denied.replace('product: edgeward', 'product: windows'), '5:22');
+  refused(scan.replace('denied-packet', 'nobody'), '8:11');
+  refused(scan.replace('gte: 5, ', ''), '11:14', { 'denied.yml': denied });
 });
 
 test('wildcards agree with a naive matcher', () => {

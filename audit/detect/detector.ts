@@ -1,7 +1,7 @@
 // Rules over the stream of stored events, in log order. Pure but for its windows: what it notices it returns.
 import type { EventData } from '../spool/event.ts';
 import { type CorrelationHit, CorrelationWindow, weightOf } from './correlation.ts';
-import { detectErrors } from './errors.ts';
+import { ruleInvalid } from './errors.ts';
 import { maxEvidence, retroAfterMs } from './limits.ts';
 import { compileCondition } from './sigma-condition.ts';
 import { compileSelection, type FlatEvent, type Predicate } from './sigma-match.ts';
@@ -41,7 +41,7 @@ export interface Detection {
 }
 
 /** Reporter of what the control plane itself says. */
-const controlReporter = 'control';
+export const controlReporter = 'control';
 
 interface CompiledEventRule {
   readonly rule: EventRule;
@@ -61,12 +61,10 @@ export interface Detector {
 export function createDetector(texts: Readonly<Record<string, string>>): Detector {
   const parsed = Object.entries(texts).map(([file, text]) => ({ file, rule: parseSigmaRule(text, file) }));
   const windows = parsed.flatMap(({ rule }) => (rule.kind === 'correlation' ? [new CorrelationWindow(rule)] : []));
-  const eventRules = parsed.flatMap(({ rule, file }) =>
-    rule.kind === 'event' ? [compileRule(rule, file, windows)] : [],
-  );
-  for (const [at, { file, rule }] of parsed.entries()) {
-    mustBeTheOnly(rule, file, parsed.slice(0, at));
-    if (rule.kind === 'correlation') mustKnowItsRules(rule, file, eventRules);
+  const eventRules = parsed.flatMap(({ rule }) => (rule.kind === 'event' ? [compileRule(rule, windows)] : []));
+  for (const [at, { rule }] of parsed.entries()) {
+    mustBeTheOnly(rule, parsed.slice(0, at));
+    if (rule.kind === 'correlation') mustKnowItsRules(rule, eventRules);
   }
   return {
     rules: parsed.length,
@@ -79,14 +77,17 @@ export function createDetector(texts: Readonly<Record<string, string>>): Detecto
   };
 }
 
-function compileRule(rule: EventRule, file: string, windows: readonly CorrelationWindow[]): CompiledEventRule {
+function compileRule(rule: EventRule, windows: readonly CorrelationWindow[]): CompiledEventRule {
   const selections = new Map(
-    Object.entries(rule.selections).map(([name, selection]) => [name, compileSelection(selection, file)]),
+    Object.entries(rule.selections).map(([name, selection]) => [
+      name,
+      compileSelection(selection, (...path) => rule.placeOf('detection', name, ...path)),
+    ]),
   );
   const feeding = windows.filter(({ rule: { rules } }) => rules.includes(rule.name) || rules.includes(rule.id));
   return {
     rule,
-    matches: compileCondition(rule.condition, selections, file),
+    matches: compileCondition(rule.condition, selections, rule.placeOf('detection', 'condition')),
     windows: feeding,
     alerts: feeding.length === 0 || feeding.some((window) => window.rule.generate),
   };
@@ -95,21 +96,18 @@ function compileRule(rule: EventRule, file: string, windows: readonly Correlatio
 /** Findings are told apart by rule id and correlations name rules, so neither may mean two. */
 function mustBeTheOnly(
   rule: EventRule | CorrelationRule,
-  file: string,
   before: readonly { readonly file: string; readonly rule: EventRule | CorrelationRule }[],
 ): void {
   const names = new Set([rule.id, rule.name]);
   const other = before.find((entry) => names.has(entry.rule.id) || names.has(entry.rule.name));
   if (other === undefined) return;
-  throw detectErrors.error('DETECT_RULE_INVALID', `id or name is used in ${other.file} already`, { place: { file } });
+  throw ruleInvalid(rule.placeOf('id'), `id or name is used in ${other.file} already`);
 }
 
-function mustKnowItsRules(rule: CorrelationRule, file: string, known: readonly CompiledEventRule[]): void {
-  for (const name of rule.rules) {
+function mustKnowItsRules(rule: CorrelationRule, known: readonly CompiledEventRule[]): void {
+  for (const [n, name] of rule.rules.entries()) {
     if (known.some((entry) => entry.rule.name === name || entry.rule.id === name)) continue;
-    throw detectErrors.error('DETECT_RULE_INVALID', `correlation.rules: no event rule is named "${name}"`, {
-      place: { file },
-    });
+    throw ruleInvalid(rule.placeOf('correlation', 'rules', n), `correlation.rules: no event rule is named "${name}"`);
   }
 }
 

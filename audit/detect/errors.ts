@@ -1,5 +1,5 @@
 // Closed table of what detection refuses.
-import { errorTable } from '../../runtime/errors.ts';
+import { type CodedError, errorTable, type Place } from '../../runtime/errors.ts';
 
 export const detectErrors = errorTable({
   DETECT_RULE_INVALID: {
@@ -15,3 +15,7 @@ export const detectErrors = errorTable({
     remedy: 'Check the webhook or syslog address in the control plane configuration; findings stay in the database.',
   },
 });
+
+export function ruleInvalid(place: Place, message: string, cause?: unknown): CodedError {
+  return detectErrors.error('DETECT_RULE_INVALID', message, { place, cause });
+}

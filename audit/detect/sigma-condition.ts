@@ -1,15 +1,16 @@
 // The condition of a Sigma rule: and, or, not, parentheses, `1 of x*`, `all of them`. `them` skips names with `_`.
-import { detectErrors } from './errors.ts';
+import type { Place } from '../../runtime/errors.ts';
+import { ruleInvalid } from './errors.ts';
 import { maxConditionDepth } from './limits.ts';
 import type { FlatEvent, Predicate } from './sigma-match.ts';
 
-export function compileCondition(text: string, selections: ReadonlyMap<string, Predicate>, file: string): Predicate {
+export function compileCondition(text: string, selections: ReadonlyMap<string, Predicate>, place: Place): Predicate {
   const tokens = text.match(/\(|\)|[^\s()]+/g) ?? [];
   let at = 0;
   const peek = (): string => (tokens[at] ?? '').toLowerCase();
   const take = (): string => tokens[at++] ?? '';
   const fail = (message: string): never => {
-    throw detectErrors.error('DETECT_RULE_INVALID', `condition "${text}": ${message}`, { place: { file } });
+    throw ruleInvalid(place, `condition "${text}": ${message}`);
   };
 
   const or = (depth: number): Predicate =>

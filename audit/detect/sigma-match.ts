@@ -2,7 +2,8 @@
 // wildcards in plain values, `\` escapes; regular expressions run on a linear-time engine (re2js), never on RegExp.
 import ipaddr from 'ipaddr.js';
 import { RE2JS } from 're2js';
-import { detectErrors } from './errors.ts';
+import type { Place } from '../../runtime/errors.ts';
+import { ruleInvalid } from './errors.ts';
 import type { FieldMap, Scalar, Selection } from './sigma-rule.ts';
 
 export type FieldValue = string | number | boolean | readonly string[] | readonly number[];
@@ -10,13 +11,16 @@ export type FieldValue = string | number | boolean | readonly string[] | readonl
 export type FlatEvent = Readonly<Record<string, FieldValue>>;
 export type Predicate = (event: FlatEvent) => boolean;
 
+/** Where something below the selection stands in its file. */
+export type PlaceOf = (...path: readonly (string | number)[]) => Place;
+
 type ValueTest = (value: string | number | boolean) => boolean;
 
-export function compileSelection(selection: Selection, file: string): Predicate {
-  if (!Array.isArray(selection)) return compileFieldMap(selection, file);
-  if (selection.length === 0) throw invalid('an empty selection matches nothing', file);
+export function compileSelection(selection: Selection, placeOf: PlaceOf): Predicate {
+  if (!Array.isArray(selection)) return compileFieldMap(selection, placeOf);
+  if (selection.length === 0) throw ruleInvalid(placeOf(), 'an empty selection matches nothing');
   if (selection.every((entry) => typeof entry === 'object')) {
-    const maps = selection.map((entry) => compileFieldMap(entry, file));
+    const maps = selection.map((entry, n) => compileFieldMap(entry, (...path) => placeOf(n, ...path)));
     return (event) => maps.some((matches) => matches(event));
   }
   return compileKeywords(selection);
@@ -27,27 +31,27 @@ function compileKeywords(keywords: readonly (string | number)[]): Predicate {
   return (event) => Object.values(event).some((value) => tests.some((matches) => anyValue(value, matches)));
 }
 
-function compileFieldMap(map: FieldMap, file: string): Predicate {
-  const fields = Object.entries(map).map(([key, wanted]) => compileField(key, wanted, file));
-  if (fields.length === 0) throw invalid('an empty selection matches everything', file);
+function compileFieldMap(map: FieldMap, placeOf: PlaceOf): Predicate {
+  const fields = Object.entries(map).map(([key, wanted]) => compileField(key, wanted, placeOf(key)));
+  if (fields.length === 0) throw ruleInvalid(placeOf(), 'an empty selection matches everything');
   return (event) => fields.every((matches) => matches(event));
 }
 
-function compileField(key: string, wanted: Scalar | Scalar[], file: string): Predicate {
+function compileField(key: string, wanted: Scalar | Scalar[], place: Place): Predicate {
   const [field = '', ...modifiers] = key.split('|');
-  if (field === '') throw invalid(`${key}: expected a field name before the modifiers`, file);
+  if (field === '') throw ruleInvalid(place, `${key}: expected a field name before the modifiers`);
   const all = modifiers.includes('all');
   const cased = modifiers.includes('cased');
   const kinds = modifiers.filter((modifier) => modifier !== 'all' && modifier !== 'cased');
-  if (kinds.length > 1) throw invalid(`${key}: modifiers ${kinds.join(' and ')} do not combine`, file);
+  if (kinds.length > 1) throw ruleInvalid(place, `${key}: modifiers ${kinds.join(' and ')} do not combine`);
   const kind = kinds[0] ?? 'equals';
   if (kind === 'exists') {
-    if (typeof wanted !== 'boolean') throw invalid(`${key}: expected true or false`, file);
+    if (typeof wanted !== 'boolean') throw ruleInvalid(place, `${key}: expected true or false`);
     return (event) => Object.hasOwn(event, field) === wanted;
   }
   const values = Array.isArray(wanted) ? wanted : [wanted];
-  if (values.length === 0) throw invalid(`${key}: an empty list matches nothing`, file);
-  const tests = values.map((value) => (value === null ? undefined : compileValue(kind, value, cased, key, file)));
+  if (values.length === 0) throw ruleInvalid(place, `${key}: an empty list matches nothing`);
+  const tests = values.map((value) => (value === null ? undefined : compileValue(kind, value, cased, key, place)));
   const one = (test: ValueTest | undefined, event: FlatEvent): boolean => {
     const value = Object.hasOwn(event, field) ? event[field] : undefined;
     if (test === undefined) return value === undefined || value === '';
@@ -64,7 +68,7 @@ function compileValue(
   value: string | number | boolean,
   cased: boolean,
   key: string,
-  file: string,
+  place: Place,
 ): ValueTest {
   const text = String(value);
   switch (kind) {
@@ -77,29 +81,29 @@ function compileValue(
     case 'endswith':
       return wildcard(`*${text}`, cased);
     case 're':
-      return regularExpression(text, key, file);
+      return regularExpression(text, key, place);
     case 'cidr':
-      return cidr(text, key, file);
+      return cidr(text, key, place);
     case 'gt':
     case 'gte':
     case 'lt':
     case 'lte':
-      return comparison(kind, value, key, file);
+      return comparison(kind, value, key, place);
     default:
-      throw invalid(`${key}: modifier "${kind}" is not evaluated here`, file);
+      throw ruleInvalid(place, `${key}: modifier "${kind}" is not evaluated here`);
   }
 }
 
-function regularExpression(text: string, key: string, file: string): ValueTest {
+function regularExpression(text: string, key: string, place: Place): ValueTest {
   try {
     const pattern = RE2JS.compile(text);
     return (found) => pattern.matcher(String(found)).find();
   } catch (cause) {
-    throw invalid(`${key}: not a regular expression in RE2 syntax: ${text}`, file, cause);
+    throw ruleInvalid(place, `${key}: not a regular expression in RE2 syntax: ${text}`, cause);
   }
 }
 
-function cidr(text: string, key: string, file: string): ValueTest {
+function cidr(text: string, key: string, place: Place): ValueTest {
   try {
     const [network, bits] = ipaddr.parseCIDR(text);
     return (found) => {
@@ -108,7 +112,7 @@ function cidr(text: string, key: string, file: string): ValueTest {
       return address.kind() === network.kind() && address.match(network, bits);
     };
   } catch (cause) {
-    throw invalid(`${key}: not a CIDR: ${text}`, file, cause);
+    throw ruleInvalid(place, `${key}: not a CIDR: ${text}`, cause);
   }
 }
 
@@ -116,10 +120,10 @@ function comparison(
   kind: 'gt' | 'gte' | 'lt' | 'lte',
   value: string | number | boolean,
   key: string,
-  file: string,
+  place: Place,
 ): ValueTest {
   const bound = Number(value);
-  if (!Number.isFinite(bound)) throw invalid(`${key}: expected a number, found ${String(value)}`, file);
+  if (!Number.isFinite(bound)) throw ruleInvalid(place, `${key}: expected a number, found ${String(value)}`);
   const compare = {
     gt: (a: number) => a > bound,
     gte: (a: number) => a >= bound,
@@ -172,12 +176,4 @@ function matchParts(parts: readonly Part[], text: string): boolean {
 function partAt(part: Part, text: string, at: number): boolean {
   if (at < 0 || at + part.length > text.length) return false;
   return part.every((character, index) => character === null || text.charAt(at + index) === character);
-}
-
-function invalid(message: string, file: string, cause?: unknown): Error {
-  return detectErrors.error(
-    'DETECT_RULE_INVALID',
-    message,
-    cause === undefined ? { place: { file } } : { place: { file }, cause },
-  );
 }

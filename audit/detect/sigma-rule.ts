@@ -1,10 +1,11 @@
 // Sigma rules and correlations as authors write them (SigmaHQ specification 2.1), parsed strictly: what this engine does
 // not evaluate is refused at publish time rather than silently never matching.
 import { z } from 'zod';
-import { parseYaml } from '../../runtime/yaml.ts';
+import { parseYamlWithPlaces } from '../../runtime/yaml.ts';
 import { eventKinds, type EventKind } from '../spool/event.ts';
-import { detectErrors } from './errors.ts';
+import { ruleInvalid } from './errors.ts';
 import { maxEventsPerGroup } from './limits.ts';
+import type { PlaceOf } from './sigma-match.ts';
 
 const level = z.enum(['informational', 'low', 'medium', 'high', 'critical']);
 export type Level = z.infer<typeof level>;
@@ -72,6 +73,7 @@ export interface EventRule {
   readonly title: string;
   readonly level: Level;
   readonly tags: readonly string[];
+  readonly placeOf: PlaceOf;
   /** Our event kind from logsource.service; undefined for every kind. */
   readonly service: string | undefined;
   readonly selections: Readonly<Record<string, Selection>>;
@@ -85,6 +87,7 @@ export interface CorrelationRule {
   readonly title: string;
   readonly level: Level;
   readonly tags: readonly string[];
+  readonly placeOf: PlaceOf;
   readonly type: 'event_count' | 'value_count';
   /** Names or ids of the event rules it counts. */
   readonly rules: readonly string[];
@@ -109,21 +112,20 @@ export function parseSigmaRule(text: string, file: string): SigmaRule {
 }
 
 function eventFrom(text: string, file: string): EventRule {
-  const rule = parseYaml(text, file, eventRule);
+  const { value: rule, placeOf: placeAt } = parseYamlWithPlaces(text, file, eventRule);
+  const placeOf: PlaceOf = (...path) => placeAt(path);
   if (rule.logsource.product !== undefined && rule.logsource.product !== 'edgeward') {
-    throw detectErrors.error(
-      'DETECT_RULE_INVALID',
+    throw ruleInvalid(
+      placeOf('logsource', 'product'),
       `logsource.product is ${rule.logsource.product}, expected edgeward`,
-      { place: { file } },
     );
   }
   const { condition, ...rest } = rule.detection;
   const selections = detections.safeParse(rest);
   if (!selections.success) {
-    throw detectErrors.error(
-      'DETECT_RULE_INVALID',
+    throw ruleInvalid(
+      placeOf('detection', String(selections.error.issues[0]?.path[0] ?? '')),
       `detection: ${selections.error.issues[0]?.message ?? 'malformed selection'}`,
-      { place: { file } },
     );
   }
   return {
@@ -133,6 +135,7 @@ function eventFrom(text: string, file: string): EventRule {
     title: rule.title,
     level: rule.level,
     tags: rule.tags ?? [],
+    placeOf,
     service: rule.logsource.service,
     selections: selections.data,
     condition,
@@ -140,27 +143,24 @@ function eventFrom(text: string, file: string): EventRule {
 }
 
 function correlationFrom(text: string, file: string): CorrelationRule {
-  const rule = parseYaml(text, file, correlationRule);
+  const { value: rule, placeOf: placeAt } = parseYamlWithPlaces(text, file, correlationRule);
+  const placeOf: PlaceOf = (...path) => placeAt(path);
   const { type, condition, timespan } = rule.correlation;
   const threshold = condition.gte ?? (condition.gt === undefined ? undefined : condition.gt + 1);
   const field = condition.field ?? '';
   if (threshold === undefined || (condition.gte !== undefined && condition.gt !== undefined)) {
-    throw detectErrors.error('DETECT_RULE_INVALID', 'correlation.condition needs exactly one of gt and gte', {
-      place: { file },
-    });
+    throw ruleInvalid(placeOf('correlation', 'condition'), 'correlation.condition needs exactly one of gt and gte');
   }
   if ((type === 'value_count') !== (field !== '')) {
-    throw detectErrors.error(
-      'DETECT_RULE_INVALID',
+    throw ruleInvalid(
+      placeOf('correlation', 'condition'),
       'correlation.condition.field belongs to value_count and only there',
-      { place: { file } },
     );
   }
   if (type === 'value_count' && threshold > maxEventsPerGroup) {
-    throw detectErrors.error(
-      'DETECT_RULE_INVALID',
+    throw ruleInvalid(
+      placeOf('correlation', 'condition'),
       `correlation.condition: at most ${maxEventsPerGroup} distinct values are counted, found ${threshold}`,
-      { place: { file } },
     );
   }
   return {
@@ -170,6 +170,7 @@ function correlationFrom(text: string, file: string): CorrelationRule {
     title: rule.title,
     level: rule.level,
     tags: rule.tags ?? [],
+    placeOf,
     type,
     rules: rule.correlation.rules,
     groupBy: rule.correlation['group-by'] ?? [],

@@ -157,6 +157,13 @@ forEachDatabase((name, open) => {
     assert.equal(await findings.openSince('gateway-1', start + 150), 1, 'the attack went on');
     assert.equal(await findings.openSince('hmi-1', 0), 0);
     await findings.record([detection([300], { device: 'hmi-1' })], 301);
+    await findings.record([detection([301], { device: 'plc-1', attributed: false })], 302);
+    assert.equal(await findings.openSince('plc-1', 0), 0, 'somebody unknown tried something at it');
+    await findings.record(
+      [detection([302], { ruleId: 'token', device: 'plc-1', reporter: 'control', attributed: false })],
+      303,
+    );
+    assert.equal(await findings.openSince('plc-1', 0), 1, 'the control plane named it');
     await findings.close('gateway-1', 're-imaged');
     assert.equal(await findings.openSince('gateway-1', 0), 0);
     assert.equal(await findings.openSince('hmi-1', 0), 1, 'others stay open');

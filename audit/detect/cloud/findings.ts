@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Database } from '../../../store/database.ts';
-import type { Detection } from '../detector.ts';
+import { controlReporter, type Detection } from '../detector.ts';
 import { maxEvidence, maxHandedOn, sameFindingMs } from '../limits.ts';
 import type { DetectTables } from './migrations.ts';
 
@@ -130,7 +130,10 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
     return rows.map(fromRow);
   }
 
-  /** Open findings about a device whose last event is newer than `since` (milliseconds since the epoch). */
+  /**
+   * Open findings against a device whose last event is newer than `since` (milliseconds since the epoch). One that only
+   * knows the device as its reporter does not count: anybody could keep it from its release.
+   */
   async function openSince(device: string, since: number): Promise<number> {
     const row = await tables
       .selectFrom('detect_findings')
@@ -139,6 +142,7 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       .where('device_id', '=', device)
       .where('state', '=', 'open')
       .where('last_event_at', '>', since)
+      .where((eb) => eb.or([eb('attributed', '=', 1), eb('reporter', '=', controlReporter)]))
       .executeTakeFirst();
     return row?.open ?? 0;
   }
