@@ -1,0 +1,86 @@
+// Notice and respond: findings from the log, playbooks on findings, and findings on their way out.
+import {
+  createDetection,
+  createFindingDelivery,
+  createFindings,
+  type Finding,
+  type Findings,
+  syslog,
+  webhook,
+} from '../../audit/detect/cloud/index.ts';
+import { createDevices, createPlaybooks, type Devices } from '../../response/cloud/index.ts';
+import type { ControlConfig } from './config.ts';
+import type { Ground } from './ground.ts';
+import type { PolicyWiring, ReleaseInForce } from './wire-policy.ts';
+
+export function wireDevices(
+  { db, trustDomain, clock, sign, log, events }: Ground,
+  inInventory: PolicyWiring['inInventory'],
+): { findings: Findings; responses: Devices } {
+  const findings = createFindings({ db, trustDomain, clock });
+  const responses = createDevices({
+    db,
+    trustDomain,
+    clock,
+    sign,
+    emit: async (event) => await log.emit(event),
+    changed: (what) => events.changed(what),
+    inInventory,
+    openFindings: async (deviceId, since) => await findings.openSince(deviceId, since),
+  });
+  return { findings, responses };
+}
+
+export function wireDetection(ground: Ground, inForce: ReleaseInForce, findings: Findings, responses: Devices) {
+  const { config, db, trustDomain, clock, logger, log, events } = ground;
+  const playbooks = createPlaybooks({
+    db,
+    trustDomain,
+    clock,
+    devices: responses,
+    playbooks: () => inForce.playbooks,
+    inventory: () => Promise.resolve(inForce.release?.devices ?? []),
+    findingsOn: async (device) =>
+      (await findings.list({ state: 'open', limit: 1_000 })).filter((finding) => finding.device === device),
+    emit: async (event) => await log.emit(event),
+  });
+  const delivery = createFindingDelivery({ targets: targetsOf(config), clock, log: logger });
+  const detection = createDetection({
+    clock,
+    log: logger,
+    findings,
+    detector: () => inForce.detector,
+    read: async (from, limit) =>
+      (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs })),
+    onFinding: async (finding, isNew) => {
+      await playbooks.onFinding(finding);
+      if (!isNew) return;
+      await log.emit(findingEvent(finding));
+      delivery.enqueue(finding);
+      events.reappraise(finding.device);
+    },
+  });
+  log.onStored(() => detection.wake());
+  return { playbooks, delivery, detection };
+}
+
+function findingEvent(finding: Finding) {
+  return {
+    kind: 'finding' as const,
+    activity: 'open',
+    severity: finding.level === 'informational' ? ('info' as const) : finding.level,
+    data: {
+      finding: finding.id,
+      rule: finding.ruleId,
+      message: finding.title,
+      device: finding.device,
+      count: finding.count,
+      evidence: [...finding.evidence],
+    },
+  };
+}
+
+const targetsOf = (config: ControlConfig) => ({
+  ...(config.findings.webhook === undefined ? {} : { webhook: webhook(config.findings.webhook) }),
+  ...(config.findings.syslog === undefined ? {} : { syslog: syslog(config.findings.syslog) }),
+});
