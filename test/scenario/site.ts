@@ -9,6 +9,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { measureReferenceValues } from '../../bin/measure.ts';
 import { type AdminClient, connectAdmin } from '../../cli/admin-command.ts';
+import { writeCredential } from '../../cli/credential.ts';
+import { certificatesToPem, createCsr, exportPkcs8Pem, generateKey } from '../../identity/index.ts';
 import { endChild, type NetProcess, run, start } from '../support/netns-process.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -232,6 +234,20 @@ export async function createSite(options: SiteOptions = {}) {
     return joinLine;
   }
 
+  /** A credential with these roles; gives its directory. */
+  async function issueOperator(name: string, roles: readonly string[]): Promise<string> {
+    const keys = generateKey();
+    const issued = await operators.issueOperator({ name, roles: [...roles], csrDer: createCsr(keys) });
+    const directory = join(scratch, `operator-${name}`);
+    writeCredential(directory, {
+      key: exportPkcs8Pem(keys.privateKey),
+      chain: certificatesToPem(issued.certificateChainDer),
+      roots: readFileSync(join(paths.admin, 'roots.pem'), 'utf8'),
+      control: readFileSync(join(paths.admin, 'control.json'), 'utf8'),
+    });
+    return directory;
+  }
+
   async function status(name: EdgeName): Promise<EdgeStatus> {
     const port = /"diagnostics":(\d+)/.exec(running.get(name)?.output() ?? '')?.[1];
     const response = await fetch(`http://127.0.0.1:${port}/status`, { signal: AbortSignal.timeout(5_000) });
@@ -296,6 +312,7 @@ export async function createSite(options: SiteOptions = {}) {
     commit,
     publish,
     enroll,
+    issueOperator,
     status,
     stateOf,
     events,
