@@ -74,8 +74,6 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
     emit,
     orders: () => opened(late.orders),
     closeStreams: (device) => proxies.close(device),
-    conditionsHold: (grant, subject) =>
-      decide(portRequest(grant, { id: subject, ...opened(late.orders).subjectState(subject) }, trusted.now())).allow,
   });
   await firewall.restore();
   const orders = await openOrdersStore({
@@ -86,7 +84,7 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
   });
   late.orders = orders;
   late.subjects = createSubjects(core.own, orders, () => trusted.now());
-  const activation = await openActivation(core, firewall);
+  const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
   await activation.startFromDisk();
   await orders.enforce();
@@ -119,7 +117,12 @@ function portRequest(
   };
 }
 
-async function openActivation(core: EdgeCore, firewall: EdgeFirewall): Promise<Activation<Engine>> {
+async function openActivation(
+  core: EdgeCore,
+  firewall: EdgeFirewall,
+  orders: OrdersStore,
+): Promise<Activation<Engine>> {
+  const { trusted } = core;
   return await createActivation<Engine>({
     ...core.stored,
     openBundle,
@@ -127,7 +130,17 @@ async function openActivation(core: EdgeCore, firewall: EdgeFirewall): Promise<A
     deviceId: core.deviceId,
     clock: core.trusted,
     knownFeatures,
-    applyFirewall: async (slice) => await firewall.applySlice(slice),
+    applyFirewall: async (slice, next) => {
+      const decide = createDecide(
+        () => next,
+        () => trusted.time(),
+      );
+      await firewall.applySlice(
+        slice,
+        (grant, subject) =>
+          decide(portRequest(grant, { id: subject, ...orders.subjectState(subject) }, trusted.now())).allow,
+      );
+    },
   });
 }
 

@@ -22,6 +22,7 @@ import type { Task } from '../../runtime/tasks.ts';
 import { nodeFiles } from '../../store/files.ts';
 import type { EdgeConfig } from './config.ts';
 import { edgePaths } from './config.ts';
+import { createReplan } from './replan.ts';
 
 export const edgeFirewallErrors = errorTable({
   EDGE_CONTROL_UNRESOLVED: {
@@ -33,8 +34,8 @@ export const edgeFirewallErrors = errorTable({
 export interface EdgeFirewall {
   /** Before any network: last good rules, else lock-down. */
   restore(): Promise<void>;
-  /** Puts the slice in force under the states of now; rejects when the kernel refuses. */
-  applySlice(slice: Slice): Promise<void>;
+  /** Puts the slice in force under the states of now; rejects when the kernel refuses. `opens` is its own engine's word. */
+  applySlice(slice: Slice, opens: PortAnswer): Promise<void>;
   /** The same slice under the states of now, if they differ or `always`. Coalesced, never rejects; what fails is logged. */
   refresh(always?: boolean): void;
   contain(change: ContainmentChange): Promise<void>;
@@ -56,8 +57,18 @@ export interface EdgeFirewallParts {
   readonly emit: EmitEvent;
   readonly orders: () => OrdersStore;
   readonly closeStreams: (deviceId: string) => void;
-  /** The engine's answer for a grant on a plain port whose conditions name attestation or risk. */
-  readonly conditionsHold: (grant: SliceGrant, subject: string) => boolean;
+}
+
+/**
+ * Whether a grant on a plain port opens it to the subject now. Asked of the engine of the same bundle, because nobody
+ * looks at such a packet again: conditions, and what an expired bundle still admits, count here or nowhere.
+ */
+export type PortAnswer = (grant: SliceGrant, subject: string) => boolean;
+
+/** What a plan is made from. */
+interface Source {
+  readonly slice: Slice;
+  readonly opens: PortAnswer;
 }
 
 export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFirewall> {
@@ -96,51 +107,38 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
     control,
     closeStreams: parts.closeStreams,
   });
-  let slice: Slice | undefined;
-  let pending: Promise<void> | undefined;
-  let again = false;
   /** What the plan in force was made from. */
   let inForce = '';
 
-  const apply = async (wanted: Slice | undefined, always: boolean): Promise<void> => {
+  const put = async (source: Source | undefined, always: boolean): Promise<void> => {
     const orders = parts.orders();
     const states = Object.fromEntries(
-      (wanted?.devices ?? []).map((device): [string, SubjectState] => [
+      (source?.slice.devices ?? []).map((device): [string, SubjectState] => [
         device.id,
         orders.subjectState(device.id).state,
       ]),
     );
-    const basis = JSON.stringify([states, orders.handlers.orders.version().toString()]);
+    const answers = source === undefined ? new Map<string, boolean>() : portAnswers(source);
+    const basis = JSON.stringify([states, orders.handlers.orders.version().toString(), [...answers]]);
     if (!always && basis === inForce) return;
     const plan = compileFirewall(
-      wanted,
+      source?.slice,
       {
         epoch: firewall.nextEpoch(),
         now: parts.trusted.now(),
         ordersSequence: Number(orders.handlers.orders.version()),
         states,
-        conditionsHold: parts.conditionsHold,
+        conditionsHold: (grant, subject) => answers.get(answerKey(grant, subject)) === true,
       },
       host,
     );
     await firewall.apply(plan);
     inForce = basis;
   };
-
-  async function refreshOnce(always: boolean): Promise<void> {
-    do {
-      again = false;
-      await apply(slice, always).catch((error: unknown) =>
-        log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'),
-      );
-    } while (again);
-    pending = undefined;
-  }
-
-  const refresh = (always = false): void => {
-    again = true;
-    pending ??= refreshOnce(always);
-  };
+  const replan = createReplan(put, (error) =>
+    log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'),
+  );
+  const refresh = (always = false): void => replan.refresh(always);
 
   return {
     firewall,
@@ -161,10 +159,7 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
       const which = await firewall.restore(lockdown);
       log.info({ rules: which }, 'firewall rules in force before any network');
     },
-    applySlice: async (wanted) => {
-      await apply(wanted, true);
-      slice = wanted;
-    },
+    applySlice: async (slice, opens) => await replan.replace({ slice, opens }),
     refresh,
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());
@@ -177,6 +172,22 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
       for (const device of change.released) await order(device, undefined);
     },
   };
+}
+
+const answerKey = (grant: SliceGrant, subject: string): string => JSON.stringify([grant.id, grant.interface, subject]);
+
+/** For every grant on a plain port that this device serves. */
+function portAnswers({ slice, opens }: Source): Map<string, boolean> {
+  const ports = new Set(
+    slice.interfaces
+      .filter((entry) => entry.device === slice.device && entry.protocol === 'port')
+      .map((entry) => entry.name),
+  );
+  return new Map(
+    slice.grants
+      .filter((grant) => grant.device === slice.device && ports.has(grant.interface))
+      .flatMap((grant) => grant.subjects.map((subject) => [answerKey(grant, subject), opens(grant, subject)] as const)),
+  );
 }
 
 const noWork = (): Promise<void> => Promise.resolve();

@@ -52,8 +52,11 @@ export interface ActivationOptions<E extends SelfTesting> {
   /** The trusted clock. */
   readonly clock: { now(): number };
   readonly knownFeatures: readonly string[];
-  /** Puts the host's firewall for this slice in force, atomically: when it rejects, the old rules are still there. */
-  readonly applyFirewall: (slice: Slice) => Promise<void>;
+  /**
+   * Puts the host's firewall for this slice in force, atomically: when it rejects, the old rules are still there. `next`
+   * is what will be in force with it; questions about the slice are for its engine, not for the one before.
+   */
+  readonly applyFirewall: (slice: Slice, next: Active<E>) => Promise<void>;
   readonly emit: EmitEvent;
   readonly log: Logger;
 }
@@ -108,7 +111,7 @@ async function activateOffered<E extends SelfTesting>(
     requireAnnounced(bundle, version);
     const next = prepare(options, bundle);
     await store.promote(jws, { version: bundle.manifest.version, digest: bundle.digest }, lastGood?.jws);
-    await enforce(options, bundle.slice).catch((error: unknown) => takeBack(options, store, lastGood?.jws, error));
+    await enforce(options, next).catch((error: unknown) => takeBack(options, store, lastGood?.jws, error));
     state.active = { ...next, jws };
     await forgetOthers(options, store, [jws, lastGood?.jws]);
     await tellActivated(options, bundle, 'stream');
@@ -137,7 +140,7 @@ async function activateStored<E extends SelfTesting>(
       // Past hard expiry the engine still answers operations of class safety, so an expired bundle starts too.
       const bundle = await open(options, jws, { chunkByDigest, minimumVersion: 0, acceptExpired: true });
       const next = prepare(options, bundle);
-      await enforce(options, bundle.slice);
+      await enforce(options, next);
       state.active = { ...next, jws };
       await tellActivated(options, bundle, 'disk');
       return state.active;
@@ -203,9 +206,9 @@ function prepare<E extends SelfTesting>(
   return { engine, bundle, ack: { digest: Buffer.from(bundle.digest, 'hex'), selfTest } };
 }
 
-async function enforce<E extends SelfTesting>(options: ActivationOptions<E>, slice: Slice): Promise<void> {
+async function enforce<E extends SelfTesting>(options: ActivationOptions<E>, next: Active<E>): Promise<void> {
   try {
-    await options.applyFirewall(slice);
+    await options.applyFirewall(next.bundle.slice, next);
   } catch (cause) {
     if (cause instanceof CodedError) throw cause;
     throw activationErrors.error('ACTIVATION_FIREWALL', 'the firewall could not be put in force', { cause });

@@ -76,3 +76,26 @@ test('a plain port whose grant asks for attestation opens only when somebody vou
   assert.equal(shell(camera.state), false);
   assert.equal(shell({ ...camera.state, conditionsHold: (grant) => grant.id === 'attested' }), true);
 });
+
+test('a plain port that the engine does not open stays closed, though the grant asks for nothing', () => {
+  const states = { 'plc-1': 'trusted', 'gateway-1': 'trusted' } as const;
+  const asPorts = {
+    ...slice,
+    interfaces: slice.interfaces.map((it) => ({
+      ...it,
+      protocol: 'port' as const,
+      operations: it.operations.map(({ name, class: of, island }) => ({
+        name,
+        protocol: 'port' as const,
+        class: of,
+        island,
+      })),
+    })),
+    grants: slice.grants.map((it) => ({ ...it, conditions: {} })),
+  };
+  const count = (answer: object): number => openingsOf(asPorts, { ...input.state, states, ...answer }).served.length;
+  assert.ok(count({}) > 0);
+  assert.equal(count({ conditionsHold: () => true }), count({}));
+  // For example past the bundle's hard expiry.
+  assert.equal(count({ conditionsHold: () => false }), 0);
+});

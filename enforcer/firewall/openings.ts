@@ -19,8 +19,9 @@ export interface FirewallState {
   /** State of every device of the slice as the last signed states say; one that is not listed is `unknown` and gets nothing. */
   readonly states: Readonly<Record<string, SubjectState>>;
   /**
-   * Answers for a grant on a plain port whose conditions name attestation or risk. Without it such a grant stays closed.
-   * Time windows and end dates are handled here, by the kernel's own timers.
+   * The engine's answer for a grant on a plain port: its conditions, and what the age of the bundle still admits. Without
+   * it a grant whose conditions name attestation or risk stays closed. Time windows and end dates are handled here, by
+   * the kernel's own timers.
    */
   readonly conditionsHold?: (grant: SliceGrant, subject: string) => boolean;
 }
@@ -162,7 +163,7 @@ function pathsFrom(
   if (operations.length === 0) return [];
   const { attestation, attestationMaxAgeSeconds, maxRisk } = grant.conditions;
   const conditional = attestation !== undefined || attestationMaxAgeSeconds !== undefined || maxRisk !== undefined;
-  if (service.protocol === 'port' && conditional && state.conditionsHold?.(grant, subject) !== true) return [];
+  if (service.protocol === 'port' && !(state.conditionsHold?.(grant, subject) ?? !conditional)) return [];
   const island = operations.some((operation) => operation.island);
   const addresses = neighbourhood.peers.get(subject) ?? [];
   const proven = addresses.filter((address) => unproven(grant, address) === undefined);
