@@ -83,7 +83,7 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
     onChange: async (change) => await firewall.contain(change),
   });
   late.orders = orders;
-  late.subjects = createSubjects(core.own, orders, () => trusted.now());
+  late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce');
   const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
   await activation.startFromDisk();

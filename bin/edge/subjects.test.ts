@@ -48,17 +48,33 @@ test('a leaf of another authority, a revoked one, an expired one, and text are n
 });
 
 test('operators, the control plane, workloads and other trust domains are not devices', () => {
-  for (const principal of [
+  for (const uri of [
     'spiffe://plant.example/operator/ann',
     'spiffe://plant.example/control/server',
     'spiffe://plant.example/device/plc-1/workload/web',
     'spiffe://other.example/device/plc-1',
-    'https://plant.example/device/plc-1',
-    '',
   ]) {
-    assert.throws(() => subjects.fromEvidence({ principal }), principal);
+    assert.throws(() => subjects.fromEvidence({ certificatePem: pem(uri) }), uri);
   }
-  assert.equal(subjects.fromEvidence({ principal: 'spiffe://plant.example/device/plc-1' }).id, 'plc-1');
+});
+
+test('a name without its certificate is nobody: it may be unverified, and its certificate revoked', () => {
+  for (const principal of ['spiffe://plant.example/device/plc-1', 'https://plant.example/device/plc-1', '']) {
+    assert.throws(() => subjects.fromEvidence({ principal }), { code: 'SUBJECT_NOT_IDENTIFIED' });
+  }
+});
+
+test('where the firewall is off nobody checked a MAC, and an address says less', () => {
+  const plain = createSubjects(
+    own,
+    { subjectState: () => ({ state: 'trusted', attributes: {} }), isRevoked: () => false },
+    () => Date.now(),
+    false,
+  );
+  const interfaces = [{ name: 'eth0', network: 'cell', address: '10.77.0.12', mac: '02:00:00:00:00:0c' }];
+  const slice = { devices: [{ id: 'plc-1', labels: {}, interfaces }] } as unknown as Slice;
+  assert.equal(plain.fromAddress('10.77.0.12', slice).binding, 'ip');
+  assert.equal(subjects.fromAddress('10.77.0.12', slice).binding, 'port+mac+ip');
 });
 
 test('an address is the device that the inventory gives it to, checked with its MAC where there is one', () => {

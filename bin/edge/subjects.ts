@@ -2,7 +2,7 @@
 // orders and signed states say of the device.
 import type { PeerEvidence } from '../../enforcer/authz/index.ts';
 import type { OrdersStore } from '../../enforcer/activation/index.ts';
-import { certificatesFromPem, parseSpiffeId, type SpiffeId, verifyChain } from '../../identity/index.ts';
+import { certificatesFromPem, type SpiffeId, verifyChain } from '../../identity/index.ts';
 import { errorTable } from '../../runtime/errors.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import type { AccessRequest } from '../../policy/engine/index.ts';
@@ -16,11 +16,14 @@ export const subjectErrors = errorTable({
     remedy: 'Use the SVID of a device.',
   },
   SUBJECT_OTHER_TRUST_DOMAIN: { status: 'PERMISSION_DENIED', remedy: 'Use an SVID of this trust domain.' },
-  SUBJECT_NOT_IDENTIFIED: { status: 'UNAUTHENTICATED', remedy: 'Present a client certificate to the proxy.' },
+  SUBJECT_NOT_IDENTIFIED: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Present a client certificate to the proxy; Envoy has to pass it on (include_peer_certificate: true).',
+  },
 });
 
 export interface Subjects {
-  /** Throws when the evidence does not verify. */
+  /** Throws when the evidence does not verify; only a certificate is evidence. */
   fromEvidence(peer: PeerEvidence): Subject;
   /** Nobody (`id` empty, state unknown) when no device of the slice has the address. */
   fromAddress(address: string, slice: Slice | undefined): Subject;
@@ -30,6 +33,8 @@ export function createSubjects(
   own: OwnIdentity,
   orders: Pick<OrdersStore, 'subjectState' | 'isRevoked'>,
   now: () => number,
+  /** The firewall drops what comes from another port or MAC than the inventory says; without it nobody looks. */
+  addressesChecked = true,
 ): Subjects {
   const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
 
@@ -48,8 +53,13 @@ export function createSubjects(
   }
 
   return {
-    fromEvidence: ({ certificatePem = '', principal = '' }) => {
-      const id = certificatePem === '' ? parseSpiffeId(principal) : verified(certificatePem);
+    fromEvidence: ({ certificatePem = '' }) => {
+      // A name alone is no proof: Envoy fills in the principal from certificates that it did not verify too (a TLS context
+      // without trusted_ca), and a name does not tell a revoked certificate from the one that replaced it.
+      if (certificatePem === '') {
+        throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy passed on no certificate of its client');
+      }
+      const id = verified(certificatePem);
       if (id.trustDomain !== own.anchors().trustDomain) {
         throw subjectErrors.error('SUBJECT_OTHER_TRUST_DOMAIN', `${id.uri} is of another trust domain`);
       }
@@ -63,7 +73,7 @@ export function createSubjects(
       const found = slice?.devices.find((device) => device.interfaces.some((entry) => entry.address === plain));
       if (found === undefined) return { id: '', binding: 'ip', state: 'unknown', attributes: {} };
       const mac = found.interfaces.find((entry) => entry.address === plain)?.mac;
-      return withState(found.id, mac === undefined ? 'ip' : 'port+mac+ip');
+      return withState(found.id, mac !== undefined && addressesChecked ? 'port+mac+ip' : 'ip');
     },
   };
 }

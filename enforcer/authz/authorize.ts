@@ -7,7 +7,7 @@ import type { EmitEvent } from '../../audit/spool/index.ts';
 export interface PeerEvidence {
   /** PEM of the client's leaf certificate, verified again here. */
   readonly certificatePem?: string;
-  /** SPIFFE ID that the proxy verified; used only where no certificate is given. */
+  /** SPIFFE ID that the proxy names its peer by; whether a name alone counts is for `identify` to say. */
   readonly principal?: string;
 }
 
