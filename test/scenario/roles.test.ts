@@ -11,6 +11,7 @@ import { AuditIngestService } from '../../proto/gen/edgeward/audit/v1/ingest_pb.
 import { EdgeStreamService } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import { createGrpcClient, type ClientTls } from '../../runtime/grpc.ts';
+import { collect } from '../support/grpc-loopback.ts';
 import { createSite, type Site, until } from './site.ts';
 
 let site: Site;
@@ -113,9 +114,8 @@ test('an operator opens neither the stream nor the delivery of a device', async 
   const ingest = createGrpcClient(AuditIngestService, site.addresses.edges, operator);
   const nothing = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
   try {
-    for (const answers of [stream.connect(nothing), ingest.deliver(nothing)]) {
-      await assert.rejects(Array.fromAsync(answers), { code: 'ACCESS_WRONG_IDENTITY' });
-    }
+    await assert.rejects(collect(stream.connect(nothing)), { code: 'ACCESS_WRONG_IDENTITY' });
+    await assert.rejects(collect(ingest.deliver(nothing)), { code: 'ACCESS_WRONG_IDENTITY' });
   } finally {
     stream.close();
     ingest.close();
