@@ -150,6 +150,25 @@ forEachDatabase((name, open) => {
     await given.close();
   });
 
+  test(`${name}: a suspect device whose last appraisal contradicted is not released on an older one`, async () => {
+    const given = await openDevices(open);
+    const { devices, clock } = given;
+    const attest = async (event: 'affirmed' | 'contradicted'): Promise<void> => {
+      await clock.advance(1000);
+      const passed = event === 'affirmed' ? { attestation: { class: 'software', at: clock.now() } } : {};
+      await devices.apply({ deviceId: 'gateway-1', event, ...passed, ...by });
+    };
+    await devices.apply({ deviceId: 'gateway-1', event: 'enrolled', ...by });
+    await attest('contradicted');
+    await attest('affirmed');
+    await attest('contradicted');
+    const release = { deviceId: 'gateway-1', reason: 'looked at it', by: by.by, full: false };
+    await assert.rejects(devices.release(release), refusedWith('RESPONSE_NOT_ATTESTED'));
+    await attest('affirmed');
+    assert.equal((await devices.release(release)).device.state, 'trusted');
+    await given.close();
+  });
+
   test(`${name}: an open finding keeps a recovering device from its release`, async () => {
     let open_ = 1;
     const given = await openDevices(open, { openFindings: () => Promise.resolve(open_) });

@@ -109,7 +109,10 @@ export function createDevices(ports: DevicePorts) {
       state: to,
       reduced: change.event === 'released' && before.state === 'recovering' ? true : before.reduced,
       attestationClass: change.attestation?.class ?? (change.event === 'reimaged' ? 'none' : before.attestationClass),
-      attestedAt: change.attestation?.at ?? (change.event === 'reimaged' ? 0 : before.attestedAt),
+      // What was affirmed before a re-image or a contradiction says nothing about the device any more.
+      attestedAt:
+        change.attestation?.at ??
+        (change.event === 'reimaged' || change.event === 'contradicted' ? 0 : before.attestedAt),
       changedAt: to === before.state && change.event !== 'reimaged' ? before.changedAt : at,
     };
     const moved = to !== before.state || change.event === 'reimaged';
@@ -129,7 +132,8 @@ export function createDevices(ports: DevicePorts) {
       orderSequence: order === 0 ? counters.orderSequence : order,
       statesVersion: counters.statesVersion + 1,
     });
-    return { device, from: before.state, orderSequence: order, changed: moved || change.attestation !== undefined };
+    const attested = change.attestation !== undefined || device.attestedAt !== before.attestedAt;
+    return { device, from: before.state, orderSequence: order, changed: moved || attested };
   }
 
   async function order_(
