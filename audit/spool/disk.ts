@@ -30,6 +30,8 @@ export class SpoolDisk {
   readonly losses: Losses;
   #state: SpoolState;
   #segments: Segments;
+  /** The last group of the run before is not certain yet (recover.ts). */
+  #unsettled = false;
 
   private constructor(options: DiskOptions, room: Room, state: SpoolState, segments: Segments) {
     this.#options = options;
@@ -49,8 +51,9 @@ export class SpoolDisk {
     const recovered = await recover(fs, directory, epoch, state.durable);
     const segments = new Segments({ fs, directory, ...limits }, recovered.head, recovered.files);
     const disk = new SpoolDisk(options, new Room(fs, directory, limits), state, segments);
+    disk.#unsettled = recovered.unsettled;
     if (recovered.damage !== undefined) await disk.renew('damage');
-    else if (lost) await disk.#note('state-lost');
+    else if (lost && !disk.#unsettled) await disk.#note('state-lost');
     return disk;
   }
 
@@ -74,7 +77,7 @@ export class SpoolDisk {
   /** One durable group. Throws ENOSPC, also at the quota; only what is urgent may use the reserve's share. */
   async write(payloads: readonly Buffer[], urgent: boolean): Promise<void> {
     const more = payloads.reduce((sum, payload) => sum + payload.length + frameOverheadBytes, segmentHeaderBytes);
-    if (!this.#room.fits(this.bytes, more, urgent)) throw new SpoolFullError();
+    if (this.#unsettled || !this.#room.fits(this.bytes, more, urgent)) throw new SpoolFullError();
     await this.#segments.write(payloads);
   }
 
@@ -148,6 +151,7 @@ export class SpoolDisk {
     });
     fs.point?.('epoch named');
     this.#segments = next;
+    this.#unsettled = false;
     await old.close();
     await discardOtherEpochs(fs, directory, this.#state.epoch, false);
     await this.hold();
@@ -160,8 +164,19 @@ export class SpoolDisk {
     ]);
   }
 
-  hold(): Promise<boolean> {
-    return this.#room.hold();
+  /** Whether the disk can be written: the run before is settled and the reserve is in place. */
+  async hold(): Promise<boolean> {
+    return (await this.#settle()) && (await this.#room.hold());
+  }
+
+  async #settle(): Promise<boolean> {
+    if (!this.#unsettled) return true;
+    const { fs, directory, limits } = this.#options;
+    const recovered = await recover(fs, directory, this.head.epoch, this.#state.durable);
+    if (recovered.unsettled || recovered.damage !== undefined) return false;
+    this.#segments = new Segments({ fs, directory, ...limits }, recovered.head, recovered.files);
+    this.#unsettled = false;
+    return true;
   }
 
   async release(): Promise<void> {

@@ -23,6 +23,11 @@ export interface Recovered {
   readonly files: SegmentFile[];
   /** Why the chain cannot be continued, when it cannot. */
   readonly damage: string | undefined;
+  /**
+   * True when there was no room to make the last group certain. It is behind `head`, and nothing may be written, until
+   * a later recovery succeeds.
+   */
+  readonly unsettled: boolean;
 }
 
 export async function listSegments(fs: FileSystem, directory: string, epochHex: string): Promise<SegmentFile[]> {
@@ -43,18 +48,20 @@ export async function recover(fs: FileSystem, directory: string, epoch: Buffer, 
     const last = files.at(-1);
     if (last === undefined) {
       const head = { epoch, sequence: 0, chain: chainStart(epoch) };
-      return { head, files, damage: durable > 0 ? `all segments up to ${durable} are missing` : undefined };
+      const damage = durable > 0 ? `all segments up to ${durable} are missing` : undefined;
+      return { head, files, damage, unsettled: false };
     }
     const bytes = await fs.readFile(join(directory, last.name), maxSegmentFileBytes);
     const tail = readTail(bytes, epoch, last.firstSequence);
     if (typeof tail === 'string') {
-      return { head: { epoch, sequence: durable, chain: chainStart(epoch) }, files, damage: `${last.name}: ${tail}` };
+      const head = { epoch, sequence: durable, chain: chainStart(epoch) };
+      return { head, files, damage: `${last.name}: ${tail}`, unsettled: false };
     }
     if (tail === undefined) {
       // A segment is freed only when its successor holds a durable record, so this one has a predecessor or is the first.
       if (files.length === 1 && last.firstSequence > 1) {
         const head = { epoch, sequence: last.firstSequence - 1, chain: chainStart(epoch) };
-        return { head, files, damage: `${last.name} lost its records` };
+        return { head, files, damage: `${last.name} lost its records`, unsettled: false };
       }
       await fs.unlink(join(directory, last.name));
       await fs.syncDirectory(directory);
@@ -62,15 +69,19 @@ export async function recover(fs: FileSystem, directory: string, epoch: Buffer, 
       continue;
     }
     last.size = tail.end;
-    if (tail.head.sequence > durable) await settle(fs, directory, files, bytes, tail);
     const shorter = tail.head.sequence < durable;
     const damage = shorter ? `ends at ${tail.head.sequence}, was durable up to ${durable}` : undefined;
-    return { head: tail.head, files, damage };
+    const certain = tail.head.sequence <= durable || (await settle(fs, directory, files, bytes, tail));
+    // A segment without a certain record must not let the one before it be freed.
+    if (!certain && tail.certain.sequence < last.firstSequence) files.pop();
+    return { head: certain ? tail.head : tail.certain, files, damage, unsettled: !certain };
   }
 }
 
 interface Tail {
   readonly head: ChainHead;
+  /** The chain before the last group. */
+  readonly certain: ChainHead;
   /** At least one. */
   readonly frames: readonly Frame[];
   /** Offset behind the last of them. */
@@ -89,7 +100,10 @@ function readTail(bytes: Buffer, epoch: Buffer, firstSequence: number): Tail | u
   const frames = scanFrames(bytes.subarray(0, scan.end), segmentHeaderBytes, firstSequence).records;
   if (frames.length === 0) return undefined;
   const head = followChain(header, frames);
-  return head === undefined ? 'the chain does not hold' : { head, frames, end: scan.end };
+  const groupStart = frames.findLastIndex((frame) => frame.firstOfGroup);
+  const certain = followChain(header, frames.slice(0, Math.max(groupStart, 0)));
+  if (head === undefined || certain === undefined) return 'the chain does not hold';
+  return { head, certain, frames, end: scan.end };
 }
 
 function followChain(header: SegmentHeader, frames: readonly Frame[]): ChainHead | undefined {
@@ -107,6 +121,7 @@ function followChain(header: SegmentHeader, frames: readonly Frame[]): ChainHead
 /**
  * After kill -9 the last group may be readable without being on the disk, and after a failed fsync no later one brings
  * it there. Nothing is delivered before it is durable, so that group is written anew; every group before it is durable.
+ * False when there is no room for that, even without the reserve.
  */
 async function settle(
   fs: FileSystem,
@@ -114,42 +129,32 @@ async function settle(
   files: SegmentFile[],
   bytes: Buffer,
   tail: Tail,
-): Promise<void> {
+): Promise<boolean> {
   const file = files.at(-1) as SegmentFile;
-  const start = tail.frames.findLastIndex((frame) => frame.firstOfGroup);
-  const first = tail.frames[start];
-  const before = tail.frames[start - 1];
-  if (first === undefined || before === undefined) {
-    await rewrite(fs, join(directory, file.name), bytes.subarray(0, tail.end));
-    return;
-  }
-  const group = tail.frames.slice(start).reduce((sum, frame) => sum + frameOverheadBytes + frame.payload.length, 0);
-  const { epoch } = tail.head;
-  const header = encodeSegmentHeader({ epoch, firstSequence: first.sequence, chain: before.chain });
-  const content = Buffer.concat([header, bytes.subarray(tail.end - group, tail.end)]);
-  const name = segmentFile(epoch, first.sequence);
-  if (!(await rewrite(fs, join(directory, name), content, join(directory, file.name)))) return;
+  const { epoch, sequence, chain } = tail.certain;
+  const firstSequence = sequence + 1;
+  const rewritten = tail.frames.filter((frame) => frame.sequence >= firstSequence);
+  const group = rewritten.reduce((sum, frame) => sum + frameOverheadBytes + frame.payload.length, 0);
   file.size = tail.end - group;
-  files.push({ name, firstSequence: first.sequence, size: content.length });
+  const header = encodeSegmentHeader({ epoch, firstSequence, chain });
+  const content = Buffer.concat([header, bytes.subarray(tail.end - group, tail.end)]);
+  const name = segmentFile(epoch, firstSequence);
+  if (!(await writeIfRoom(fs, join(directory, name), content))) return false;
+  // A segment of one group was replaced as a whole.
+  if (name === file.name) file.size = content.length;
+  else files.push({ name, firstSequence, size: content.length });
+  return true;
 }
 
-/** False when there is no room for a copy, even without the reserve; then the original is synced where it is. */
-async function rewrite(fs: FileSystem, path: string, content: Buffer, original: string = path): Promise<boolean> {
-  for (const last of [false, true]) {
+async function writeIfRoom(fs: FileSystem, path: string, content: Buffer): Promise<boolean> {
+  for (const withoutReserve of [false, true]) {
     try {
+      if (withoutReserve) await removeIfThere(fs, join(dirname(path), reserveFile));
       await writeDurably(fs, path, content);
       return true;
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'FILE_SYSTEM_FULL') throw error;
-      if (!last) await removeIfThere(fs, join(dirname(path), reserveFile));
     }
   }
-  const file = await fs.open(original, 'append');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await fs.syncDirectory(dirname(original));
   return false;
 }

@@ -186,6 +186,24 @@ test('losses that a crash interrupts are told after the restart', async () => {
   assert.equal(told.at(-1)?.data['count'], lostBefore);
 });
 
+test('after a crash with a full disk the last group is not delivered before it is certain', async () => {
+  const fs = new SimulatedFiles();
+  const clock = new FakeClock();
+  const crashed = await openSpool({ fs, directory, clock, random: randomBytes });
+  await crashed.append(deny(1), true);
+  await crashed.append(deny(2), true);
+  fs.setFreeBytes(0);
+  const spool = await openSpool({ fs, directory, clock, random: randomBytes });
+  assert.equal(spool.status().state, 'full');
+  assert.deepEqual(counts(await all(spool)), [1]);
+  await assert.rejects(spool.append(deny(3, { severity: 'critical' }), true), { code: 'SPOOL_FULL' });
+  fs.setFreeBytes(1e6);
+  await clock.advance(1_000);
+  assert.equal(spool.status().state, 'writable');
+  await spool.append(deny(4), true);
+  assert.deepEqual(counts(await all(spool)), [1, 2, 4]);
+});
+
 test('a failed sync loses nothing: the group goes to a new segment', async () => {
   const fs = new SimulatedFiles();
   const spool = await open(fs);

@@ -324,6 +324,7 @@ class DiskSpool implements Spool {
   /** Writable again when the reserve is back and the losses are told. */
   async #reopen(): Promise<void> {
     if (!this.#full || !this.#disk.hasRoom || !(await this.#disk.hold())) return;
+    this.#wake();
     try {
       await this.#write([], false);
       this.#full = false;

@@ -111,17 +111,18 @@ async function liveUntilCut(files: SimulatedFiles, world: World): Promise<void> 
 /** The disk as one process sees it; kill -9 ends the view, and what was written stays with the kernel, synced or not. */
 function mortal(files: SimulatedFiles): { fs: FileSystem; killAfter: (calls: number) => void; dead: () => boolean } {
   let callsLeft = Number.POSITIVE_INFINITY;
-  const call = (): void => {
-    if (callsLeft <= 0) throw new Error('the process was killed');
-    callsLeft -= 1;
-  };
   const alive = <T extends object>(target: T): T =>
     new Proxy(target, {
       get(_, name) {
         const member: unknown = Reflect.get(target, name, target);
         if (typeof member !== 'function') return member;
         return (...parameters: unknown[]): unknown => {
-          call();
+          if (callsLeft <= 0) {
+            const killed = new Error('the process was killed');
+            if (name === 'point') throw killed;
+            return Promise.reject(killed);
+          }
+          callsLeft -= 1;
           const result: unknown = Reflect.apply(member, target, parameters);
           return name === 'open' ? (result as Promise<OpenFile>).then(alive) : result;
         };
@@ -130,7 +131,8 @@ function mortal(files: SimulatedFiles): { fs: FileSystem; killAfter: (calls: num
   return {
     fs: alive<FileSystem>(files),
     killAfter: (calls) => {
-      callsLeft = calls;
+      // Nobody comes back from the dead.
+      callsLeft = Math.min(callsLeft, calls);
     },
     dead: () => callsLeft <= 0,
   };
