@@ -81,6 +81,23 @@ test('chunk requests that are refused', async (t) => {
   });
 });
 
+test('an edge that fetches chunks is at work on its bundle: its answer is not overdue', async () => {
+  const one = text('one');
+  const { edge, clock } = await withPolicy([one]);
+  await edge.hearUntil('resource');
+  for (let round = 0; round < 3; round += 1) {
+    edge.say({ case: 'chunkRequest', value: { digests: [digestOf(one)] } });
+    await edge.hearUntil('chunk');
+    const idle = edge.hear();
+    await clock.advance(4 * 60_000);
+    edge.say({ case: 'chunkRequest', value: { digests: [digestOf(one)] } });
+    assert.equal((await idle).case, 'chunk');
+  }
+  const end = edge.hearUntil('goodbye');
+  await clock.advance(5 * 60_000);
+  assert.equal((await end).reason?.code, 'STREAM_ACK_OVERDUE');
+});
+
 test('chunks keep the pace that all streams share, and other messages do not wait for them', async () => {
   const contents = Array.from({ length: 6 }, (_, index) => Buffer.alloc(MiB, index + 1));
   const { edge, clock, server, published } = await withPolicy(contents);

@@ -130,16 +130,14 @@ function* sessionsOf(connections: Connections, devices: readonly string[] | 'all
   else for (const device of devices) yield* connections.of(device);
 }
 
-/** Ends that say nothing about the edge. */
+/** Ends that say nothing about the edge; neither does UNAVAILABLE (stopping, full, database gone). */
 const innocent: ReadonlySet<string> = new Set<DistributionErrorCode | 'RPC_CANCELLED'>([
-  'STREAM_STOPPING',
-  'STREAM_FULL',
   'STREAM_SVID_EXPIRED',
   'RPC_CANCELLED',
 ]);
 
 async function tellRefused({ record, log }: StreamServerOptions, deviceId: string, error: unknown): Promise<void> {
-  if (!(error instanceof CodedError) || innocent.has(error.code)) return;
+  if (!(error instanceof CodedError) || error.status === 'UNAVAILABLE' || innocent.has(error.code)) return;
   log.warn({ device: deviceId, err: error }, 'a stream was refused or ended');
   try {
     await record.refused(deviceId, error);
