@@ -86,8 +86,9 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
   late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce');
   const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
-  await activation.startFromDisk();
+  // Who is contained is known before anything is opened again.
   await orders.enforce();
+  await activation.startFromDisk();
   const serving = (): boolean => {
     const active = activation.current();
     return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
