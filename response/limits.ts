@@ -4,6 +4,8 @@
 export const maxContainedShare = 0.34;
 /** Devices that may always be contained, however small the fleet. */
 export const minContained = 1;
+/** Devices that may be contained on the word of one reporting device; one edge that was taken over gets no further. */
+export const maxContainedByReporter = 3;
 /** Steps of one playbook; a longer one is refused rather than cut. */
 export const maxPlaybookSteps = 32;
 /** Orders sent in one snapshot; a device further behind gets the rest after its acknowledgement. */

@@ -18,6 +18,8 @@ export interface ObservedEvent {
   readonly activity: string;
   readonly severity: string;
   readonly data: EventData;
+  /** The reporter names a subject that it is in no position to accuse: its word counts as if it had named none. */
+  readonly disputed?: boolean;
 }
 
 export interface Detection {
@@ -156,8 +158,8 @@ const isLate = (event: ObservedEvent): boolean => event.receivedAt - event.time 
 
 /**
  * The device an event is about: its subject when that is established, else the device the control plane names, else who
- * reports it. An address that failed the anti-spoofing check accuses nobody: otherwise a forged packet could contain a
- * healthy device.
+ * reports it. An address that failed the anti-spoofing check accuses nobody, nor does a reporter that has no business
+ * with the subject: otherwise a forged packet or one edge that was taken over could contain healthy devices.
  */
 export function subjectOf(event: ObservedEvent): string {
   if (isAttributed(event)) return String(event.data['subject']);
@@ -168,7 +170,7 @@ export function subjectOf(event: ObservedEvent): string {
 function isAttributed(event: ObservedEvent): boolean {
   const subject = event.data['subject'];
   const forged = String(event.data['rule'] ?? '').startsWith('spoofed');
-  return typeof subject === 'string' && subject !== '' && !forged;
+  return typeof subject === 'string' && subject !== '' && !forged && event.disputed !== true;
 }
 
 function flatten(event: ObservedEvent): FlatEvent {

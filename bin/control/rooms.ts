@@ -55,7 +55,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   const { findings, responses } = wireDevices(ground, policy.inInventory);
   const ca = await wireAuthority(ground, responses, findings, policy.inInventory);
   const attestation = wireAttestation(ground, policy, responses, deviceKeys);
-  const { playbooks, delivery, detection } = wireDetection(ground, policy.inForce, findings, responses);
+  const { playbooks, delivery, detection } = wireDetection(ground, policy, findings, responses);
   await policy.takeRelease();
   return {
     trustDomain,

@@ -9,6 +9,8 @@ import {
   webhook,
 } from '../../audit/detect/cloud/index.ts';
 import { createDevices, createPlaybooks, type Devices } from '../../response/cloud/index.ts';
+import { createSliceDevices, type Publications } from '../../policy/cloud/index.ts';
+import { createAccusations } from './accusations.ts';
 import type { ControlConfig } from './config.ts';
 import type { Ground } from './ground.ts';
 import type { PolicyWiring, ReleaseInForce } from './wire-policy.ts';
@@ -31,7 +33,12 @@ export function wireDevices(
   return { findings, responses };
 }
 
-export function wireDetection(ground: Ground, inForce: ReleaseInForce, findings: Findings, responses: Devices) {
+export function wireDetection(
+  ground: Ground,
+  { inForce, publications }: { readonly inForce: ReleaseInForce; readonly publications: Publications },
+  findings: Findings,
+  responses: Devices,
+) {
   const { config, db, trustDomain, clock, logger, log, events } = ground;
   const playbooks = createPlaybooks({
     db,
@@ -40,8 +47,7 @@ export function wireDetection(ground: Ground, inForce: ReleaseInForce, findings:
     devices: responses,
     playbooks: () => inForce.playbooks,
     inventory: () => Promise.resolve(inForce.release?.devices ?? []),
-    findingsOn: async (device) =>
-      (await findings.list({ state: 'open', limit: 1_000 })).filter((finding) => finding.device === device),
+    findingsOn: async (device) => await findings.list({ state: 'open', limit: 1_000, device }),
     emit: async (event) => await log.emit(event),
   });
   const delivery = createFindingDelivery({ targets: targetsOf(config), clock, log: logger });
@@ -52,6 +58,11 @@ export function wireDetection(ground: Ground, inForce: ReleaseInForce, findings:
     detector: () => inForce.detector,
     read: async (from, limit) =>
       (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs })),
+    mayAccuse: createAccusations({
+      release: () => inForce.release,
+      stateOf: async (deviceId) => (await responses.get(deviceId))?.state,
+      sliceOf: createSliceDevices(publications),
+    }),
     onFinding: async (finding, isNew) => {
       await playbooks.onFinding(finding);
       if (!isNew) return;

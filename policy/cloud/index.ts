@@ -9,4 +9,5 @@ export {
   type PublicationsOptions,
   type Published,
 } from './publications.ts';
+export { createSliceDevices } from './slice-devices.ts';
 export type { Publication } from './verify-publication.ts';

@@ -44,7 +44,14 @@ test('a playbook that is not executed as written is refused with its file', () =
 });
 
 forEachDatabase((name, open) => {
-  async function openPlaybooks(options: { fleet?: number; safety?: boolean; others?: FindingSignal[] } = {}) {
+  async function openPlaybooks(
+    options: {
+      fleet?: number;
+      safety?: boolean;
+      others?: FindingSignal[];
+      on?: (device: string) => FindingSignal[];
+    } = {},
+  ) {
     const db = await open();
     await migrate(db, 'response', responseMigrations);
     const clock = new FakeClock(1_800_000_000_000);
@@ -70,7 +77,7 @@ forEachDatabase((name, open) => {
       devices,
       playbooks: () => [parsePlaybook(text, 'quarantine.json')],
       inventory: () => Promise.resolve(ids.map((id) => ({ id, labels: { safety: String(options.safety ?? false) } }))),
-      findingsOn: () => Promise.resolve(options.others ?? []),
+      findingsOn: (device) => Promise.resolve(options.on?.(device) ?? options.others ?? []),
       emit,
     });
     return { db, devices, playbooks, refusals, clock };
@@ -121,6 +128,19 @@ forEachDatabase((name, open) => {
     const contained = (await given.devices.list()).filter((device) => device.state === 'quarantined');
     assert.equal(contained.length, 3);
     assert.equal(given.refusals.length, 6);
+    await given.db.close();
+  });
+
+  test(`${name}: one reporter alone has no more than three devices contained, others and accused go on`, async () => {
+    const given = await openPlaybooks({ fleet: 60, on: (device) => [finding(device)] });
+    for (let n = 0; n < 6; n++) await given.playbooks.onFinding(finding(`device-${n + 10}`));
+    const contained = async (): Promise<number> =>
+      (await given.devices.list()).filter((device) => device.state === 'quarantined').length;
+    assert.equal(await contained(), 3);
+    assert.match(given.refusals[0] ?? '', /device-9 alone/);
+    await given.playbooks.onFinding(finding('device-20', { reporter: 'device-8' }));
+    await given.playbooks.onFinding(finding('device-9'));
+    assert.equal(await contained(), 5);
     await given.db.close();
   });
 

@@ -4,7 +4,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import type { Database } from '../../store/database.ts';
-import { maxContainedShare, minContained, twoSignalWindowMs } from '../limits.ts';
+import { maxContainedByReporter, maxContainedShare, minContained, twoSignalWindowMs } from '../limits.ts';
 import type { Playbook } from '../playbook.ts';
 import type { Devices, EmitResponseEvent } from './devices.ts';
 import type { ResponseTables } from './migrations.ts';
@@ -35,7 +35,7 @@ export interface PlaybookPorts {
   readonly inventory: () => Promise<
     readonly { readonly id: string; readonly labels: Readonly<Record<string, string>> }[]
   >;
-  /** Recent open findings on a device, for the second signal. */
+  /** Open findings on a device: for the second signal, and for who accused whom. */
   readonly findingsOn: (device: string) => Promise<readonly FindingSignal[]>;
   readonly emit: EmitResponseEvent;
 }
@@ -124,7 +124,26 @@ export function createPlaybooks(ports: PlaybookPorts) {
     const cap = Math.max(minContained, Math.floor(inventory.length * maxContainedShare));
     if (contained.length >= cap)
       return { act: false, why: `${contained.length} devices are contained already; playbooks may contain ${cap}` };
+    if ((await containedOnWordOf(finding, contained)) >= maxContainedByReporter) {
+      return { act: false, why: `${finding.reporter} alone had ${maxContainedByReporter} devices contained already` };
+    }
     return { act: true };
+  }
+
+  /** How many of the contained devices the finding's reporter accuses; counting stops at the limit. */
+  async function containedOnWordOf(
+    { reporter, device }: FindingSignal,
+    contained: readonly { readonly deviceId: string }[],
+  ): Promise<number> {
+    if (reporter === device) return 0;
+    let count = 0;
+    for (const { deviceId } of contained) {
+      if (count >= maxContainedByReporter) break;
+      if (deviceId === reporter) continue;
+      const accused = await ports.findingsOn(deviceId);
+      if (accused.some((other) => other.attributed && !other.retro && other.reporter === reporter)) count += 1;
+    }
+    return count;
   }
 
   /** Another rule, reported by another device, within the window; a finding that could not contain alone is no witness. */

@@ -42,15 +42,18 @@ async function world(db: Database, records: StoredRecord[] = []) {
   const findings = createFindings({ db, trustDomain: 'plant.example', clock });
   let detector: Detector = createDetector(rules);
   let take: (id: string) => Promise<void> = () => Promise.resolve();
+  const liars = new Set<string>();
   const detection = createDetection({
     clock,
     log,
     findings: { ...findings, record: async (...args) => (await store.before(), await findings.record(...args)) },
     detector: () => detector,
     read: (from, limit) => Promise.resolve(records.filter(({ index }) => index >= from).slice(0, limit)),
+    mayAccuse: (reporter) => Promise.resolve(!liars.has(reporter)),
     onFinding: async (finding, isNew) => {
       await take(finding.device);
-      taken.push(`${finding.ruleId} ${finding.device} ${finding.count} ${isNew ? 'new' : 'grown'}`);
+      const doubt = finding.attributed ? '' : 'unattributed ';
+      taken.push(`${finding.ruleId} ${finding.device} ${finding.count} ${doubt}${isNew ? 'new' : 'grown'}`);
     },
   });
   const store = { before: (): Promise<void> => Promise.resolve() };
@@ -61,6 +64,7 @@ async function world(db: Database, records: StoredRecord[] = []) {
     findings,
     detection,
     taken,
+    liars,
     store,
     failTaking: (fail: typeof take) => void (take = fail),
     release: (texts: Record<string, string>) => void (detector = createDetector(texts)),
@@ -102,6 +106,27 @@ forEachDatabase((name, open) => {
     await migrate(db, 'detect', detectMigrations);
     return db;
   };
+
+  test(`${name}: whom a reporter may not accuse it does not accuse, and it does not spoil the word of others`, async () => {
+    const db = await prepared();
+    const given = await world(db);
+    given.liars.add('camera-1');
+    given.say('modbus', 'gateway-1', { deviceId: 'camera-1' });
+    for (let n = 0; n < 6; n++) given.say('authz', 'gateway-1', { deviceId: 'camera-1' });
+    given.say('modbus', 'camera-1', { deviceId: 'camera-1' });
+    given.say('modbus', 'gateway-1', { deviceId: 'plc-1' });
+    await until(given, () => given.taken.length >= 4);
+    assert.deepEqual(given.taken.toSorted(), [
+      'burst camera-1 5 unattributed new',
+      'refused-write camera-1 1 new',
+      'refused-write camera-1 1 unattributed new',
+      'refused-write gateway-1 1 new',
+    ]);
+    const [finding] = await given.findings.list({ device: 'gateway-1' });
+    assert.equal(finding?.reporter, 'plc-1');
+    await given.stop();
+    await db.close();
+  });
 
   test(`${name}: what is stored is judged once and handed on, also over batches`, async () => {
     const db = await prepared();
@@ -253,6 +278,7 @@ async function recordedBy(payloads: readonly string[]): Promise<{ detections: st
         },
       }),
       read: (from) => Promise.resolve(records.slice(from)),
+      mayAccuse: () => Promise.resolve(true),
       onFinding: () => Promise.resolve(),
     });
     void detection.task(stop.signal);

@@ -5,7 +5,7 @@ import type { Clock } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/log.ts';
 import type { Task } from '../../../runtime/tasks.ts';
 import { eventSchema } from '../../spool/event.ts';
-import type { Detection as Detected, Detector, ObservedEvent } from '../detector.ts';
+import { controlReporter, type Detection as Detected, type Detector, type ObservedEvent } from '../detector.ts';
 import { judgedBatch, maxWarmUpRecords } from '../limits.ts';
 import type { Finding, Findings } from './findings.ts';
 
@@ -25,6 +25,8 @@ export interface DetectionPorts {
   readonly detector: () => Detector;
   /** Up to `limit` records from log index `from` on, in order. */
   readonly read: (from: number, limit: number) => Promise<readonly StoredRecord[]>;
+  /** Whether a device's word about another device counts; never asked about what it says of itself. */
+  readonly mayAccuse: (reporter: string, subject: string) => Promise<boolean>;
   /** A new or grown finding; resolves when the response has been decided. Called again for what it did not resolve. */
   readonly onFinding: (finding: Finding, isNew: boolean) => Promise<void>;
 }
@@ -86,8 +88,9 @@ export function createDetection(ports: DetectionPorts): Detection {
     if (current !== detector) await warmUp(current);
     detector = current;
     const records = await ports.read(next, judgedBatch);
+    const events = await heard(records);
     return {
-      detected: records.flatMap((record) => observe(current, record)),
+      detected: events.flatMap((event) => observe(current, event)),
       nextIndex: (records.at(-1)?.index ?? next - 1) + 1,
       records: records.length,
     };
@@ -104,16 +107,36 @@ export function createDetection(ports: DetectionPorts): Detection {
       from = Math.max(0, end - judgedBatch);
       before.unshift((await ports.read(from, end - from)).filter((record) => record.index < end));
     }
-    for (const record of before.flat()) observe(fresh, record);
+    for (const event of await heard(before.flat())) observe(fresh, event);
   }
 
-  function observe(by: Detector, record: StoredRecord): Detected[] {
-    const event = toEvent(record);
+  /** The events of records, with the accusations marked that do not count. */
+  async function heard(records: readonly StoredRecord[]): Promise<ObservedEvent[]> {
+    const answers = new Map<string, Promise<boolean>>();
+    const mayAccuse = (reporter: string, subject: string): Promise<boolean> => {
+      const key = JSON.stringify([reporter, subject]);
+      const answer = answers.get(key) ?? ports.mayAccuse(reporter, subject);
+      answers.set(key, answer);
+      return answer;
+    };
+    const events: ObservedEvent[] = [];
+    for (const record of records) {
+      const event = toEvent(record);
+      if (event === undefined) continue;
+      const accused = accusedIn(event);
+      events.push(
+        accused === undefined || (await mayAccuse(event.reporter, accused)) ? event : { ...event, disputed: true },
+      );
+    }
+    return events;
+  }
+
+  function observe(by: Detector, event: ObservedEvent): Detected[] {
     try {
-      return event === undefined ? [] : by.observe(event);
+      return by.observe(event);
     } catch (error) {
       // One event that a rule cannot be asked about must not blind the others.
-      ports.log.error({ err: error, index: record.index }, 'an event could not be judged and is passed over');
+      ports.log.error({ err: error, index: event.index }, 'an event could not be judged and is passed over');
       return [];
     }
   }
@@ -154,6 +177,13 @@ function toEvent(record: StoredRecord): ObservedEvent | undefined {
     severity,
     data,
   };
+}
+
+/** Whom a device accuses besides itself. */
+function accusedIn({ reporter, data }: ObservedEvent): string | undefined {
+  const { subject } = data;
+  const others = typeof subject === 'string' && subject !== '' && subject !== reporter && reporter !== controlReporter;
+  return others ? subject : undefined;
 }
 
 /** Ingest refuses what is not JSON; a record that got there another way is no event, and must not stop the loop. */

@@ -120,9 +120,10 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
       .execute();
   }
 
-  async function list(filter: { state?: string; limit?: number } = {}): Promise<Finding[]> {
+  async function list(filter: { state?: string; limit?: number; device?: string } = {}): Promise<Finding[]> {
     let query = tables.selectFrom('detect_findings').selectAll().where('trust_domain', '=', trustDomain);
     if (filter.state !== undefined && filter.state !== '') query = query.where('state', '=', filter.state);
+    if (filter.device !== undefined) query = query.where('device_id', '=', filter.device);
     const rows = await query
       .orderBy('found_at', 'desc')
       .limit(filter.limit ?? 100)
