@@ -100,7 +100,7 @@ export function createControlStream(
           digest,
           ...(selfTest === undefined ? {} : { selfTest }),
         });
-        if (known === 'recorded') return;
+        if (known === 'recorded') return await challengeUnaffirmed(deviceId);
         await rooms.log.emit({
           kind: 'policy',
           activity: 'unknown-bundle',
@@ -127,6 +127,11 @@ export function createControlStream(
     },
     admission: async (device) => await admit(rooms, device),
   });
+
+  /** What came before its first bundle cannot be affirmed; it is asked again now and not an interval later. */
+  async function challengeUnaffirmed(deviceId: string): Promise<void> {
+    if ((await responses.get(deviceId))?.attestationClass === 'none') server.reappraise(deviceId);
+  }
 
   async function orders(after: bigint) {
     const { version, orders: log } = await responses.ordersSince(Number(after));
