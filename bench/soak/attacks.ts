@@ -4,7 +4,18 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../demo/fleet.ts';
-import { addresses, fetchPage, modbusWrite, poller, plcPort, scanner, setPoint, webPort } from '../../demo/site.ts';
+import {
+  addresses,
+  fetchPage,
+  modbusRead,
+  modbusValue,
+  modbusWrite,
+  poller,
+  plcPort,
+  scanner,
+  setPoint,
+  webPort,
+} from '../../demo/site.ts';
 import type { NetProcess, PacketWatch } from '../../test/support/netns.ts';
 import type { World } from './world.ts';
 
@@ -34,10 +45,11 @@ export async function runAttacks(
   await until('gateway-1 reads the PLC and the HMI', async () => await Promise.resolve(pollers.read()));
   for (let n = 1; n <= rounds && !signal.aborted; n += 1) {
     const action = hostileActions[(n - 1) % hostileActions.length] ?? hostileActions[0];
-    const contained = await attackOnce(world, action, n);
-    const fault = contained.fault ?? (await comeBack(world, pollers));
-    done({ action, containMs: contained.containMs, ...(fault === undefined ? {} : { fault }) }, n);
-    if (fault !== undefined) break;
+    const { containMs, fault } = await attackOnce(world, action, n);
+    const wayBack = (await comeBack(world, pollers)) ?? (await setPointFault(world));
+    const faults = [fault, wayBack].filter((text) => text !== undefined);
+    done({ action, containMs, ...(faults.length === 0 ? {} : { fault: faults.join('; ') }) }, n);
+    if (wayBack !== undefined) break;
   }
   await pollers.stop();
 }
@@ -122,7 +134,10 @@ async function attackOnce(
       return { containMs: undefined, fault: 'nothing tried to get through after the last accepted packet' };
     return { containMs: Math.max(0, last - first) };
   } catch (error) {
-    return { containMs: undefined, fault: `${action}: ${error instanceof Error ? error.message : String(error)}` };
+    return {
+      containMs: undefined,
+      fault: `${error instanceof Error ? error.message : String(error)}; ${await situation(world)}`,
+    };
   } finally {
     await probes.stop();
   }
@@ -154,21 +169,39 @@ async function perform({ net, fleet }: World, action: HostileAction, round: numb
   }
 }
 
+/** Read on the PLC's own host, where nothing stands between. */
+async function setPointFault({ net }: World): Promise<string | undefined> {
+  const { stdout } = await net.exec('plc-1', modbusRead(addresses['plc-1'], setPoint.register));
+  const value = modbusValue(stdout);
+  return value === setPoint.value ? undefined : `the set-point of the PLC is ${value}`;
+}
+
+/** What can be seen of a containment that did not come. */
+async function situation({ fleet, operator }: World): Promise<string> {
+  const { state } = await operator.device('gateway-1').catch(() => ({ state: 'unknown' }));
+  const spools = await Promise.all((['plc-1', 'hmi-1'] as const).map(async (name) => await fleet.status(name)));
+  return `gateway-1 is ${state}; spools ${JSON.stringify(spools.map(({ stream, spool }) => [stream.connected, spool.sequence, spool.acknowledged]))}`;
+}
+
 /** The path of the software class: re-imaged with a new key and a new token, attested, released by a person. */
 async function comeBack({ net, fleet, operator }: World, pollers: Pollers): Promise<string | undefined> {
   try {
-    const state = join(fleet.paths.edge('gateway-1'), 'state');
-    rmSync(state, { recursive: true });
+    const directory = join(fleet.paths.edge('gateway-1'), 'state');
+    rmSync(directory, { recursive: true });
     const joinLine = await operator.createToken('gateway-1', true);
-    await fleet.command('gateway-1', ['enroll', '--state', state], joinLine);
+    await fleet.command('gateway-1', ['enroll', '--state', directory], joinLine);
     await fleet.start('gateway-1');
-    const attested = async (): Promise<boolean> => {
-      const device = await operator.device('gateway-1');
-      return device.state === 'recovering' && device.attestationClass === 'software';
+    const attested = async (): Promise<string | undefined> => {
+      const { state, attestationClass } = await operator.device('gateway-1');
+      return attestationClass === 'software' && (state === 'recovering' || state === 'trusted') ? state : undefined;
     };
-    await until('attested after the re-image', attested, 20_000);
-    await operator.release('gateway-1', 're-imaged and checked');
-    await until('gateway-1 reads again', async () => await Promise.resolve(pollers.read()), 15_000);
+    // Trusted at once is only who was not contained.
+    const state = await until('attested after the re-image', attested, 30_000);
+    if (state === 'recovering') {
+      await operator.release('gateway-1', 're-imaged and checked', false);
+      await operator.release('gateway-1', 'nothing is left', true);
+    }
+    await until('gateway-1 reads again', async () => await Promise.resolve(pollers.read()), 30_000);
     await delay(200);
     return undefined;
   } catch (error) {

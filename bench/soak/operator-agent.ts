@@ -16,7 +16,7 @@ async function perform(request: OperatorRequest): Promise<unknown> {
       return { state: found?.state ?? '', attestationClass: found?.attestationClass ?? '' } satisfies DeviceView;
     }
     case 'release':
-      await admin.releaseDevice({ deviceId: request.device, reason: request.reason }, limits);
+      await admin.releaseDevice({ deviceId: request.device, reason: request.reason, full: request.full }, limits);
       return null;
     case 'policy-status': {
       const status = await admin.getPolicyStatus({}, limits);

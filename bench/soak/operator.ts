@@ -6,7 +6,7 @@ import type { Network } from '../../test/support/netns.ts';
 export type OperatorRequest =
   | { readonly op: 'create-token'; readonly device: string; readonly reimage: boolean }
   | { readonly op: 'device'; readonly device: string }
-  | { readonly op: 'release'; readonly device: string; readonly reason: string }
+  | { readonly op: 'release'; readonly device: string; readonly reason: string; readonly full: boolean }
   | { readonly op: 'policy-status' };
 
 export interface DeviceView {
@@ -24,7 +24,8 @@ export interface Operator {
   /** The join line. */
   createToken(device: string, reimage: boolean): Promise<string>;
   device(device: string): Promise<DeviceView>;
-  release(device: string, reason: string): Promise<void>;
+  /** `full` lifts what a re-imaged device may not do yet. */
+  release(device: string, reason: string, full: boolean): Promise<void>;
   policyStatus(): Promise<PolicyView>;
 }
 
@@ -54,7 +55,7 @@ export function openOperator(net: Pick<Network<'control'>, 'spawn'>, credential:
   return {
     createToken: async (device, reimage) => await ask({ op: 'create-token', device, reimage }),
     device: async (device) => await ask({ op: 'device', device }),
-    release: async (device, reason) => await ask({ op: 'release', device, reason }),
+    release: async (device, reason, full) => await ask({ op: 'release', device, reason, full }),
     policyStatus: async () => await ask({ op: 'policy-status' }),
   };
 }
