@@ -2,7 +2,11 @@
 // by curl.
 import { readFileSync } from 'node:fs';
 import { certificatesFromPem, certificatesToPem } from '../../identity/index.ts';
-import { CheckRequestSchema, Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  Authorization,
+  CheckRequestSchema,
+  type CheckResponse,
+} from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { createGrpcClient } from '../../runtime/grpc.ts';
 import { create } from '@bufbuild/protobuf';
 import { must } from '../support/netns-process.ts';
@@ -30,36 +34,49 @@ function leafOf(chain: string): string {
   return encodeURIComponent(certificatesToPem([leaf]));
 }
 
-/** One Check of Envoy's ext_authz over the unix socket. */
-export async function checkByEnvoy(socket: string, question: Question): Promise<Answer> {
+export interface Envoy extends Disposable {
+  /** One Check of ext_authz. */
+  check(question: Question): Promise<Answer>;
+}
+
+/** A connection to the unix socket of an edge. */
+export function connectEnvoy(socket: string): Envoy {
   const client = createGrpcClient(Authorization, `unix:${socket}`, 'insecure');
-  try {
-    const certificate = question.chain === undefined ? '' : leafOf(question.chain);
-    const request = create(CheckRequestSchema, {
-      attributes: {
-        source: { certificate },
-        request: { http: { method: question.method ?? 'GET', path: question.path, headers: { ...question.headers } } },
-        contextExtensions: { 'edgeward-interface': question.interface },
-      },
-    });
-    const { status, httpResponse } = await client.check(request, { timeoutMs: 5_000 });
-    const allow = (status?.code ?? 0) === 0;
-    const headers = new Map(
-      (httpResponse.case === 'okResponse' || httpResponse.case === 'deniedResponse'
-        ? httpResponse.value.headers
-        : []
-      ).map(({ header }) => [header?.key ?? '', header?.value ?? '']),
-    );
-    const denied = httpResponse.case === 'deniedResponse' ? (httpResponse.value.status?.code ?? 0) : 0;
-    return {
-      allow,
-      status: allow ? 200 : denied,
-      subject: headers.get('x-edgeward-subject') ?? 'absent',
-      rule: headers.get('x-edgeward-rule') ?? 'absent',
-    };
-  } finally {
-    client.close();
-  }
+  return {
+    async check(question) {
+      const certificate = question.chain === undefined ? '' : leafOf(question.chain);
+      const request = create(CheckRequestSchema, {
+        attributes: {
+          source: { certificate },
+          request: {
+            http: { method: question.method ?? 'GET', path: question.path, headers: { ...question.headers } },
+          },
+          contextExtensions: { 'edgeward-interface': question.interface },
+        },
+      });
+      return answerOf(await client.check(request, { timeoutMs: 5_000 }));
+    },
+    [Symbol.dispose]: () => client.close(),
+  };
+}
+
+function answerOf({ status, httpResponse }: CheckResponse): Answer {
+  const allow = (status?.code ?? 0) === 0;
+  const known = httpResponse.case === 'okResponse' || httpResponse.case === 'deniedResponse';
+  const headers = new Map((known ? httpResponse.value.headers : []).map(({ header }) => [header?.key, header?.value]));
+  const denied = httpResponse.case === 'deniedResponse' ? (httpResponse.value.status?.code ?? 0) : 0;
+  return {
+    allow,
+    status: allow ? 200 : denied,
+    subject: headers.get('x-edgeward-subject') ?? 'absent',
+    rule: headers.get('x-edgeward-rule') ?? 'absent',
+  };
+}
+
+/** One Check on a connection of its own. */
+export async function checkByEnvoy(socket: string, question: Question): Promise<Answer> {
+  using envoy = connectEnvoy(socket);
+  return await envoy.check(question);
 }
 
 /** One subrequest of nginx's auth_request over the unix socket. */

@@ -17,7 +17,8 @@ export type Capability =
   | 'openssl'
   | 'pymodbus'
   | 'mbpoll'
-  | 'tcpdump';
+  | 'tcpdump'
+  | 'tmpfs';
 
 /** Programs of the administrator are often outside a user's PATH. */
 const systemPaths = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
@@ -58,6 +59,8 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   // Debian's own interpreter: a python3 earlier in the PATH does not see Debian's packages.
   pymodbus: () => spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server'], { stdio: 'ignore' }).status === 0,
   mbpoll: () => findProgram('mbpoll') !== undefined,
+  // A disk of any small size, for tests of a full one.
+  tmpfs: () => isRoot() && works('unshare', '--mount', 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/mnt'),
   tcpdump: () => isRoot() && findProgram('tcpdump') !== undefined,
 };
 
