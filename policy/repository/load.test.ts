@@ -93,6 +93,13 @@ const typos: readonly [what: string, path: string, from: string, to: string, exp
     /^interfaces\/cell\.yaml:2:11 POLICY_FORMAT .*either device/,
   ],
   [
+    'a device named as the control plane',
+    'inventory/cell.yaml',
+    'id: hmi-1',
+    'id: control',
+    /^inventory\/cell\.yaml:16:\d+ POLICY_FORMAT .*control plane/,
+  ],
+  [
     'an address that is none',
     'inventory/cell.yaml',
     '10.77.0.12',

@@ -14,7 +14,8 @@ export const inventorySchema = z.strictObject({
   devices: z
     .array(
       z.strictObject({
-        id,
+        // The control plane's own events stand in the log under this name.
+        id: id.refine((name) => name !== 'control', 'expected another name: "control" is the control plane itself'),
         labels: label.default({}),
         interfaces: z.array(networkInterface).max(16).default([]),
       }),
