@@ -1,5 +1,4 @@
 // The control plane: rooms on one database, three listeners, and the loops that keep them current.
-import { randomBytes } from 'node:crypto';
 import { type Authority, openAuthority, renewServerWhenDue } from '../ca/cloud/index.ts';
 import type { DeliveringDevice } from '../audit/cloud/index.ts';
 import { certificatesToPem, parseCertificate, type VerifiedSvid, verifyChain } from '../identity/index.ts';
@@ -14,11 +13,11 @@ import { createGrpcServer, type GrpcServer, type Refusal, type ServerTls } from 
 import { createLogger, type Logger } from '../runtime/log.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { periodically, runTasks } from '../runtime/tasks.ts';
-import { nodeFiles } from '../store/files.ts';
+import { lockInstance } from '../store/instance-lock.ts';
 import { createAccessControl, createRateLimits } from './control/access.ts';
 import { adminService } from './control/admin.ts';
-import { type ControlConfig, controlPaths, loadControlConfig } from './control/config.ts';
-import { passphraseOf } from './control/init.ts';
+import { type ControlConfig, loadControlConfig } from './control/config.ts';
+import { keyFileOf } from './control/init.ts';
 import { type ControlRooms, openRooms } from './control/rooms.ts';
 import { createControlStream } from './control/stream.ts';
 import { programVersion } from './edge/program.ts';
@@ -34,13 +33,8 @@ const serverRenewalMs = 3_600_000;
 export async function runControlPlane(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadControlConfig(configFile);
   const log = createLogger({ name: 'control', level: config.logLevel });
-  const keyFile = {
-    fs: nodeFiles,
-    path: controlPaths(config.state).keys,
-    passphrase: await passphraseOf(config),
-    clock: systemClock,
-    random: randomBytes,
-  };
+  const keyFile = await keyFileOf(config);
+  const lock = lockInstance(config.state, 'a control plane');
   const authority = await openAuthority(keyFile);
   const rooms = await openRooms(config, authority, log);
   const { server, enrolment, edges } = serve(config, rooms, log);
@@ -95,6 +89,7 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
     await Promise.all([enrolment.close(1_000), edges.close(2_000)]);
     await diagnostics.close();
     await rooms.close();
+    lock.release();
   }
 }
 

@@ -4,6 +4,7 @@ import { serveDiagnostics } from '../runtime/diagnostics.ts';
 import { createLogger } from '../runtime/log.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { runTasks } from '../runtime/tasks.ts';
+import { lockInstance } from '../store/instance-lock.ts';
 import { type CloudLink, openCloudLink } from './edge/cloud-link.ts';
 import { loadEdgeConfig } from './edge/config.ts';
 import { type EdgeCore, openEdgeCore } from './edge/core.ts';
@@ -15,6 +16,7 @@ const drainMs = 8_000;
 export async function runEdgeNode(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadEdgeConfig(configFile);
   const log = createLogger({ name: 'edge', level: config.logLevel });
+  const lock = lockInstance(config.state, 'an edge');
   const core = await openEdgeCore(config, log);
   // ---- below this line the host changes ----
   const enforcement = await openEnforcement(core);
@@ -37,6 +39,7 @@ export async function runEdgeNode(configFile: string, signal: AbortSignal): Prom
       log.error({ err: error }, 'the end of this process could not be recorded');
     });
     await spool.close();
+    lock.release();
   }
 }
 

@@ -1,6 +1,7 @@
 // edgeward control init|run
 import type { Command } from 'commander';
-import { createIo } from './io.ts';
+import { requireEmpty } from './credential.ts';
+import { createIo, timeText } from './io.ts';
 import { untilStopped } from './signals.ts';
 
 interface ControlOptions {
@@ -28,6 +29,22 @@ export function registerControl(program: Command): void {
         `next           edgeward control run --config ${options.config}`,
       ];
       createIo(options.json).result({ ok: true, ...made }, lines.join('\n'));
+    });
+
+  control
+    .command('credential')
+    .description('a new administrator credential (24 hours), made with the key file and its passphrase; it is logged')
+    .requiredOption('--config <file>', 'configuration; see examples/config/control.yaml')
+    .requiredOption('--out <dir>', 'directory for key, chain, roots and address')
+    .option('--json', 'one JSON document on standard output', false)
+    .action(async (options: ControlOptions & { out: string }) => {
+      requireEmpty(options.out);
+      const { issueAdministrator } = await import('../bin/control/init.ts');
+      const { expiresAt } = await issueAdministrator(options.config, options.out);
+      createIo(options.json).result(
+        { ok: true, directory: options.out, expiresAt },
+        `administrator in ${options.out} until ${timeText(expiresAt)}; use it with --identity ${options.out}`,
+      );
     });
 
   control

@@ -15,6 +15,22 @@ export const cliErrors = errorTable({
     status: 'INVALID_ARGUMENT',
     remedy: 'Give the input as a file, on standard input, or at the prompt.',
   },
+  CLI_USAGE: { status: 'INVALID_ARGUMENT', remedy: 'Run the command with --help to see what it takes.' },
+  CLI_FILE_FAILED: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Check the path and that this user may use it.',
+  },
+  CLI_CREDENTIAL_INVALID: {
+    status: 'FAILED_PRECONDITION',
+    remedy:
+      'Get a new one with "edgeward operator issue", or on the host of the control plane with "edgeward control credential".',
+  },
+  CLI_CONTROL_UNREACHABLE: {
+    status: 'UNAVAILABLE',
+    remedy:
+      'Check that "edgeward control run" runs there, and the address (--control, or control.json in the credential).',
+  },
+  CLI_NOT_FOUND: { status: 'NOT_FOUND', remedy: 'List what there is, and correct the name.' },
   CLI_TARGET_EXISTS: {
     status: 'ALREADY_EXISTS',
     remedy: 'Choose an empty directory, or remove what is there if it is not needed.',

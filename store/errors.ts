@@ -18,6 +18,10 @@ export const storeErrors = errorTable({
     remedy: 'Run a version of Edgeward at least as new as the database',
   },
   DATABASE_MISUSED: { status: 'INTERNAL', remedy: 'Report this with the log; it is a fault in the program' },
+  INSTANCE_RUNNING: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Stop the program that runs on this state directory, or give this one a directory of its own',
+  },
   FILE_SYSTEM_FULL: { status: 'RESOURCE_EXHAUSTED', remedy: 'Free space on the disk, or move the state directory' },
   FILE_SYSTEM_FAILED: { status: 'INTERNAL', remedy: 'Check the disk and the permissions of the path' },
   FILE_MISSING: { status: 'NOT_FOUND', remedy: 'Check the path' },
