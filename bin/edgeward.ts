@@ -1,14 +1,17 @@
 // The edgeward command. Exit codes: 0 done, 1 refused or failed, 2 usage, 3 could not reach.
 import { CommanderError } from 'commander';
-import { exitCodes, reportError } from '../cli/io.ts';
+import { reportError, reportUsage } from '../cli/io.ts';
 import { createProgram } from '../cli/program.ts';
 
-const program = createProgram();
-for (const command of [program, ...program.commands, ...program.commands.flatMap((group) => group.commands)])
-  command.exitOverride();
+// Whoever reads our output may stop reading (`| head`); that is not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+const json = process.argv.includes('--json');
 try {
-  await program.parseAsync(process.argv);
+  await createProgram(json).parseAsync(process.argv);
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-  else process.exitCode = reportError(error, process.argv.includes('--json'));
+  process.exitCode = error instanceof CommanderError ? reportUsage(error, json) : reportError(error, json);
 }

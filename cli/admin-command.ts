@@ -1,4 +1,5 @@
 // What every command that asks the control plane shares: where the operator's credential is, and one client for it.
+import { createPrivateKey } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,8 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { AdminService } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
 import { createGrpcClient } from '../runtime/grpc.ts';
-import { controlVerifier } from '../identity/index.ts';
+import { CodedError } from '../runtime/errors.ts';
+import { certificatesFromPem, controlVerifier, parseCertificate } from '../identity/index.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, type Io } from './io.ts';
 
@@ -30,9 +32,12 @@ export function withAdmin<Args extends unknown[]>(
   return async (...all) => {
     const command = all.at(-1) as Command;
     const options = command.opts<{ identity?: string; control?: string; json: boolean }>();
-    const admin = connectAdmin(credentialDirectory(options.identity), options.control);
+    const directory = credentialDirectory(options.identity);
+    const admin = connectAdmin(directory, options.control);
     try {
       await action({ admin, io: createIo(options.json) }, ...(all.slice(0, -1) as Args));
+    } catch (error) {
+      throw unreachable(error, options.control ?? addressIn(directory));
     } finally {
       admin.close();
     }
@@ -55,12 +60,41 @@ export function connectAdmin(directory: string, address?: string) {
     if (!existsSync(path)) throw cliErrors.error('CLI_NO_CREDENTIAL', `no operator credential: ${path} is missing`);
     return readFileSync(path, 'utf8');
   };
-  const control = controlFile.parse(JSON.parse(read('control.json')));
-  const roots = read('roots.pem');
-  return createGrpcClient(AdminService, address ?? control.address, {
-    key: read('key.pem'),
-    chain: read('chain.pem'),
-    roots,
-    verifyServer: controlVerifier(control.trustDomain, roots),
+  const control = parsed(join(directory, 'control.json'), () => controlFile.parse(JSON.parse(read('control.json'))));
+  const [roots, key, chain] = [read('roots.pem'), read('key.pem'), read('chain.pem')];
+  const leaf = parsed(join(directory, 'chain.pem'), () =>
+    parseCertificate(certificatesFromPem(chain)[0] ?? Buffer.alloc(0)),
+  );
+  parsed(join(directory, 'key.pem'), () => createPrivateKey(key));
+  if (leaf.notAfter < Date.now()) {
+    const until = new Date(leaf.notAfter).toISOString();
+    throw cliErrors.error('CLI_CREDENTIAL_INVALID', `the operator credential in ${directory} expired at ${until}`);
+  }
+  const verifyServer = parsed(join(directory, 'roots.pem'), () => controlVerifier(control.trustDomain, roots));
+  return createGrpcClient(AdminService, address ?? control.address, { key, chain, roots, verifyServer });
+}
+
+const addressIn = (directory: string): string =>
+  controlFile.parse(JSON.parse(readFileSync(join(directory, 'control.json'), 'utf8'))).address;
+
+/** A part of a credential; what is wrong with it is said with its file. */
+function parsed<T>(file: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    if (cause instanceof CodedError && cause.code.startsWith('CLI_')) throw cause;
+    throw cliErrors.error('CLI_CREDENTIAL_INVALID', 'not a file of an operator credential', { place: { file }, cause });
+  }
+}
+
+/** Says which address did not answer and, where the system said it, why. */
+function unreachable(error: unknown, address: string): unknown {
+  if (!(error instanceof CodedError) || error.code !== 'RPC_UNAVAILABLE') return error;
+  const reason = /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Name resolution failed/.exec(
+    error.message,
+  )?.[0];
+  const why = reason === undefined ? '' : ` (${reason})`;
+  return cliErrors.error('CLI_CONTROL_UNREACHABLE', `the control plane at ${address} cannot be reached${why}`, {
+    cause: error,
   });
 }

@@ -10,8 +10,13 @@ import type { AdminClient } from './admin-command.ts';
 /** Streams the whole log to a file; gives the number of entries. */
 export async function exportLog(admin: AdminClient, file: string): Promise<number> {
   const out = createWriteStream(file, { mode: 0o600 });
+  // Opened before anything is asked for; a full disk later ends the loop through `failed`.
+  await once(out, 'open');
+  let failed: Error | undefined;
+  out.on('error', (error) => (failed = error));
   let entries = 0;
   for await (const item of admin.exportLog({ fromStart: true })) {
+    if (failed !== undefined) throw failed;
     if (item.item.case === 'entry') entries += 1;
     if (!out.write(`${toJsonString(ExportLogResponseSchema, item)}\n`)) await once(out, 'drain');
   }

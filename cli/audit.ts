@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { exportLog, readExport } from './audit-export.ts';
 import { createIo, exitCodes, table, timeText } from './io.ts';
+import { isoTime, wholeNumber } from './options.ts';
 
 type LogEntry = Awaited<ReturnType<AdminClient['queryEvents']>>['entries'][number];
 
@@ -53,15 +54,15 @@ export function registerAudit(program: Command): void {
 
   filtered(audit.command('query'))
     .description('search the log, in log order')
-    .option('--since <time>', 'ISO time')
-    .option('--after <index>', 'only after this log index, for paging', Number, 0)
-    .option('--limit <n>', 'at most 1000', Number, 100)
+    .option('--since <time>', 'ISO time', isoTime, 0)
+    .option('--after <index>', 'only after this log index, for paging', wholeNumber(0, Number.MAX_SAFE_INTEGER), 0)
+    .option('--limit <n>', 'at most 1000', wholeNumber(1, 1000), 100)
     .action(
-      withAdmin(async ({ admin, io }, options: Filter & { since?: string; after: number; limit: number }) => {
+      withAdmin(async ({ admin, io }, options: Filter & { since: number; after: number; limit: number }) => {
         const { entries } = await admin.queryEvents({
           deviceId: options.device ?? '',
           kind: options.kind ?? '',
-          sinceMs: BigInt(options.since === undefined ? 0 : Date.parse(options.since)),
+          sinceMs: BigInt(options.since),
           afterIndex: BigInt(options.after),
           limit: options.limit,
         });
@@ -88,7 +89,9 @@ export function registerAudit(program: Command): void {
         if (options.out !== undefined) writeFileSync(options.out, checkpoint);
         io.result(
           { checkpoint, verifierKey, file: options.out },
-          options.out === undefined ? checkpoint : `${options.out}; verifier key ${verifierKey}`,
+          options.out === undefined
+            ? checkpoint.trimEnd()
+            : `checkpoint in ${options.out}\nlog key ${verifierKey}   (keep it with the checkpoint; audit verify --log-key)`,
         );
       }),
     );

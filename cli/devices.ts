@@ -1,7 +1,9 @@
 // edgeward device list|show|timeline|quarantine|recover|release|revoke
 import type { Command } from 'commander';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
+import { cliErrors } from './errors.ts';
 import { table, timeText } from './io.ts';
+import { notBlank } from './options.ts';
 
 type ListedDevice = Awaited<ReturnType<AdminClient['listDevices']>>['devices'][number];
 
@@ -10,11 +12,16 @@ const row = (device: ListedDevice) => [
   device.deviceId,
   device.state,
   device.reduced ? 'yes' : 'no',
-  `${device.attestationClass} ${timeText(device.attestedAtMs)}`,
+  Number(device.attestedAtMs) === 0 ? 'never' : `${device.attestationClass} ${timeText(device.attestedAtMs)}`,
   device.connected ? 'yes' : 'no',
   timeText(device.lastSeenMs),
   timeText(device.certificateExpiresAtMs),
 ];
+
+const noDevice = (id: string) =>
+  cliErrors.error('CLI_NOT_FOUND', `the inventory has no device ${id}`, {
+    remedy: 'List the devices with: edgeward device list; a new one comes from the inventory of a published policy.',
+  });
 
 export function registerDevices(program: Command): void {
   const device = program.command('device').description('devices: what they are, and containing and releasing them');
@@ -35,7 +42,7 @@ export function registerDevices(program: Command): void {
       withAdmin(async ({ admin, io }, deviceId: string) => {
         const { devices } = await admin.listDevices({ deviceId });
         const [found] = devices;
-        if (found === undefined) return io.result({ device: null }, `no device ${deviceId}`);
+        if (found === undefined) throw noDevice(deviceId);
         const labels = Object.entries(found.labels).map(([key, value]) => `${key}=${value}`);
         io.result(
           { device: found },
@@ -50,6 +57,8 @@ export function registerDevices(program: Command): void {
     .action(
       withAdmin(async ({ admin, io }, deviceId: string) => {
         const { transitions } = await admin.getDeviceTimeline({ deviceId });
+        if (transitions.length === 0 && (await admin.listDevices({ deviceId })).devices.length === 0)
+          throw noDevice(deviceId);
         const rows = transitions.map((entry) => [timeText(entry.atMs), entry.from, entry.to, entry.cause, entry.by]);
         io.result(
           { device: deviceId, transitions },
@@ -70,11 +79,12 @@ export function registerDevices(program: Command): void {
     adminCommand(device.command(name))
       .description(text)
       .argument('<device>')
-      .requiredOption('--reason <text>', 'why; goes into order, history and audit')
+      .requiredOption('--reason <text>', 'why; goes into order, history and audit', notBlank)
       .action(
         withAdmin(async ({ admin, io }, deviceId: string, options: { reason: string }) => {
           const { orderSequence } = await admin[call]({ deviceId, reason: options.reason });
-          io.result({ ok: true, device: deviceId, orderSequence }, `${name} ${deviceId}: order ${orderSequence}`);
+          const done = Number(orderSequence) === 0 ? 'nothing to do, it is so already' : `order ${orderSequence}`;
+          io.result({ ok: true, device: deviceId, orderSequence }, `${name} ${deviceId}: ${done}`);
         }),
       );
   }
@@ -82,7 +92,7 @@ export function registerDevices(program: Command): void {
   adminCommand(device.command('release'))
     .description('back to trusted: a re-imaged device with a new key and an affirming appraisal')
     .argument('<device>')
-    .requiredOption('--reason <text>', 'why; goes into order, history and audit')
+    .requiredOption('--reason <text>', 'why; goes into order, history and audit', notBlank)
     .option('--full', 'give a released device its sensitive grants back', false)
     .action(
       withAdmin(async ({ admin, io }, deviceId: string, options: { reason: string; full: boolean }) => {

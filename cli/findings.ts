@@ -1,6 +1,7 @@
 // edgeward finding list|show, edgeward response list
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { adminCommand, withAdmin } from './admin-command.ts';
+import { cliErrors } from './errors.ts';
 import { table, timeText } from './io.ts';
 
 export function registerFindings(program: Command): void {
@@ -8,7 +9,7 @@ export function registerFindings(program: Command): void {
 
   adminCommand(finding.command('list'))
     .description('list findings, newest first')
-    .option('--state <state>', 'open or closed')
+    .addOption(new Option('--state <state>', 'only those').choices(['open', 'closed']))
     .action(
       withAdmin(async ({ admin, io }, options: { state?: string }) => {
         const { findings } = await admin.listFindings({ state: options.state ?? '', limit: 100 });
@@ -35,7 +36,10 @@ export function registerFindings(program: Command): void {
       withAdmin(async ({ admin, io }, id: string) => {
         const { findings } = await admin.listFindings({ limit: 1000 });
         const found = findings.find((entry) => entry.id === id);
-        if (found === undefined) return io.result({ finding: null }, `no finding ${id}`);
+        if (found === undefined)
+          throw cliErrors.error('CLI_NOT_FOUND', `no finding ${id}`, {
+            remedy: 'List them with: edgeward finding list',
+          });
         const lines = [
           `${found.title} (${found.ruleId}, ${found.level}) on ${found.deviceId}: ${found.state}`,
           `first event ${timeText(found.firstEventMs)}, found ${timeText(found.foundAtMs)}, ${found.count} events`,

@@ -4,9 +4,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificatesToPem, createCsr, exportPkcs8Pem, generateKey, jwkOf, keyId } from '../identity/index.ts';
 import { adminCommand, credentialDirectory, withAdmin } from './admin-command.ts';
-import { writeCredential } from './credential.ts';
+import { requireEmpty, writeCredential } from './credential.ts';
 import { cliErrors } from './errors.ts';
 import { createIo } from './io.ts';
+import { wholeNumber } from './options.ts';
 
 interface IssueOptions {
   readonly roles: string;
@@ -21,9 +22,10 @@ export function registerOperators(program: Command): void {
     .argument('<name>')
     .requiredOption('--roles <list>', 'comma separated: viewer, operator, approver, publisher, auditor')
     .requiredOption('--out <dir>', 'directory for key, chain, roots and address')
-    .option('--ttl <seconds>', 'seconds until it expires (default 8 hours, at most 24)', Number, 0)
+    .option('--ttl <seconds>', 'seconds until it expires (default 8 hours, at most 24)', wholeNumber(1, 86_400), 0)
     .action(
       withAdmin(async ({ admin, io }, name: string, options: IssueOptions) => {
+        requireEmpty(options.out);
         const keys = generateKey();
         const issued = await admin.issueOperator({
           name,

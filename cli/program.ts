@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { version } from './version.ts';
 import { registerAudit } from './audit.ts';
+import { registerCompletion } from './completion.ts';
 import { registerControl } from './control.ts';
 import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
@@ -11,10 +12,13 @@ import { registerOperators } from './operators.ts';
 import { registerPolicy } from './policy.ts';
 import { registerTokens } from './tokens.ts';
 
-export function createProgram(): Command {
+/** With `json` usage errors are left to whoever catches them: standard output holds one document and nothing else. */
+export function createProgram(json = false): Command {
   const program = new Command('edgeward')
     .description('Zero-trust control plane for fleets of edge devices')
     .version(version, '-V, --version')
+    .exitOverride()
+    .configureOutput(json ? { writeErr: () => undefined } : {})
     .showHelpAfterError('(run the command with --help to see what it takes)')
     .configureHelp({ sortSubcommands: true });
   registerDemo(program);
@@ -26,5 +30,6 @@ export function createProgram(): Command {
   registerPolicy(program);
   registerAudit(program);
   registerFindings(program);
+  registerCompletion(program);
   return program;
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { adminCommand, withAdmin } from './admin-command.ts';
 import { table, timeText } from './io.ts';
+import { wholeNumber } from './options.ts';
 
 export function registerTokens(program: Command): void {
   const token = program.command('token').description('join tokens: one line that lets one device enroll once');
@@ -9,7 +10,7 @@ export function registerTokens(program: Command): void {
   adminCommand(token.command('create'))
     .description('create a join token and print its line; it is shown only once')
     .argument('<device>', 'device id of the inventory')
-    .option('--ttl <seconds>', 'seconds until it expires (default 3600, at most 86400)', Number, 0)
+    .option('--ttl <seconds>', 'seconds until it expires (default 3600, at most 86400)', wholeNumber(1, 86_400), 0)
     .option('--reimage', 'the device was re-imaged and comes back with a new key', false)
     .action(
       withAdmin(async ({ admin, io }, device: string, options: { ttl: number; reimage: boolean }) => {
