@@ -6,6 +6,7 @@ import { hasCapability } from '../test/support/capabilities.ts';
 import { createNetwork, type Network } from '../test/support/netns.ts';
 import { createFleet, namespaces } from './fleet.ts';
 import { createReport, StepFailed } from './report.ts';
+import { cleanOnSignal } from './interrupt.ts';
 import { addresses, type HostName } from './site.ts';
 import { type DemoOptions, noMeasures, type Stage } from './stage.ts';
 import { tellStory } from './story.ts';
@@ -23,7 +24,13 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     return await tellSimulated(options, missing, report);
   }
   const scratch = mkdtempSync(join(tmpdir(), 'ewd-'));
-  const net = await buildNetwork();
+  let built: Network<HostName> | undefined;
+  const clean = async (): Promise<void> => {
+    await built?.close();
+    rmSync(scratch, { recursive: true, force: true });
+  };
+  const { interrupted } = cleanOnSignal(terminal, clean);
+  const net = (built = await buildNetwork());
   const fleet = createFleet(namespaces(net), scratch);
   const stage: Stage = { net, fleet, report, scratch, workloads: {} };
   const started = performance.now();
@@ -32,20 +39,20 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     await tellStory(stage, measures);
     ok = true;
   } catch (error) {
+    if (interrupted()) return await new Promise(() => undefined);
     if (!(error instanceof StepFailed)) throw error;
     terminal.write(`\nThe demo stopped: ${error.message}\n${logs(stage)}`);
   } finally {
-    if (options.keep) keepRunning(net, fleet, terminal);
-    else {
-      await net.close();
-      rmSync(scratch, { recursive: true, force: true });
-    }
+    if (!options.keep && !interrupted()) await clean();
   }
   terminal.write(
     `\n${report.table()}\n\n${ok ? 'All steps held' : 'Not all steps held'}, ${((performance.now() - started) / 1000).toFixed(0)} s.\n`,
   );
   if (options.json) process.stdout.write(`${JSON.stringify({ ok, steps: report.steps, ...measures })}\n`);
-  if (options.keep) await new Promise(() => undefined);
+  if (options.keep) {
+    keepRunning(net, fleet, terminal);
+    await new Promise(() => undefined);
+  }
   return ok;
 }
 

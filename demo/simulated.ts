@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { endChild, run, start } from '../test/support/netns-process.ts';
 import { createFleet, type Fleet, type Ground, until } from './fleet.ts';
+import { cleanOnSignal } from './interrupt.ts';
 import { prove, type Report, StepFailed } from './report.ts';
 import { type EdgeName, edges } from './site.ts';
 import { type DemoOptions, noMeasures } from './stage.ts';
@@ -22,6 +23,11 @@ export async function tellSimulated(
   terminal.write(`This machine has no ${missing.join(', ')}: left out are ${leftOut}. The rest runs on loopback.\n`);
   const scratch = mkdtempSync(join(tmpdir(), 'ewd-'));
   const children = new Set<ChildProcess>();
+  const clean = async (): Promise<void> => {
+    await Promise.all([...children].map(endChild));
+    rmSync(scratch, { recursive: true, force: true });
+  };
+  const { interrupted } = cleanOnSignal(terminal, clean);
   const fleet = createFleet(thisHost(children), scratch);
   const measures = noMeasures();
   let ok = false;
@@ -29,11 +35,11 @@ export async function tellSimulated(
     await tell(fleet, report, scratch, measures);
     ok = true;
   } catch (error) {
+    if (interrupted()) return await new Promise(() => undefined);
     if (!(error instanceof StepFailed)) throw error;
     terminal.write(`\nThe demo stopped: ${error.message}\n`);
   } finally {
-    await Promise.all([...children].map(endChild));
-    rmSync(scratch, { recursive: true, force: true });
+    if (!interrupted()) await clean();
   }
   terminal.write(`\n${report.table()}\n`);
   if (options.json)
