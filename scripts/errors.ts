@@ -2,7 +2,7 @@
 //   node scripts/errors.ts            exits 1 when docs/errors.md is not up to date
 //   node scripts/errors.ts --write    writes it
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { declaredCodes, type ErrorSpec } from '../runtime/errors.ts';
@@ -33,6 +33,7 @@ export function productFiles(): string[] {
   });
   return listed
     .split('\n')
+    .filter((file) => existsSync(join(root, file)))
     .filter((file) => [...folders, 'demo'].includes(file.split('/')[0] ?? '') && !/\.test\.ts$|\/testing\//.test(file));
 }
 
