@@ -19,12 +19,15 @@ import { adminService } from './control/admin.ts';
 import { type ControlConfig, loadControlConfig } from './control/config.ts';
 import { keyFileOf } from './control/init.ts';
 import { type ControlRooms, openRooms } from './control/rooms.ts';
+import { nobody } from './control/refusals.ts';
 import { createControlStream } from './control/stream.ts';
 import { programVersion } from './edge/program.ts';
 import { rateTable } from './rpc-table.ts';
 
 const drainMs = 8_000;
 const agingMs = 10_000;
+/** How often refusals that were only counted are recorded. */
+const refusalsMs = 10_000;
 /** Bytes of an enrolment message: a certificate request is at most 16 KiB. */
 const maxEnrolmentBytes = 64 * 1024;
 /** How often the listeners' own certificate is looked at; it is renewed at half of its life. */
@@ -76,6 +79,7 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
         resign: server.stream.resign,
         log: rooms.log.task,
         certificate: periodically(systemClock, serverRenewalMs, async () => await renewServer()),
+        refusals: periodically(systemClock, refusalsMs, async () => await rooms.refusals.flush()),
         aging: periodically(systemClock, agingMs, async () => {
           await rooms.responses
             .ageOut(config.attestation.maxAgeSeconds * 1_000)
@@ -128,16 +132,14 @@ function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
     verify,
     rolesOf: async (operator) => await ca.rolesOf(operator),
     clock: systemClock,
-    refused: ({ rpc, caller, code, message }) => {
+    refused: ({ rpc, caller, identified, code, message }) => {
       log.warn({ rpc, caller, code }, 'call refused');
-      void rooms.log
-        .emit({
-          kind: 'admin',
-          activity: 'refuse',
-          severity: 'medium',
-          data: { subject: caller, operation: rpc, code, message },
-        })
-        .catch((error: unknown) => log.error({ err: error }, 'a refusal could not be recorded'));
+      void rooms.refusals.tell(identified ? caller : nobody, {
+        kind: 'admin',
+        activity: 'refuse',
+        severity: 'medium',
+        data: { ...(identified ? { subject: caller } : { peer: caller }), operation: rpc, code, message },
+      });
     },
   });
   const stream = createControlStream(config, rooms, programVersion, log);
@@ -147,14 +149,12 @@ function serve(config: ControlConfig, rooms: ControlRooms, log: Logger) {
     maxConnections: config.limits.maxConnections,
   };
   const onRefused = ({ peer, error }: Refusal): void => {
-    void rooms.log
-      .emit({
-        kind: 'admin',
-        activity: 'refuse',
-        severity: 'medium',
-        data: { peer, operation: 'tls', code: codeOf(error), message: error.message },
-      })
-      .catch((cause: unknown) => log.error({ err: cause }, 'a refused connection could not be recorded'));
+    void rooms.refusals.tell(nobody, {
+      kind: 'admin',
+      activity: 'refuse',
+      severity: 'medium',
+      data: { peer, operation: 'tls', code: codeOf(error), message: error.message },
+    });
   };
   const enrolment = createGrpcServer({ ...options, maxMessageBytes: maxEnrolmentBytes });
   enrolment.addService(EnrolmentService, limitByToken(ca.enrolment), access.interceptor);

@@ -37,7 +37,14 @@ export interface AccessPorts {
   readonly verify: (chainDer: readonly Buffer[]) => VerifiedSvid;
   readonly rolesOf: (operator: string) => Promise<readonly Role[]>;
   /** Told of every refusal for a security reason. */
-  readonly refused: (refusal: { rpc: string; caller: string; code: string; message: string }) => void;
+  readonly refused: (refusal: {
+    rpc: string;
+    /** SPIFFE ID, or the address of somebody who proved none. */
+    caller: string;
+    identified: boolean;
+    code: string;
+    message: string;
+  }) => void;
   readonly clock: Clock;
 }
 
@@ -67,7 +74,7 @@ export function createAccessControl(ports: AccessPorts): AccessControl {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'INTERNAL';
       const message = error instanceof Error ? error.message : String(error);
-      ports.refused({ rpc, caller: caller?.id.uri ?? call.peer, code, message });
+      ports.refused({ rpc, caller: caller?.id.uri ?? call.peer, identified: caller !== undefined, code, message });
       throw error;
     }
   };

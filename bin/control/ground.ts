@@ -5,6 +5,7 @@ import type { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Database } from '../../store/database.ts';
 import type { ControlConfig } from './config.ts';
+import type { Refusals } from './refusals.ts';
 
 export interface Ground {
   readonly config: ControlConfig;
@@ -14,6 +15,8 @@ export interface Ground {
   readonly clock: typeof systemClock;
   readonly logger: Logger;
   readonly log: AuditLog;
+  /** The way refusals of callers take into the log. */
+  readonly refusals: Refusals;
   /** Signs with the orders key. */
   readonly sign: (typ: string, payload: Uint8Array) => Promise<string>;
   readonly events: Notices;

@@ -20,6 +20,7 @@ import { openDatabase } from '../../store/database.ts';
 import { migrate } from '../../store/migrations.ts';
 import { type ControlConfig, databaseUrl } from './config.ts';
 import type { Ground, Notices } from './ground.ts';
+import { createRefusals, type Refusals } from './refusals.ts';
 import { wireAttestation, wireAuthority } from './wire-identity.ts';
 import { wirePolicy } from './wire-policy.ts';
 import { wireDetection, wireDevices } from './wire-response.ts';
@@ -28,6 +29,7 @@ export interface ControlRooms {
   readonly trustDomain: string;
   readonly authority: Authority;
   readonly log: AuditLog;
+  readonly refusals: Refusals;
   readonly publications: Publications;
   readonly findings: Findings;
   readonly responses: Devices;
@@ -61,6 +63,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     trustDomain,
     authority,
     log,
+    refusals: ground.refusals,
     publications: policy.publications,
     findings,
     responses,
@@ -100,6 +103,7 @@ async function openGround(config: ControlConfig, authority: Authority, logger: L
     clock: systemClock,
     logger,
     log,
+    refusals: createRefusals(async (event) => await log.emit(event), systemClock, logger),
     sign: async (typ, payload) => await signJws({ key: authority.orders, keyId: authority.ordersKeyId, typ }, payload),
     events: { changed: () => undefined, revoked: () => undefined, reappraise: () => undefined },
   };

@@ -7,6 +7,7 @@ import { type CertificateAuthority, openCertificateAuthority } from '../../ca/cl
 import type { Devices } from '../../response/cloud/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Ground } from './ground.ts';
+import { nobody } from './refusals.ts';
 import type { PolicyWiring } from './wire-policy.ts';
 
 export async function wireAuthority(
@@ -15,14 +16,18 @@ export async function wireAuthority(
   findings: Findings,
   inInventory: PolicyWiring['inInventory'],
 ): Promise<CertificateAuthority> {
-  const { config, authority, db, clock, logger, log, events } = ground;
+  const { config, authority, db, clock, logger, log, refusals, events } = ground;
   return await openCertificateAuthority({
     database: db,
     authority,
     clock,
     random: randomBytes,
     log: logger,
-    emit: async (event) => await log.emit(event),
+    // Without a device the caller knew no token's secret: it may be anybody, any number of times.
+    emit: async (event) =>
+      event.activity === 'enroll_refuse' && event.data['device'] === undefined
+        ? await refusals.tell(nobody, event)
+        : await log.emit(event),
     enrolmentAddress: config.advertise.enrolment,
     inventory: async (_, deviceId) => ({ known: await inInventory(deviceId) }),
     mayEnroll: async (deviceId, { reimage }) => await responses.mayEnroll(deviceId, reimage),
