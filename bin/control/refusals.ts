@@ -6,8 +6,8 @@ import { createRateLimit } from '../../runtime/rate-limit.ts';
 import type { Logger } from '../../runtime/log.ts';
 
 /** Refusals of one caller recorded at once after a rest, and each second from then on. */
-const burst = 20;
-const perSecond = 0.2;
+const burst = 100;
+const perSecond = 0.5;
 /** Callers counted apart; those above share one count. */
 const maxCallers = 1_000;
 /** Callers without an identity are one: who floods chooses his address, his port and his token ids. */
