@@ -9,7 +9,7 @@ import {
   type OrdersStore,
   STATE_MAX_AGE_MS,
 } from '../../enforcer/activation/index.ts';
-import { type AuthzServer, serveAuthz } from '../../enforcer/authz/index.ts';
+import { type AuthzServer, boundDenials, type Denials, serveAuthz } from '../../enforcer/authz/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
 import { knownFeatures, openBundle, type Slice, type VerifiedBundle } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
@@ -93,7 +93,10 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
     const active = activation.current();
     return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
   };
-  const authz = await openAuthz(core, decide, late.subjects, slice, serving);
+  const denials = boundDenials(emit, systemClock, (error) =>
+    log.warn({ err: error }, 'a count of denied requests was not taken'),
+  );
+  const authz = await openAuthz(core, decide, late.subjects, slice, serving, denials);
   await proxies.listen();
   return {
     orders,
@@ -101,7 +104,7 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
     firewall,
     authz,
     serving,
-    tasks: { proxies: proxies.task, ...firewallTasks(core, firewall) },
+    tasks: { proxies: proxies.task, requests: denials.task, ...firewallTasks(core, firewall) },
   };
 }
 
@@ -146,11 +149,12 @@ async function openActivation(
 }
 
 async function openAuthz(
-  { config, emit, trusted }: EdgeCore,
+  { config, trusted }: EdgeCore,
   decide: (request: AccessRequest) => Decision,
   subjects: Subjects,
   slice: () => Slice | undefined,
   serving: () => boolean,
+  { emit }: Denials,
 ): Promise<AuthzServer> {
   const paths = edgePaths(config);
   const ports = {

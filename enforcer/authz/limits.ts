@@ -8,3 +8,10 @@ export const maxForwardAuthHeaderBytes = 32 * 1024;
 export const forwardAuthTimeoutMs = 2_000;
 /** Seconds an idle Envoy connection is kept: longer than Envoy's own 50 s eviction would only hide leaks. */
 export const idleConnectionMs = 120_000;
+/** Denials of one subject and address recorded one by one after a rest, and each second from then on. */
+export const denialBurst = 20;
+export const denialsPerSecond = 1;
+/** Milliseconds over which identical denials above that become one event with a count. */
+export const denialWindowMs = 1_000;
+/** Different denials kept apart within a window; above, they are counted by subject, interface and reason. */
+export const maxDistinctDenials = 256;

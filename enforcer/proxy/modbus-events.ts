@@ -3,7 +3,7 @@
 import type { EmitEvent, EventData, NewEvent } from '../../audit/spool/index.ts';
 import type { Decision } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { createEventWindow } from './event-window.ts';
+import { createEventWindow } from '../event-window.ts';
 import type { ModbusLimits } from './limits.ts';
 import type { ConnectionInfo } from './modbus-connection.ts';
 import type { ModbusOperation } from './modbus-request.ts';

@@ -1,8 +1,8 @@
 // Identical events become one with a count. The first leaves at once, so that detection does not wait; what follows
 // within the window is counted and leaves at its end. Different events are bounded: above the bound they are counted
 // under a coarser key, so that a scan of every register cannot fill memory or the spool.
-import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
-import type { Clock } from '../../runtime/clock.ts';
+import type { EmitEvent, NewEvent } from '../audit/spool/index.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 export interface Keyed {
   readonly key: string;

@@ -1,8 +1,8 @@
 // Identical events become one with a count; different ones are bounded; nothing is left uncounted.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NewEvent } from '../../audit/spool/index.ts';
-import { FakeClock } from '../../runtime/fake-clock.ts';
+import type { NewEvent } from '../audit/spool/index.ts';
+import { FakeClock } from '../runtime/fake-clock.ts';
 import { createEventWindow, type EventWindow } from './event-window.ts';
 
 const event = (name: string): NewEvent => ({ kind: 'modbus', activity: 'deny', data: { name } });
