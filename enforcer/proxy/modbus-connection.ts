@@ -51,6 +51,8 @@ interface Judged {
   readonly decision: Decision;
 }
 
+const isDenied = ({ decision }: Judged): boolean => !decision.allow;
+
 const illegalFunction = 1;
 
 const fault: Decision = { allow: false, reason: 'fault', rule: '', place: '', operation: '', bundle: '' };
@@ -153,7 +155,7 @@ class Connection implements ModbusConnection {
       return true;
     }
     const judged = request.operations.map((operation) => this.#judge(connection, operation));
-    const denied = judged.find(({ decision }) => !decision.allow);
+    const denied = judged.find(isDenied);
     if (denied !== undefined) {
       this.#ports.onDenied(connection, denied.operation, denied.decision);
       this.#answer(frame, illegalFunction);
@@ -182,28 +184,35 @@ class Connection implements ModbusConnection {
     this.#writeClient(exceptionResponse(frame, exception));
   }
 
-  #pass(frame: ModbusFrame, connection: ConnectionInfo, [first]: readonly Judged[]): void {
+  #pass(frame: ModbusFrame, connection: ConnectionInfo, request: readonly Judged[]): void {
+    const [first] = request;
     if (first === undefined) throw new Error('a request has at least one operation');
     const recorded = this.#ports.onAllowed(connection, first.operation, first.decision);
     if (recorded === undefined) this.#upstream.forward(frame);
-    else void this.#passRecorded(frame, connection, first, recorded);
+    else void this.#passRecorded(frame, request, first, recorded);
   }
 
   async #passRecorded(
     frame: ModbusFrame,
-    connection: ConnectionInfo,
+    request: readonly Judged[],
     { operation, decision }: Judged,
     recorded: Promise<void>,
   ): Promise<void> {
     this.#recording = true;
-    try {
-      await recorded;
-      if (!this.#ended) this.#upstream.forward(frame);
-    } catch {
-      // What cannot be remembered is not allowed where somebody asked for durable audit.
-      this.#ports.onDenied(connection, operation, { ...decision, allow: false, reason: 'fault' });
+    const written = await recorded.then(
+      () => true,
+      () => false,
+    );
+    // Much can happen until the disk has answered: what is in force now decides.
+    const connection = this.describe();
+    // What cannot be remembered is not allowed where somebody asked for durable audit.
+    const denied = written
+      ? request.map((judged) => this.#judge(connection, judged.operation)).find(isDenied)
+      : { operation, decision: { ...decision, allow: false, reason: 'fault' as const } };
+    if (denied !== undefined) {
+      this.#ports.onDenied(connection, denied.operation, denied.decision);
       this.#writeClient(exceptionResponse(frame, illegalFunction));
-    }
+    } else if (!this.#ended) this.#upstream.forward(frame);
     this.#recording = false;
     this.#pump();
   }

@@ -294,6 +294,31 @@ test('proxy: a policy that changes while the server is dialled counts', async ()
   assert.equal(server.bytes().length, 0);
 });
 
+test('proxy: a policy that changes while the record of a request is written counts, and what cannot be written is denied', async () => {
+  await using server = await recordingServer();
+  let allow = true;
+  const disk: { written: () => void; failed: (error: Error) => void }[] = [];
+  await using w = await world(server.port, {
+    decide: () => ({ allow, reason: allow ? 'granted' : 'no-grant', rule: '', place: '', operation: '', bundle: '' }),
+    auditDurable: () => true,
+    emit: async (_event, durable) => {
+      if (durable === true) await new Promise<void>((written, failed) => disk.push({ written, failed }));
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await untilTrue(() => disk.length === 1);
+  allow = false;
+  disk[0]?.written();
+  assert.equal((await client.answer())?.functionCode, 0x83);
+  allow = true;
+  await client.send(readRegisters(2, 0));
+  await untilTrue(() => disk.length === 2);
+  disk[1]?.failed(new Error('disk full'));
+  assert.equal((await client.answer())?.functionCode, 0x83);
+  assert.equal(server.bytes().length, 0);
+});
+
 test('proxy: a connection that comes from itself goes nowhere', async () => {
   let port = 0;
   await using server = await recordingServer();
