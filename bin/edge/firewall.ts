@@ -22,6 +22,7 @@ import type { Task } from '../../runtime/tasks.ts';
 import { nodeFiles } from '../../store/files.ts';
 import type { EdgeConfig } from './config.ts';
 import { edgePaths } from './config.ts';
+import { containAll } from './contain-all.ts';
 import { createReplan } from './replan.ts';
 
 export const edgeFirewallErrors = errorTable({
@@ -163,13 +164,10 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
     refresh,
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());
-      const order = async (device: string, containment: 'revoked' | 'quarantined' | undefined): Promise<void> => {
-        await firewall.contain({ device, containment, sequence });
-        parts.closeStreams(device);
-      };
-      for (const device of change.revoked) await order(device, 'revoked');
-      for (const device of [...change.quarantined, ...change.recovering]) await order(device, 'quarantined');
-      for (const device of change.released) await order(device, undefined);
+      await containAll(change, {
+        contain: async (device, containment) => await firewall.contain({ device, containment, sequence }),
+        closeStreams: parts.closeStreams,
+      });
     },
   };
 }
