@@ -15,7 +15,10 @@ export interface SmallDisk extends AsyncDisposable {
 export async function mountSmallDisk(path: string, size: string): Promise<SmallDisk> {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   await must(['mount', '-t', 'tmpfs', '-o', `size=${size},mode=0700`, 'edgeward-test', path]);
-  const unmount = (): void => void spawnSync('umount', ['--lazy', path]);
+  const unmount = (): void => {
+    spawnSync('umount', ['--lazy', path]);
+    rmSync(path, { recursive: true, force: true });
+  };
   process.once('exit', unmount);
   const ballast = join(path, 'ballast');
   return {

@@ -54,7 +54,7 @@ test('a device renews over the stream with a new key, and both certificates are 
   assert.equal(renewed?.data['serial'], leaf.serialHex);
 });
 
-test('a renewal for another name or with the old key is refused, and the first is audited as grave', async () => {
+test('a renewal for another name or with the key of another device is refused and audited as grave', async () => {
   await using stream = openStream(site.addresses.edges, identityOf(site, 'gateway-1'));
   stream.say(hello());
   stream.say(renewal(createCsr(generateKey(), 'spiffe://plant.example/device/plc-1')));

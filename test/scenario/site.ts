@@ -106,10 +106,12 @@ export async function createSite(options: SiteOptions = {}) {
     forwardAuthSocket: (name: string) => join(scratch, name, 'run/forward-auth.sock'),
   };
   const addresses = { enrolment: `127.0.0.1:${enrolmentPort}`, edges: `127.0.0.1:${edgesPort}`, proxyPort };
-  const killAll = (): void => {
+  /** Leaves nothing behind when a test fails or is interrupted. */
+  const abandon = (): void => {
     for (const child of children) child.kill('SIGKILL');
+    rmSync(scratch, { recursive: true, force: true });
   };
-  process.once('exit', killAll);
+  process.once('exit', abandon);
 
   /** Runs `edgeward … --json` to its end. */
   async function tryCommand<T = Record<string, unknown>>(args: readonly string[], input?: string): Promise<Answer<T>> {
@@ -257,7 +259,7 @@ export async function createSite(options: SiteOptions = {}) {
   async function close(): Promise<void> {
     for (const made of clients) made.close();
     await Promise.all([...children].map(endChild));
-    process.off('exit', killAll);
+    process.off('exit', abandon);
     rmSync(scratch, { recursive: true, force: true });
   }
 
@@ -268,7 +270,7 @@ export async function createSite(options: SiteOptions = {}) {
     await Promise.all([startControl(), writePolicy()]);
     await publish();
   } catch (error) {
-    killAll();
+    abandon();
     throw error;
   }
   const operators = client();
