@@ -184,3 +184,13 @@ test('credentials of an address stay out of messages', () => {
   assert.doesNotMatch(shown, /secret|ada/);
   assert.match(shown, /https:\/\/git\.example/);
 });
+
+test('a reference to nothing is named, not shown as a git command line', async () => {
+  using repository = sampleGit();
+  const reading = readCommit({
+    source: repository.directory,
+    ref: 'nowhere',
+    temporaryDirectory: repository.temporary,
+  });
+  await assert.rejects(reading, refused('POLICY_GIT_FAILED', /^"nowhere" names no commit of this repository$/));
+});

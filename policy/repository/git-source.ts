@@ -76,8 +76,14 @@ async function refuseDirty(call: Call): Promise<void> {
 }
 
 async function readTree(call: Call, ref: string, prefix: string): Promise<CommitTree> {
+  const named = ['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`];
   const commit = text(
-    await git({ ...call, args: ['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`] }),
+    await git({ ...call, args: named }).catch((cause: unknown) => {
+      throw policyErrors.error('POLICY_GIT_FAILED', `"${ref}" names no commit of this repository`, {
+        remedy: 'Name a branch, a tag or a commit that git log shows',
+        cause,
+      });
+    }),
   );
   const shown = text(await git({ ...call, args: ['show', '-s', '--no-color', '--format=%an <%ae>%x00%ct', commit] }));
   const [author = '', seconds = '0'] = shown.split('\0');
