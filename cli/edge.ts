@@ -87,16 +87,20 @@ export function registerEdge(program: Command): void {
     .command('attest')
     .description('evidence of this installation')
     .command('measure')
-    .description('print reference values of this edge for the policy repository (reference/*.yaml)')
+    .description('print reference values of this edge for the policy repository (reference/executables.yaml)')
     .requiredOption('--config <file>', 'configuration; see examples/config/edge.yaml')
+    .option('--device <id>', 'the device they hold for; default every device', '*')
     .option('--json', 'one JSON document on standard output', false)
-    .action(async (options: EdgeOptions) => {
+    .action(async (options: EdgeOptions & { device: string }) => {
       const { measureReferenceValues } = await import('../bin/measure.ts');
       const values = await measureReferenceValues(options.config);
       const lines = Object.entries(values).map(
-        ([path, digests]) => `  ${JSON.stringify(path)}: [${digests.join(', ')}]`,
+        ([path, digests]) => `    ${JSON.stringify(path)}: [${digests.join(', ')}]`,
       );
-      createIo(options.json).result({ executables: values }, ['executables:', ...lines].join('\n'));
+      createIo(options.json).result(
+        { executables: values },
+        ['executables:', `  ${JSON.stringify(options.device)}:`, ...lines].join('\n'),
+      );
     });
 }
 

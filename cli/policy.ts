@@ -25,7 +25,7 @@ export function registerPolicy(program: Command): void {
       const files = await scaffold(directory, { trustDomain: options.trustDomain });
       createIo(options.json).result(
         { ok: true, directory, files },
-        `wrote ${files.length} files to ${directory}; next: git init, edit, edgeward policy lint ${directory}`,
+        `wrote ${files.length} files to ${directory}; next: edit them, edgeward policy lint ${directory}, git init and commit`,
       );
     });
 
