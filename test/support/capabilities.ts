@@ -18,6 +18,7 @@ export type Capability =
   | 'pymodbus'
   | 'mbpoll'
   | 'tcpdump'
+  | 'systemd-analyze'
   | 'tmpfs';
 
 /** Programs of the administrator are often outside a user's PATH. */
@@ -62,6 +63,7 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   // A disk of any small size, for tests of a full one.
   tmpfs: () => isRoot() && works('unshare', '--mount', 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/mnt'),
   tcpdump: () => isRoot() && findProgram('tcpdump') !== undefined,
+  'systemd-analyze': () => works('systemd-analyze', '--version'),
 };
 
 const known = new Map<Capability, boolean>();
