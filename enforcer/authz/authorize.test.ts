@@ -62,6 +62,20 @@ test('no fault at any port ends in an allow that the engine did not give', async
   }
 });
 
+test('an order that comes while the disk takes its time counts', async () => {
+  let quarantined = false;
+  const given = ports({
+    auditDurable: () => true,
+    emit: () => {
+      quarantined = true;
+      return Promise.resolve();
+    },
+    decide: () => (quarantined ? deny('state') : allow),
+  });
+  const { decision } = await authorize(given, question);
+  assert.deepEqual({ allow: decision.allow, reason: decision.reason }, { allow: false, reason: 'state' });
+});
+
 test('evidence that does not verify asks the engine as nobody', async () => {
   let asked: string | undefined;
   const given = ports({

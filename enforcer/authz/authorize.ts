@@ -54,8 +54,34 @@ const fault = (bundle: string): Decision => ({
 });
 
 export async function authorize(ports: AuthzPorts, question: HttpQuestion): Promise<Answer> {
+  const judged = judge(ports, question);
+  const { subject } = judged;
+  const durable = auditIsDurable(ports, question.interface);
+  try {
+    await ports.emit(decisionEvent(question, judged), durable);
+  } catch {
+    // What cannot be remembered is not allowed on an interface that asked for durable audit; elsewhere the spool
+    // counts what it had to drop.
+    return { subject, decision: durable ? fault(judged.decision.bundle) : judged.decision };
+  }
+  if (!durable || !judged.decision.allow) return { subject, decision: judged.decision };
+  // The disk took its time; an order that came meanwhile counts.
+  const again = judge(ports, question);
+  if (again.decision.allow) return { subject: again.subject, decision: again.decision };
+  await ports.emit(decisionEvent(question, again), true).catch(() => undefined);
+  return { subject: again.subject, decision: again.decision };
+}
+
+interface Judged {
+  readonly subject: string;
+  readonly decision: Decision;
+  /** Why the evidence did not verify; empty when it did. */
+  readonly message: string;
+}
+
+/** Who asks and what the engine says, now. Never throws. */
+function judge(ports: AuthzPorts, question: HttpQuestion): Judged {
   let subject = nobody;
-  let decision: Decision;
   let message = '';
   try {
     subject = hasEvidence(question.peer) ? ports.identify(question.peer) : nobody;
@@ -63,18 +89,10 @@ export async function authorize(ports: AuthzPorts, question: HttpQuestion): Prom
     message = error instanceof Error ? error.message : 'unverifiable evidence';
   }
   try {
-    decision = ports.decide(accessRequest(question, subject, ports.now()));
+    return { subject: subject.id, decision: ports.decide(accessRequest(question, subject, ports.now())), message };
   } catch {
-    decision = fault('');
+    return { subject: subject.id, decision: fault(''), message };
   }
-  try {
-    await ports.emit(decisionEvent(question, subject.id, decision, message), ports.auditDurable(question.interface));
-  } catch {
-    // What cannot be remembered is not allowed on an interface that asked for durable audit; elsewhere the spool
-    // counts what it had to drop.
-    if (auditIsDurable(ports, question.interface)) decision = fault(decision.bundle);
-  }
-  return { decision, subject: subject.id };
 }
 
 function auditIsDurable(ports: AuthzPorts, interfaceName: string): boolean {
@@ -97,7 +115,7 @@ function accessRequest(question: HttpQuestion, subject: AccessRequest['subject']
   };
 }
 
-function decisionEvent(question: HttpQuestion, subject: string, decision: Decision, message: string) {
+function decisionEvent(question: HttpQuestion, { subject, decision, message }: Judged) {
   const { address, port } = splitConnection(question.connection);
   return {
     kind: 'authz' as const,
