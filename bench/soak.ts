@@ -33,7 +33,7 @@ const usage = `usage: npm run soak -- loop [--json] [--attacks N] [--publishes N
 `;
 const needed = ['root', 'linux', 'nft', 'netns', 'nginx', 'pymodbus', 'mbpoll', 'curl', 'openssl', 'tcpdump'] as const;
 /** What one of each takes on two busy cores, milliseconds: for the estimate alone. */
-const costs: Readonly<Record<keyof Wanted, number>> = { attacks: 7_500, publishes: 3_500, kills: 2_600, powerCuts: 30 };
+const costs: Readonly<Record<keyof Wanted, number>> = { attacks: 6_000, publishes: 2_500, kills: 2_600, powerCuts: 2 };
 
 interface Options extends Wanted {
   readonly json: boolean;

@@ -37,7 +37,7 @@ export async function runPublishes(
 
 async function publishOnce(world: World, opens: boolean): Promise<Publication> {
   for (const edge of edges) {
-    if ((await isOpen(world, edge)) === opens)
+    if ((await isOpen(world, edge, opens)) === opens)
       return {
         enforcedMs: undefined,
         probedMs: 0,
@@ -51,7 +51,7 @@ async function publishOnce(world: World, opens: boolean): Promise<Publication> {
   const since = (): number => Math.round(performance.now() - published);
   try {
     const probes = edges.map(async (edge) => {
-      await until(`the mark of ${edge}`, async () => (await isOpen(world, edge)) === opens, withinMs, probeMs);
+      await until(`the mark of ${edge}`, async () => (await isOpen(world, edge, opens)) === opens, withinMs, probeMs);
       return since();
     });
     const acknowledged = async (): Promise<number> => {
@@ -75,5 +75,11 @@ async function publishOnce(world: World, opens: boolean): Promise<Publication> {
   }
 }
 
-const isOpen = async ({ net }: World, edge: EdgeName): Promise<boolean> =>
-  (await net.probeTcp(neighbour[edge], addresses[edge], markPort, { timeoutMs: 250 })) === 'open';
+/** How long a probe waits: long where it has to become sure of a silence, short where it would only miss the opening. */
+const silenceMs = 250;
+const answerMs = 40;
+
+const isOpen = async ({ net }: World, edge: EdgeName, opening: boolean): Promise<boolean> => {
+  const timeoutMs = opening ? answerMs : silenceMs;
+  return (await net.probeTcp(neighbour[edge], addresses[edge], markPort, { timeoutMs })) === 'open';
+};
