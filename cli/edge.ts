@@ -1,5 +1,6 @@
 // edgeward enroll, edgeward edge run|status, edgeward attest measure
 import type { Command } from 'commander';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { cliErrors } from './errors.ts';
@@ -150,8 +151,11 @@ async function readJoinLine(file: string | undefined): Promise<string> {
   if (file !== undefined && file !== '-') return readFileSync(file, 'utf8').trim();
   if (process.stdin.isTTY) {
     const prompt = createInterface({ input: process.stdin, output: process.stderr });
-    const line = await prompt.question('join line: ');
+    // Ctrl-D closes the prompt without an answer.
+    const closed = once(prompt, 'close').then(() => '');
+    const line = await Promise.race([prompt.question('join line: '), closed]);
     prompt.close();
+    if (line.trim() === '') throw cliErrors.error('CLI_INPUT_MISSING', 'no join line was given');
     return line.trim();
   }
   const line = readFileSync(0, 'utf8').trim();

@@ -3,7 +3,7 @@
 //   node scripts/setup.mjs [demo|test]
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -52,6 +52,11 @@ function installNodeModules() {
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  // npm ci would empty the folder that the link points to, which belongs to somebody else.
+  if (lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    say('node_modules is a link to elsewhere and does not hold the locked packages; remove the link and run again.');
+    process.exit(1);
+  }
   say('installing the locked npm packages, Node 24 among them (npm ci, about 30 s)');
   if (!run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])) {
     say(
