@@ -7,6 +7,7 @@ import { between, missed } from '../measure.ts';
 import { prove } from '../report.ts';
 import { addresses, modbusRead, modbusValue, modbusWrite, parsePolls, setPoint } from '../site.ts';
 import { type Measures, pollMs, type Stage } from '../stage.ts';
+import { stateOf } from './fleet-state.ts';
 
 export async function recovery(stage: Stage, measures: Measures): Promise<void> {
   const { net, fleet, report } = stage;
@@ -56,11 +57,11 @@ export async function recovery(stage: Stage, measures: Measures): Promise<void> 
       async () => modbusValue((await net.exec('gateway-1', modbusRead(addresses['plc-1'], 0))).stdout),
       10_000,
     );
-    await net.exec('gateway-1', modbusWrite(addresses['plc-1'], setPoint.register, 666));
     const kept = await readSetPoint(net);
     prove(kept === setPoint.value, `the set-point is ${kept}`);
+    prove((await stateOf(fleet, 'gateway-1')) === 'trusted', 'gateway-1 is not trusted again');
     measures.recovered = true;
-    return `mbpoll: read ${value}; a write still changes nothing (set-point ${kept})`;
+    return `mbpoll: read ${value}; device show: trusted; set-point ${kept}, as before the attack`;
   });
 }
 
