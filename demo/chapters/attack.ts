@@ -36,7 +36,7 @@ export async function underAttack(stage: Stage, measures: Measures): Promise<voi
   await report.step('contained by its neighbours', async () => {
     await until('quarantine', async () => (await stateOf(fleet, 'gateway-1')) === 'quarantined', 10_000, 100);
     await delay(1_500);
-    const last = (watch?.times() ?? []).filter((at) => at >= firstHostile).at(-1) ?? firstHostile;
+    const last = (watch?.times() ?? []).findLast((at) => at >= firstHostile) ?? firstHostile;
     measures.detectToContainMs = Math.round(last - firstHostile);
     prove(Date.now() - last > 1_000, 'the PLC still accepts packets of gateway-1');
     const tcp = await net.probeTcp('gateway-1', addresses['plc-1'], plcPort);
