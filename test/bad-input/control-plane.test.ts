@@ -226,5 +226,5 @@ test('a credential whose key is damaged says so before anything is asked', async
   const directory = await site.issueOperator('damaged', ['viewer']);
   writeFileSync(join(directory, 'key.pem'), 'no key\n');
   const answer = await site.tryCommand<{ error: { code: string } }>(['device', 'list', '--identity', directory]);
-  assert.deepEqual([answer.code, answer.document.error.code], [1, 'IDENTITY_KEY_INVALID']);
+  assert.deepEqual([answer.code, answer.document.error.code], [1, 'CLI_CREDENTIAL_INVALID']);
 });
