@@ -151,7 +151,7 @@ async function killAtRandom(
   return counts;
 }
 
-/** 110 probes a second where there is no grant, and granted requests beside them, on four hosts. */
+/** 120 probes a second where there is no grant, and granted requests beside them, on four hosts. */
 function startProbers({ net, fleet }: World): NetProcess[] {
   const plc = { address: addresses['plc-1'], port: plcPort };
   const hmi = { address: addresses['hmi-1'], port: webPort };
@@ -173,8 +173,8 @@ function startProbers({ net, fleet }: World): NetProcess[] {
     ],
     'hmi-1': [{ name: 'granted modbus', kind: 'modbus-read', ...plc, perSecond: 10 }],
     stranger: [
-      { name: 'stranger PLC', kind: 'tcp', ...plc, perSecond: 10 },
-      { name: 'stranger HMI', kind: 'tcp', ...hmi, perSecond: 10 },
+      { name: 'stranger PLC', kind: 'tcp', ...plc, perSecond: 15 },
+      { name: 'stranger HMI', kind: 'tcp', ...hmi, perSecond: 15 },
       { name: 'stranger PLC write', kind: 'modbus-write', ...plc, perSecond: 10 },
     ],
   };
