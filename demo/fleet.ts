@@ -81,7 +81,7 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
       `state: ${paths.control}`,
       `listen: {enrolment: "${controlAddress}:${enrolmentPort}", edges: "${controlAddress}:${edgesPort}"}`,
       `advertise: {enrolment: "${controlAddress}:${enrolmentPort}", edges: "${controlAddress}:${edgesPort}"}`,
-      'attestation: {intervalSeconds: 5, maxAgeSeconds: 60}',
+      'attestation: {intervalSeconds: 20, maxAgeSeconds: 120}',
       'logLevel: info',
     ];
     writeFileSync(paths.controlConfig, `${lines.join('\n')}\n`);
