@@ -271,3 +271,11 @@ test('explain: the same decision, and the chain that led to it', () => {
   );
   assert.equal(engine.explain({} as AccessRequest).decision.reason, 'fault');
 });
+
+test('a state explains a denial to who holds a grant; who holds none hears that', () => {
+  const sensitive = access(6, 5, 1, [1]);
+  for (const state of ['stale', 'suspect', 'recovering', 'quarantined'] as const) {
+    assert.equal(reason(ask('plc-modbus', sensitive, { ...station, state })), 'state', state);
+    assert.equal(reason(ask('plc-modbus', sensitive, { ...station, id: 'without-grant', state })), 'no-grant', state);
+  }
+});

@@ -94,7 +94,12 @@ function judgeInterface(
   trace?.('operation', matched.sure.map((index) => entry.operations[index]?.name).join(', ') || 'none that is named');
   // Steps 1 and 2: what freshness and state leave of the matching operations.
   const { admitted, refusal } = admit(entry, matched, request, row, freshness, trace);
-  if (admitted.length === 0 && refusal !== undefined) return refusal;
+  if (admitted.length === 0 && refusal !== undefined) {
+    // State and expiry explain a denial only to who holds a grant; for anybody else there was nothing to close.
+    if (refusal.operation?.grants.has(subject.id) === true) return refusal;
+    const denied = findDeny(entry, subject.id, matched);
+    return denied === undefined ? { ...refusal, reason: 'no-grant' } : { reason: 'denied', rule: denied };
+  }
   if (freshness === 'hard-expired' && admitted.length === 0) return { reason: 'hard-expired' };
   // Step 3.
   const denied = findDeny(entry, subject.id, matched);
