@@ -25,6 +25,7 @@ forEachDatabase((name, _open, freshUrl) => {
         ...(name === 'SQLite' ? {} : { database: await freshUrl() }),
         policy: { 'grants/cell.yaml': attestedOnly },
         plc: `127.0.0.1:${plc.port}`,
+        challengeSeconds: 2,
       });
       /** Each step needs the ones before it, so the first failure ends the story. */
       const step = async (what: string, work: () => Promise<void>): Promise<void> => {
