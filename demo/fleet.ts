@@ -87,6 +87,13 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     writeFileSync(paths.controlConfig, `${lines.join('\n')}\n`);
   }
 
+  /** Publisher's key, then the authority; the configuration is written before. */
+  async function initControl(): Promise<{ rootFingerprint: string }> {
+    await command('control', ['publisher', 'create', paths.publisher]);
+    const publisher = `${paths.publisher}.pub`;
+    return await command('control', ['control', 'init', '--config', paths.controlConfig, '--publisher', publisher]);
+  }
+
   function writeEdgeConfig(name: EdgeName): void {
     const folder = paths.edge(name);
     mkdirSync(folder, { recursive: true });
@@ -178,6 +185,7 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     tryCommand,
     admin,
     writeControlConfig,
+    initControl,
     writeEdgeConfig,
     start,
     stop,

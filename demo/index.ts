@@ -7,7 +7,7 @@ import { createNetwork, type Network } from '../test/support/netns.ts';
 import { createFleet, namespaces } from './fleet.ts';
 import { createReport, StepFailed } from './report.ts';
 import { cleanOnSignal } from './interrupt.ts';
-import { addresses, type HostName } from './site.ts';
+import { addresses, cellHosts, type HostName } from './site.ts';
 import { type DemoOptions, noMeasures, type Stage } from './stage.ts';
 import { tellStory } from './story.ts';
 
@@ -30,7 +30,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     rmSync(scratch, { recursive: true, force: true });
   };
   const { interrupted } = cleanOnSignal(terminal, clean);
-  const net = (built = await buildNetwork());
+  const net = (built = await createNetwork({ hosts: cellHosts }));
   const fleet = createFleet(namespaces(net), scratch);
   const stage: Stage = { net, fleet, report, scratch, workloads: {} };
   const started = performance.now();
@@ -54,18 +54,6 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     await new Promise(() => undefined);
   }
   return ok;
-}
-
-async function buildNetwork(): Promise<Network<HostName>> {
-  const on = (address: string) => ({ interfaces: { eth0: { network: 'cell', addresses: [`${address}/24`] } } });
-  return await createNetwork({
-    hosts: {
-      control: on(addresses.control),
-      'gateway-1': on(addresses['gateway-1']),
-      'plc-1': on(addresses['plc-1']),
-      'hmi-1': on(addresses['hmi-1']),
-    },
-  });
 }
 
 /** The last lines of the programs' logs, for whoever has to find out why. */

@@ -69,15 +69,7 @@ async function tell(
   report.chapter('Enrol, attest, decide, remember, respond');
   await report.step('control plane and policy', async () => {
     fleet.writeControlConfig();
-    await fleet.command('control', ['publisher', 'create', fleet.paths.publisher]);
-    await fleet.command('control', [
-      'control',
-      'init',
-      '--config',
-      fleet.paths.controlConfig,
-      '--publisher',
-      `${fleet.paths.publisher}.pub`,
-    ]);
+    await fleet.initControl();
     await fleet.start('control');
     const references: Record<string, Record<string, string[]>> = {};
     for (const name of edges) {

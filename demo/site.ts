@@ -10,6 +10,18 @@ export const addresses = {
   'hmi-1': '10.77.0.13',
 } as const;
 export type HostName = keyof typeof addresses;
+
+/** One interface on the cell's only network. */
+export const onCell = (address: string) => ({
+  interfaces: { eth0: { network: 'cell', addresses: [`${address}/24`] } },
+});
+export const cellHosts = {
+  control: onCell(addresses.control),
+  'gateway-1': onCell(addresses['gateway-1']),
+  'plc-1': onCell(addresses['plc-1']),
+  'hmi-1': onCell(addresses['hmi-1']),
+} as const;
+
 export const edges = ['gateway-1', 'plc-1', 'hmi-1'] as const;
 export type EdgeName = (typeof edges)[number];
 

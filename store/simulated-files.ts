@@ -338,7 +338,7 @@ function mapInodes(names: Names, map: (inode: Inode) => Inode): Names {
 }
 
 /** Small, fast, repeatable (mulberry32); nothing here is secret. */
-function seededRandom(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,6 +1,6 @@
 // An operator on the control plane's host: one program that stays, so that asking costs a round trip and no start of Node.
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { lineRequests } from '../../test/support/line-requests.ts';
 import type { Network } from '../../test/support/netns.ts';
 
 export type OperatorRequest =
@@ -32,26 +32,8 @@ export interface Operator {
 export function openOperator(net: Pick<Network<'control'>, 'spawn'>, credential: string): Operator {
   const program = join(import.meta.dirname, 'operator-agent.ts');
   const { child } = net.spawn('control', [process.execPath, program, credential]);
-  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
-  let last = 0;
-  if (child.stdout === null || child.stdin === null) throw new Error('the operator needs pipes');
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const { id, result, error } = JSON.parse(line) as { id: number; result?: unknown; error?: string };
-    const asked = waiting.get(id);
-    waiting.delete(id);
-    if (error === undefined) asked?.resolve(result);
-    else asked?.reject(new Error(error));
-  });
-  child.once('exit', () => {
-    for (const { reject } of waiting.values()) reject(new Error('the operator program ended'));
-    waiting.clear();
-  });
-  const ask = async <T>(request: OperatorRequest): Promise<T> =>
-    (await new Promise<unknown>((resolve, reject) => {
-      last += 1;
-      waiting.set(last, { resolve, reject });
-      child.stdin?.write(`${JSON.stringify({ id: last, ...request })}\n`);
-    })) as T;
+  const requests = lineRequests<OperatorRequest>(child, 'the operator program');
+  const ask = async <T>(request: OperatorRequest): Promise<T> => (await requests(request)) as T;
   return {
     createToken: async (device, reimage) => await ask({ op: 'create-token', device, reimage }),
     device: async (device) => await ask({ op: 'device', device }),

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { createFleet, type Fleet, namespaces, until } from '../../demo/fleet.ts';
 import {
   addresses,
+  cellHosts,
   type EdgeName,
   edges,
   fetchPage,
   type HostName,
   maintenancePort,
   maintenanceServer,
+  onCell,
   page,
   plcServer,
   webServer,
@@ -31,18 +33,8 @@ export interface World {
   readonly keepLog: (name: 'control' | EdgeName, text: string) => void;
 }
 
-export async function buildNetwork(): Promise<Network<SoakHost>> {
-  const on = (address: string) => ({ interfaces: { eth0: { network: 'cell', addresses: [`${address}/24`] } } });
-  return await createNetwork({
-    hosts: {
-      control: on(addresses.control),
-      'gateway-1': on(addresses['gateway-1']),
-      'plc-1': on(addresses['plc-1']),
-      'hmi-1': on(addresses['hmi-1']),
-      stranger: on(strangerAddress),
-    },
-  });
-}
+export const buildNetwork = async (): Promise<Network<SoakHost>> =>
+  await createNetwork({ hosts: { ...cellHosts, stranger: onCell(strangerAddress) } });
 
 export const fleetOf = (net: Network<SoakHost>, scratch: string): Fleet =>
   createFleet(namespaces(net as unknown as Network<HostName>), scratch);
@@ -64,16 +56,7 @@ export async function openWorld(
   await net.spawn('plc-1', plcServer(addresses['plc-1'])).waitFor(/ready/);
   await listenWithoutGrant(net);
   writeControlConfig(fleet, database);
-  await fleet.command('control', ['publisher', 'create', fleet.paths.publisher]);
-  const init = [
-    'control',
-    'init',
-    '--config',
-    fleet.paths.controlConfig,
-    '--publisher',
-    `${fleet.paths.publisher}.pub`,
-  ];
-  await fleet.command('control', init);
+  await fleet.initControl();
   await fleet.start('control');
   say('control plane runs');
   await publishFirst(fleet);

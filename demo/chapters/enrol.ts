@@ -11,15 +11,7 @@ export async function enrolAndEnforce(stage: Stage, measures: Measures): Promise
   report.chapter('Enrol, attest, enforce');
   await report.step('control plane', async () => {
     fleet.writeControlConfig();
-    await fleet.command('control', ['publisher', 'create', fleet.paths.publisher]);
-    const made = await fleet.command<{ rootFingerprint: string }>('control', [
-      'control',
-      'init',
-      '--config',
-      fleet.paths.controlConfig,
-      '--publisher',
-      `${fleet.paths.publisher}.pub`,
-    ]);
+    const made = await fleet.initControl();
     await fleet.start('control');
     const { stdout } = await net.exec(
       'gateway-1',

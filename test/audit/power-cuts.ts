@@ -5,7 +5,7 @@ import { openSpool, type NewEvent, type Spool } from '../../audit/spool/index.ts
 import { chainNext, chainStart, sameBytes } from '../../audit/log/chain.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { FileSystem, OpenFile } from '../../store/files.ts';
-import { SimulatedFiles } from '../../store/simulated-files.ts';
+import { seededRandom, SimulatedFiles } from '../../store/simulated-files.ts';
 
 export interface PowerCuts {
   readonly cuts: number;
@@ -42,7 +42,7 @@ export const cutPoints = [
 const limits = { segmentBytes: 2_048, recentBytes: 1_024, reserveBytes: 1_024, totalBytes: 1 << 20, groupCommitMs: 1 };
 
 export async function runPowerCuts({ cuts, seed }: PowerCuts): Promise<PowerCutsResult> {
-  const random = seeded(seed);
+  const random = seededRandom(seed);
   const cloud = new Cloud();
   const promised = new Set<number>();
   const places: Record<string, number> = {};
@@ -211,15 +211,4 @@ async function whereCut(files: SimulatedFiles): Promise<string> {
     () => 'nowhere',
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
-}
-
-/** mulberry32: repeatable, nothing here is secret. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

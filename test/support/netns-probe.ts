@@ -1,6 +1,6 @@
 // The owner's side of a netns agent: probes, flows and echo servers of one host as objects with promises.
 import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { lineRequests } from './line-requests.ts';
 
 /** What a probe met: an open port, a refusal (RST, ICMP), a reset after opening, silence, or no route. */
 export type ProbeResult = 'open' | 'refused' | 'reset' | 'silent' | 'unreachable';
@@ -60,7 +60,7 @@ export interface Agent {
 const SILENCE_MS = 700;
 
 export function agentOf(child: ChildProcess): Agent {
-  const ask = requester(child);
+  const ask = lineRequests<AgentRequest>(child, 'the agent');
   return {
     probeTcp: (address, port, options = {}) =>
       ask({ op: 'probe-tcp', address, port, timeoutMs: SILENCE_MS, ...options }) as Promise<ProbeResult>,
@@ -85,33 +85,4 @@ export function agentOf(child: ChildProcess): Agent {
     },
     burst: (address, port, count) => ask({ op: 'burst', address, port, count }) as Promise<number>,
   };
-}
-
-function requester(child: ChildProcess): (request: AgentRequest) => Promise<unknown> {
-  const { stdin, stdout } = child;
-  if (stdin === null || stdout === null) throw new Error('the agent needs pipes');
-  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
-  let next = 0;
-  createInterface({ input: stdout }).on('line', (line) => {
-    const { id, result, error } = JSON.parse(line) as { id: number; result?: unknown; error?: string };
-    const asked = waiting.get(id);
-    waiting.delete(id);
-    if (error === undefined) asked?.resolve(result);
-    else asked?.reject(new Error(error));
-  });
-  child.once('exit', () => {
-    for (const { reject } of waiting.values()) reject(new Error('the agent ended'));
-    waiting.clear();
-  });
-  stdin.on('error', () => {});
-  return (request) =>
-    new Promise((resolve, reject) => {
-      if (child.exitCode !== null) {
-        reject(new Error('the agent ended'));
-        return;
-      }
-      next += 1;
-      waiting.set(next, { resolve, reject });
-      stdin.write(`${JSON.stringify({ id: next, ...request })}\n`);
-    });
 }
