@@ -32,7 +32,7 @@ export interface Operator {
 export function openOperator(net: Pick<Network<'control'>, 'spawn'>, credential: string): Operator {
   const program = join(import.meta.dirname, 'operator-agent.ts');
   const { child } = net.spawn('control', [process.execPath, program, credential]);
-  const requests = lineRequests<OperatorRequest>(child, 'the operator program');
+  const requests = lineRequests(child, 'the operator program');
   const ask = async <T>(request: OperatorRequest): Promise<T> => (await requests(request)) as T;
   return {
     createToken: async (device, reimage) => await ask({ op: 'create-token', device, reimage }),

@@ -3,10 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /** Asks over standard input, answers over standard output; what waits is refused when the program ends. */
-export function lineRequests<Request extends object>(
-  child: ChildProcess,
-  name: string,
-): (request: Request) => Promise<unknown> {
+export function lineRequests(child: ChildProcess, name: string): (request: object) => Promise<unknown> {
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error(`${name} needs pipes`);
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();

@@ -60,7 +60,8 @@ export interface Agent {
 const SILENCE_MS = 700;
 
 export function agentOf(child: ChildProcess): Agent {
-  const ask = lineRequests<AgentRequest>(child, 'the agent');
+  const requests = lineRequests(child, 'the agent');
+  const ask = (request: AgentRequest): Promise<unknown> => requests(request);
   return {
     probeTcp: (address, port, options = {}) =>
       ask({ op: 'probe-tcp', address, port, timeoutMs: SILENCE_MS, ...options }) as Promise<ProbeResult>,
