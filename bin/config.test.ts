@@ -22,6 +22,21 @@ test('the documented edge.yaml is read', async () => {
   assert.equal(config.firewall.mode, 'enforce');
 });
 
+test('a mask that no event field has is refused: it would hide nothing', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8');
+  writeFileSync(file, text.replace('\n  mask: []\n', '\n  mask: [source_ip, suject]\n'));
+  await assert.rejects(
+    async () => await loadEdgeConfig(file),
+    (error) =>
+      error instanceof CodedError &&
+      error.code === 'CONFIG_INVALID' &&
+      /audit\.mask\[1\].*"suject"/.test(error.message),
+  );
+});
+
 test('an unknown key is refused with file, line, column and a suggestion', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -5,7 +5,7 @@ import type { NewEvent } from '../audit/spool/index.ts';
 import { FakeClock } from '../runtime/fake-clock.ts';
 import { createEventWindow, type EventWindow } from './event-window.ts';
 
-const event = (name: string): NewEvent => ({ kind: 'modbus', activity: 'deny', data: { name } });
+const event = (name: string): NewEvent => ({ kind: 'modbus', activity: 'deny', data: { path: name } });
 const add = (window: EventWindow, name: string): void =>
   window.add({ key: name, event: () => event(name), coarse: () => ({ key: 'rest', event: () => event('rest') }) });
 
@@ -20,7 +20,7 @@ function setUp(maxDistinct = 10): { window: EventWindow; clock: FakeClock; sent:
   return {
     window,
     clock,
-    sent: () => events.splice(0).map(({ data }) => [String(data['name']), Number(data['count'])]),
+    sent: () => events.splice(0).map(({ data }) => [String(data['path']), Number(data['count'])]),
   };
 }
 

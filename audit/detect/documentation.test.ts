@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { eventKinds } from '../spool/index.ts';
+import { eventFields, eventKinds } from '../spool/index.ts';
 import { createDetector } from './index.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -24,6 +24,11 @@ const words = (cell: string | undefined): string[] =>
 test('every kind of event has its row of fields', () => {
   const kinds = [...text.matchAll(/^\| `([a-z]+)` \| [^|]+ \| [^|]+ \|$/gm)].map((match) => match[1] ?? '');
   assert.deepEqual(kinds.toSorted(), Object.keys(eventKinds).toSorted());
+});
+
+test('every field of an event is named, and no other', () => {
+  const named = [...text.matchAll(/^\| `[a-z]+` \| [^|]+ \| ([^|]+) \|$/gm)].flatMap((match) => words(match[1]));
+  assert.deepEqual([...new Set([...named, 'subject'])].toSorted(), eventFields.toSorted());
 });
 
 test('every modifier named is evaluated', () => {

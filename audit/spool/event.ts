@@ -24,6 +24,74 @@ export const eventKinds = {
 } as const;
 export type EventKind = keyof typeof eventKinds;
 
+/**
+ * Every name that `data` may have, of all kinds; docs/detection.md says which belong to which. Closed, so that a name in
+ * `audit.mask` of an edge that no event has is refused instead of hiding nothing.
+ */
+export const eventFields = [
+  'address',
+  'author',
+  'by',
+  'code',
+  'commit',
+  'count',
+  'decision',
+  'destination_ip',
+  'destination_port',
+  'device',
+  'digest',
+  'enforcement_point',
+  'epoch',
+  'evidence',
+  'finding',
+  'first_ms',
+  'first_sequence',
+  'from',
+  'function_code',
+  'hardware_class',
+  'in_interface',
+  'interface',
+  'kept',
+  'key',
+  'last_ms',
+  'last_sequence',
+  'lost',
+  'manifest',
+  'message',
+  'method',
+  'observed',
+  'operation',
+  'operator',
+  'out_interface',
+  'path',
+  'peer',
+  'place',
+  'program_version',
+  'protocol',
+  'quantity',
+  'reason',
+  'reimage',
+  'resource',
+  'roles',
+  'rule',
+  'sequence',
+  'serial',
+  'source',
+  'source_ip',
+  'source_mac',
+  'source_port',
+  'state',
+  'status',
+  'subject',
+  'to',
+  'token',
+  'total',
+  'unit',
+  'verb',
+  'version',
+] as const;
+export type EventField = (typeof eventFields)[number];
+
 export const eventSchema = z.strictObject({
   kind: z.enum(Object.keys(eventKinds) as [EventKind, ...EventKind[]]),
   class_uid: z.int(),
@@ -41,6 +109,9 @@ export type AuditEvent = z.infer<typeof eventSchema>;
 
 export type EventData = AuditEvent['data'];
 
+/** Class specific fields as their writer names them. */
+export type NewEventData = Readonly<Partial<Record<EventField, EventData[string]>>>;
+
 /** Where an enforcement point puts its events. Resolves when the event is on disk if `durable`, else when queued. */
 export type EmitEvent = (event: NewEvent, durable?: boolean) => Promise<void>;
 
@@ -49,6 +120,6 @@ export interface NewEvent {
   readonly kind: EventKind;
   readonly activity: string;
   readonly severity?: AuditEvent['severity'];
-  readonly data: EventData;
+  readonly data: NewEventData;
   readonly bundle?: string;
 }

@@ -29,7 +29,7 @@ test('a masked value is not in the bytes; its commitment is, and depends on the 
 test('an event that is too large is cut and says so', () => {
   const long = 'a'.repeat(100_000);
   const bytes = encodeEvent(
-    { ...event, data: { path: long, list: Array.from({ length: 5_000 }, () => 'abcdefgh') } },
+    { ...event, data: { path: long, roles: Array.from({ length: 5_000 }, () => 'abcdefgh') } },
     1,
     noMasking,
   );
@@ -37,11 +37,11 @@ test('an event that is too large is cut and says so', () => {
   const { data } = eventSchema.parse(JSON.parse(bytes.toString()));
   assert.equal(data['truncated'], true);
   assert.match(String(data['path']), /^a{256}… sha256:[0-9a-f]{64}$/);
-  assert.equal((data['list'] as string[]).length, 16);
+  assert.equal((data['roles'] as string[]).length, 16);
 });
 
 test('hostile strings do not stop the event', () => {
-  const bytes = encodeEvent({ ...event, data: { path: 'a\ud800b', list: ['\udc00'] } }, 1, noMasking);
+  const bytes = encodeEvent({ ...event, data: { path: 'a\ud800b', roles: ['\udc00'] } }, 1, noMasking);
   assert.equal(eventSchema.parse(JSON.parse(bytes.toString())).data['path'], 'a\ufffdb');
 });
 

@@ -2,6 +2,7 @@
 // examples/config/edge.yaml.
 import { join } from 'node:path';
 import { z } from 'zod';
+import { eventFields } from '../../audit/spool/index.ts';
 import { loadConfig } from '../../runtime/config.ts';
 
 const address = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/, 'expected host:port');
@@ -28,7 +29,7 @@ export const edgeConfigSchema = z.strictObject({
     .prefault({}),
   proxies: z.array(z.strictObject({ interface: z.string(), listen: port, upstream: address.optional() })).default([]),
   attest: z.strictObject({ executables: z.array(z.string().startsWith('/')).default([]) }).prefault({}),
-  audit: z.strictObject({ mask: z.array(z.string()).default([]) }).prefault({}),
+  audit: z.strictObject({ mask: z.array(z.enum(eventFields)).default([]) }).prefault({}),
   diagnostics: z.int().min(0).max(65535).default(9181),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });

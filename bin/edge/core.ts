@@ -41,6 +41,7 @@ export async function openEdgeCore(config: EdgeConfig, log: Logger): Promise<Edg
     clock: systemClock,
     random: randomBytes,
     log,
+    limits: { maskedKeys: config.audit.mask },
   });
   const emit = emitTo(spool);
   const stored = {

@@ -1,6 +1,6 @@
 // What the proxy says happened: every denial (identical ones as one with a count), refused input, and a sample of what
 // was allowed: the first of each peer and operation in a minute at once, the rest of the minute as a count.
-import type { EmitEvent, EventData, NewEvent } from '../../audit/spool/index.ts';
+import type { EmitEvent, NewEvent, NewEventData } from '../../audit/spool/index.ts';
 import type { Decision } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { createEventWindow } from '../event-window.ts';
@@ -107,7 +107,7 @@ function withoutOperation(event: NewEvent, connection: ConnectionInfo, decision:
   return { ...event, data: peerData(connection, decision.allow ? 'allow' : 'deny', decision.reason) };
 }
 
-function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: string): EventData {
+function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: string): NewEventData {
   const { source, destination, subject } = connection;
   return {
     subject: subject.id,
@@ -123,7 +123,7 @@ function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: 
   };
 }
 
-function operationData(operation: ModbusOperation): EventData {
+function operationData(operation: ModbusOperation): NewEventData {
   const { unit, functionCode, address, quantity } = operation;
   return { unit, function_code: functionCode, address, quantity };
 }
