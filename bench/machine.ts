@@ -11,7 +11,7 @@ export interface Goal {
 
 export interface Figure {
   readonly id: string;
-  /** Null when it could not be measured; then `reason` says why. */
+  /** Null when it could not be measured. */
   readonly value: number | null;
   readonly unit: string;
   /** The issue's figure as written; null for a figure that is only told. */
@@ -20,6 +20,7 @@ export interface Figure {
   readonly met: boolean | null;
   /** What was measured beside it in the same run. */
   readonly against: Readonly<Record<string, unknown>>;
+  /** Why there is no value, or why a value does not count. */
   readonly reason?: string;
 }
 
@@ -55,6 +56,10 @@ export function unmeasured(spec: FigureSpec, reason: string, against: Figure['ag
     reason,
   };
 }
+
+/** Figures of a part that stopped early: what was seen is told, and no goal is met by it. */
+export const incomplete = (figures: readonly Figure[], reason: string): Figure[] =>
+  figures.map((one) => ({ ...one, met: one.goal === null ? null : false, reason: one.reason ?? reason }));
 
 function holds(goal: Goal, value: number): boolean {
   switch (goal.relation) {

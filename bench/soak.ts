@@ -87,7 +87,7 @@ function say(line: string): void {
 function tell(figures: readonly Figure[]): Figure[] {
   for (const { id, value, unit, goal, met, reason } of figures) {
     say(
-      `${met === false ? '✗' : '✓'} ${id}: ${value ?? `not measured (${reason})`} ${value === null ? '' : unit}  goal: ${goal ?? 'none'}`,
+      `${met === false ? '✗' : '✓'} ${id}: ${value === null ? 'not measured' : `${value} ${unit}`}${reason === undefined ? '' : ` (${reason})`}  goal: ${goal ?? 'none'}`,
     );
   }
   return [...figures];
@@ -132,7 +132,10 @@ async function soak(options: Options, signal: AbortSignal): Promise<Figure[]> {
     tell(publishFigures(publications, options.publishes));
     await part('kills', signal, async () => {
       if (options.kills === 0) return;
-      kills = killFigures(await bounded(runKills(world, options.kills, signal)), options.kills);
+      kills = await bounded(runKills(world, options.kills, signal)).then(
+        (result) => killFigures(result, options.kills),
+        (error: unknown) => noKillFigures(`stopped: ${error instanceof Error ? error.message : String(error)}`),
+      );
     });
     tell(kills);
   } catch (error) {

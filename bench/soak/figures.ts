@@ -1,5 +1,5 @@
 // The figures of the soak with their goals, as issue 2 writes them, and how each is made of what the parts saw.
-import { type Figure, type FigureSpec, figure, percentile, spread, unmeasured } from '../machine.ts';
+import { type Figure, type FigureSpec, figure, incomplete, percentile, spread, unmeasured } from '../machine.ts';
 import type { PowerCutsResult } from '../../test/audit/power-cuts.ts';
 import { type AttackRound, hostileActions } from './attacks.ts';
 import type { KillsResult } from './kills.ts';
@@ -9,9 +9,30 @@ const none = { relation: 'exactly', value: 0 } as const;
 
 export const specs = {
   contain: { id: 'containP95Ms', unit: 'ms', goal: { relation: 'at most', value: 3_000, text: 'p95 ≤ 3 s' } },
+  attackFaults: {
+    id: 'attackFaults',
+    unit: 'attacks',
+    goal: { ...none, text: 'no attack gets through, every one is contained, every way back works' },
+  },
   publish: { id: 'publishToEnforcedP95Ms', unit: 'ms', goal: { relation: 'at most', value: 2_000, text: 'p95 ≤ 2 s' } },
+  publishFaults: {
+    id: 'publishFaults',
+    unit: 'publications',
+    goal: { ...none, text: 'every publication is enforced on every edge' },
+  },
   ackedLost: { id: 'ackedLost', unit: 'events', goal: { ...none, text: '0 acknowledged events lost' } },
   storedTwice: { id: 'storedTwice', unit: 'events', goal: { ...none, text: '0 stored twice' } },
+  gaps: { id: 'logGaps', unit: 'events', goal: { ...none, text: 'no gap in a chain of the log' } },
+  verified: {
+    id: 'auditVerified',
+    unit: 'verifications',
+    goal: { relation: 'exactly', value: 1, text: 'audit verify of the exported log: ok' },
+  },
+  ends: {
+    id: 'unexpectedEnds',
+    unit: 'ends',
+    goal: { ...none, text: 'no program ends or does not start but for a kill' },
+  },
   events: {
     id: 'eventsPerSecond',
     unit: 'events/s',
@@ -53,7 +74,9 @@ export interface Wanted {
 
 /** A device that was not contained counts with the longest time there is, so that the 95th percentile shows it. */
 export function attackFigures(rounds: readonly AttackRound[], wanted: number): Figure[] {
-  if (rounds.length === 0) return [unmeasured(specs.contain, 'no attack ran')];
+  if (rounds.length === 0) {
+    return [specs.contain, specs.attackFaults].map((spec) => unmeasured(spec, 'no attack ran'));
+  }
   const times = rounds.map(({ containMs }) => containMs ?? Number.POSITIVE_INFINITY);
   const faults = rounds.flatMap(({ fault, action }, n) =>
     fault === undefined ? [] : [`round ${n + 1}, ${action}: ${fault}`],
@@ -72,18 +95,27 @@ export function attackFigures(rounds: readonly AttackRound[], wanted: number): F
     notContained: rounds.filter(({ containMs }) => containMs === undefined).length,
     ms: spread(times.filter(Number.isFinite)),
     byAction,
-    faults,
   };
   const p95 = percentile(times, 0.95) ?? Number.POSITIVE_INFINITY;
-  return [
+  const figures = [
     Number.isFinite(p95)
       ? figure(specs.contain, Math.round(p95), against)
       : unmeasured(specs.contain, 'gateway-1 was not contained in more than 5 % of the attacks', against),
+    figure(specs.attackFaults, faults.length, { rounds: rounds.length, faults }),
   ];
+  return complete(figures, rounds.length, wanted, 'attacks');
+}
+
+/** Goals are for the whole of what was asked for: a part that stopped early meets none. */
+function complete(figures: readonly Figure[], done: number, wanted: number, what: string): Figure[] {
+  return done < wanted ? incomplete(figures, `only ${done} of ${wanted} ${what}`) : [...figures];
 }
 
 export function publishFigures(publications: readonly Publication[], wanted: number): Figure[] {
-  if (publications.length === 0) return [unmeasured(specs.publish, 'nothing was published')];
+  if (publications.length === 0) {
+    return [specs.publish, specs.publishFaults].map((spec) => unmeasured(spec, 'nothing was published'));
+  }
+  const faults = publications.flatMap(({ fault }) => (fault === undefined ? [] : [fault]));
   const times = publications.map(({ enforcedMs }) => enforcedMs ?? Number.POSITIVE_INFINITY);
   const against = {
     publications: publications.length,
@@ -91,14 +123,15 @@ export function publishFigures(publications: readonly Publication[], wanted: num
     ms: spread(times.filter(Number.isFinite)),
     probesAlone: spread(publications.filter(({ fault }) => fault === undefined).map(({ probedMs }) => probedMs)),
     publishCommand: spread(publications.map(({ commandMs }) => commandMs)),
-    faults: publications.flatMap(({ fault }) => (fault === undefined ? [] : [fault])),
   };
   const p95 = percentile(times, 0.95) ?? Number.POSITIVE_INFINITY;
-  return [
+  const figures = [
     Number.isFinite(p95)
       ? figure(specs.publish, Math.round(p95), against)
       : unmeasured(specs.publish, 'more than 5 % of the publications were not enforced in time', against),
+    figure(specs.publishFaults, faults.length, { publications: publications.length, faults }),
   ];
+  return complete(figures, publications.length, wanted, 'publications');
 }
 
 export function killFigures(result: KillsResult, wanted: number): Figure[] {
@@ -108,7 +141,6 @@ export function killFigures(result: KillsResult, wanted: number): Figure[] {
     wanted,
     seconds: Math.round(result.seconds),
     outageMs: result.outages,
-    faults: result.faults,
   };
   const shares = Object.fromEntries(
     Object.entries(granted).map(([kind, share]) => [
@@ -125,16 +157,17 @@ export function killFigures(result: KillsResult, wanted: number): Figure[] {
     acknowledged: reckoning.acknowledged,
     entries: reckoning.entries,
     chains: reckoning.chains,
-    gaps: reckoning.gaps,
-    auditVerify: result.verified ?? null,
     drainSeconds: Math.round(result.drainSeconds),
   };
-  return [
+  const figures = [
     figure(specs.ackedLost, reckoning.lost.length, { ...log, ...kills, examples: reckoning.lost.slice(0, 5) }),
     figure(specs.storedTwice, reckoning.twice.length, {
       entries: reckoning.entries,
       examples: reckoning.twice.slice(0, 5),
     }),
+    figure(specs.gaps, reckoning.gaps, { entries: reckoning.entries, chains: reckoning.chains }),
+    figure(specs.verified, result.verified ? 1 : 0, { entries: reckoning.entries }),
+    figure(specs.ends, result.faults.length, { faults: result.faults }),
     figure(specs.events, Math.round(result.eventsPerSecond), {
       acknowledged: reckoning.acknowledged,
       seconds: Math.round(result.seconds),
@@ -149,12 +182,15 @@ export function killFigures(result: KillsResult, wanted: number): Figure[] {
       worstOf: shares,
     }),
   ];
+  const done = Object.values(result.kills).reduce((sum, count) => sum + count, 0);
+  return complete(figures, done, wanted, 'kills');
 }
 
 const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : Math.floor((part / whole) * 1e5) / 1e5);
 
 export function noKillFigures(reason: string): Figure[] {
-  return [specs.ackedLost, specs.storedTwice, specs.events, specs.wrong, specs.probes, specs.granted].map((spec) =>
+  const { ackedLost, storedTwice, gaps, verified, ends, events, wrong, probes, granted } = specs;
+  return [ackedLost, storedTwice, gaps, verified, ends, events, wrong, probes, granted].map((spec) =>
     unmeasured(spec, reason),
   );
 }

@@ -33,7 +33,8 @@ export interface KillsResult {
   readonly faults: readonly string[];
   readonly eventsPerSecond: number;
   readonly reckoning: Reckoning;
-  readonly verified: boolean | undefined;
+  /** What `audit verify` said of the exported log. */
+  readonly verified: boolean;
   readonly probes: {
     readonly perSecond: number;
     readonly sent: number;

@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 export type Program = 'control' | EdgeName;
 export const programs: readonly Program[] = ['control', 'gateway-1', 'plc-1', 'hmi-1'];
 
-/** From the kill until the process says that it serves; `to` is infinite while it does not. */
+/** From our kill until the process says that it serves, or ends by itself; `to` is infinite until then. */
 export interface Outage {
   readonly from: number;
   to: number;
@@ -25,7 +25,13 @@ export interface Supervised {
 
 const longestRestartPauseMs = 500;
 
-export function supervise(world: World, name: Program, random: () => number, signal: AbortSignal): Supervised {
+/** What is supervised, and where the logs of what ended go. */
+export interface Ward {
+  readonly fleet: Pick<World['fleet'], 'process' | 'start' | 'outputOf'>;
+  readonly keepLog: World['keepLog'];
+}
+
+export function supervise(world: Ward, name: Program, random: () => number, signal: AbortSignal): Supervised {
   const { fleet } = world;
   const outages: Outage[] = [];
   const faults: string[] = [];
@@ -33,9 +39,10 @@ export function supervise(world: World, name: Program, random: () => number, sig
   let alive = true;
   let serving = true;
 
-  const begin = (): void => {
-    if (serving) outages.push({ from: Date.now(), to: Number.POSITIVE_INFINITY });
-    serving = false;
+  const isOpen = (): boolean => outages.at(-1)?.to === Number.POSITIVE_INFINITY;
+  const end = (): void => {
+    const last = outages.at(-1);
+    if (last !== undefined && isOpen()) last.to = Date.now();
   };
   const tail = (): string => fleet.outputOf(name).trimEnd().split('\n').slice(-4).join('\n');
 
@@ -45,8 +52,12 @@ export function supervise(world: World, name: Program, random: () => number, sig
       alive = false;
       if (signal.aborted) return;
       world.keepLog(name, fleet.outputOf(name));
-      if (!killed) faults.push(`${name} ended by itself: ${tail()}`);
-      begin();
+      serving = false;
+      if (!killed) {
+        // What fails now fails by no kill of ours.
+        end();
+        faults.push(`${name} ended by itself: ${tail()}`);
+      }
       killed = false;
       await delay(random() * longestRestartPauseMs);
       await restart();
@@ -59,9 +70,9 @@ export function supervise(world: World, name: Program, random: () => number, sig
     alive = true;
     try {
       await started;
+      if (killed) return;
       serving = true;
-      const last = outages.at(-1);
-      if (last !== undefined) last.to = Date.now();
+      end();
     } catch (error) {
       if (killed) return;
       faults.push(`${name} did not start: ${error instanceof Error ? error.message.slice(-600) : String(error)}`);
@@ -76,9 +87,13 @@ export function supervise(world: World, name: Program, random: () => number, sig
     faults,
     kill: () => {
       if (!alive || killed) return false;
+      const from = Date.now();
+      // Who has ended by itself a moment ago is not killed any more.
+      if (!fleet.process(name).child.kill('SIGKILL')) return false;
       killed = true;
-      begin();
-      return fleet.process(name).child.kill('SIGKILL');
+      serving = false;
+      if (!isOpen()) outages.push({ from, to: Number.POSITIVE_INFINITY });
+      return true;
     },
     serving: () => serving,
   };
