@@ -2,26 +2,31 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import { type ExportLogResponse, ExportLogResponseSchema } from '../proto/gen/edgeward/admin/v1/admin_pb.ts';
 import { cliErrors } from './errors.ts';
 import type { AdminClient } from './admin-command.ts';
 
-/** Streams the whole log to a file; gives the number of entries. */
+/** Streams the whole log to a file; gives the number of entries. A disk that fills up is an error with the file's path. */
 export async function exportLog(admin: AdminClient, file: string): Promise<number> {
   const out = createWriteStream(file, { mode: 0o600 });
-  // Opened before anything is asked for; a full disk later ends the loop through `failed`.
+  // Opened before anything is asked for.
   await once(out, 'open');
-  let failed: Error | undefined;
-  out.on('error', (error) => (failed = error));
   let entries = 0;
-  for await (const item of admin.exportLog({ fromStart: true })) {
-    if (failed !== undefined) throw failed;
-    if (item.item.case === 'entry') entries += 1;
-    if (!out.write(`${toJsonString(ExportLogResponseSchema, item)}\n`)) await once(out, 'drain');
+  async function* lines(): AsyncGenerator<string> {
+    for await (const item of admin.exportLog({ fromStart: true })) {
+      if (item.item.case === 'entry') entries += 1;
+      yield `${toJsonString(ExportLogResponseSchema, item)}\n`;
+    }
   }
-  out.end();
-  await once(out, 'finish');
+  try {
+    await pipeline(Readable.from(lines()), out);
+  } catch (error) {
+    // The system names the file when it is opened, not when it is written.
+    throw error instanceof Error && 'syscall' in error ? Object.assign(error, { path: file }) : error;
+  }
   return entries;
 }
 

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { requires } from '../support/capabilities.ts';
 import { edgewardProgram, Site } from './site.ts';
 
 const site = new Site();
@@ -83,6 +84,13 @@ test('the log: exported, checkpointed, verified; a changed line is found', () =>
   site.write('cut.jsonl', lines.filter((_, index) => index !== first).join('\n'));
   assert.equal(verify('cut.jsonl').code, 1);
   assert.deepEqual(codeOf(['audit', 'export', '--out', 'nowhere/log.jsonl']), [1, 'CLI_FILE_FAILED']);
+});
+
+test('an export to a full disk ends and says so', (t) => {
+  if (!requires(t, 'linux')) return;
+  const { code, document } = site.json(['audit', 'export', '--out', '/dev/full']);
+  const { error } = document as { error: { code: string; message: string } };
+  assert.deepEqual([code, error.code, error.message], [1, 'CLI_FILE_FAILED', '/dev/full: the disk is full']);
 });
 
 test('whoever stops reading ends the command without a fault', async () => {
