@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { missed, p99 } from './measure.ts';
+import { containMs, missed, p99 } from './measure.ts';
 import type { Poll } from './site.ts';
 
 const polls = (count: number, change: (n: number) => Partial<Poll> = () => ({})): Poll[] =>
@@ -25,4 +25,14 @@ test('the 99th percentile is of polls that were answered', () => {
   assert.equal(p99(polls(100, (n) => ({ ms: n + 1 }))), 99);
   assert.equal(p99(polls(10, (n) => ({ ms: n === 9 ? 5_000 : 2, ok: n !== 9 }))), 2);
   assert.equal(p99([]), 0);
+});
+
+test('containment is measured only where a packet was accepted and somebody still tried', () => {
+  const tries = polls(100); // 1,000 to 10,900
+  assert.equal(containMs(1_500, [1_400, 1_510, 1_730], tries), 230);
+  assert.throws(() => containMs(1_500, [], tries), /saw no packet/);
+  assert.throws(() => containMs(1_500, [1_400], tries), /saw no packet/);
+  assert.throws(() => containMs(1_500, [1_510, 1_730], tries.slice(0, 8)), /nothing on gateway-1 tried/);
+  assert.throws(() => containMs(1_500, [1_510, 1_730], []), /nothing on gateway-1 tried/);
+  assert.throws(() => containMs(1_500, [1_510, 6_000], tries), /4500 ms after .* at most 3000/);
 });

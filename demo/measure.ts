@@ -1,4 +1,5 @@
 // What the demo computes from what foreign clients printed.
+import { prove } from './report.ts';
 import type { Poll } from './site.ts';
 
 /** The 99th percentile (nearest rank) of successful polls, milliseconds; 0 for none. */
@@ -26,4 +27,26 @@ export function missed(
   // A poll that hangs delays those after it: what is not there counts as missed, but for one at either end.
   const absent = Math.max(0, expected - inside.length - 2);
   return { expected, missed: failed + absent };
+}
+
+/** What issue 2 allows between the first hostile packet and containment. */
+const containWithinMs = 3_000;
+
+/**
+ * Milliseconds from the first hostile packet to the last one that a neighbour accepted. Fails when that says nothing:
+ * when the packet probe saw nothing after it, or when nobody tried any more (`tries`: polls of the contained device).
+ */
+export function containMs(firstHostile: number, accepted: readonly number[], tries: readonly Poll[]): number {
+  const last = Math.max(...accepted);
+  prove(last >= firstHostile, 'the packet probe saw no packet of gateway-1 after the attack began');
+  prove(
+    tries.some(({ at }) => at > last),
+    'nothing on gateway-1 tried after the last accepted packet: its silence shows nothing',
+  );
+  const ms = Math.round(last - firstHostile);
+  prove(
+    ms <= containWithinMs,
+    `contained ${ms} ms after the first hostile packet, expected at most ${containWithinMs}`,
+  );
+  return ms;
 }
