@@ -48,7 +48,10 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   terminal.write(
     `\n${report.table()}\n\n${ok ? 'All steps held' : 'Not all steps held'}, ${((performance.now() - started) / 1000).toFixed(0)} s.\n`,
   );
-  if (options.json) process.stdout.write(`${JSON.stringify({ ok, steps: report.steps, ...measures })}\n`);
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify({ ok, simulated: false, leftOut: [], steps: report.steps, ...measures })}\n`,
+    );
   if (options.keep) {
     keepRunning(net, fleet, terminal);
     await new Promise(() => undefined);
