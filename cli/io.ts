@@ -10,7 +10,7 @@ export interface Io {
   readonly json: boolean;
   /** Progress and remarks for people; silent with --json, and when stderr is no terminal unless `always`. */
   note(text: string, always?: boolean): void;
-  /** The command's result: `document` with --json, else `human`. Called once. */
+  /** The command's result: `document` with --json, else `human`. Called once; by `audit tail` for each event. */
   result(document: unknown, human: string): void;
 }
 

@@ -7,7 +7,7 @@ export interface StepRecord {
   readonly ok: boolean;
   /** Milliseconds the step took. */
   readonly ms: number;
-  /** The foreign client or packet probe that showed it, and what it saw. */
+  /** Who showed it (a foreign client, a packet probe, an edgeward command), and what it saw. */
   readonly provenBy: string;
 }
 

@@ -1,4 +1,5 @@
-// The story of the demo, chapter by chapter. Every step is asserted by a foreign client or a packet probe.
+// The story of the demo, chapter by chapter. What happens in the cell is asserted by foreign clients and packet probes, what
+// the log and the control plane hold by the edgeward command.
 import { underAttack } from './chapters/attack.ts';
 import { withoutEnforcement } from './chapters/before.ts';
 import { underEnforcement } from './chapters/enforce.ts';
