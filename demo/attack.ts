@@ -55,7 +55,7 @@ export async function attack(net: Network<HostName>, identity?: { chain: string;
 }
 
 /** Read on the PLC's own host, where nothing stands between. */
-export async function readSetPoint(net: Network<HostName>): Promise<number | undefined> {
+export async function readSetPoint(net: Pick<Network<HostName>, 'exec'>): Promise<number | undefined> {
   const { stdout } = await net.exec('plc-1', modbusRead(addresses['plc-1'], setPoint.register));
   return modbusValue(stdout);
 }

@@ -1,10 +1,9 @@
 // The programs of the demo: the control plane, three edges, and the edgeward command, each in its own namespace.
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Network, NetProcess } from '../test/support/netns.ts';
 import { StepFailed } from './report.ts';
-import { addresses, type EdgeName, type HostName } from './site.ts';
+import { addresses, type EdgeName, edges, type HostName } from './site.ts';
 
 const root = join(import.meta.dirname, '..');
 const edgeward = [process.execPath, '--disallow-code-generation-from-strings', join(root, 'bin/edgeward.ts')];
@@ -33,6 +32,9 @@ export const namespaces = (network: Network<HostName>): Ground => ({
   controlAddress: addresses.control,
   edgeConfig: (name) => (name === 'plc-1' ? ['proxies: [{interface: plc-modbus, listen: 15502}]'] : []),
 });
+
+/** Digests that the policy accepts, by device and file. */
+type References = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
 
 export function createFleet({ network, controlAddress, edgeConfig }: Ground, scratch: string) {
   const environment = { EDGEWARD_PASSPHRASE: 'demo passphrase, never used elsewhere', HOME: scratch };
@@ -109,6 +111,18 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     writeFileSync(join(folder, 'app.bin'), `program of ${name}\n`);
   }
 
+  /** Writes the configuration of every edge and measures its executables there. */
+  async function measureReferences(): Promise<References> {
+    const references: Record<string, Record<string, readonly string[]>> = {};
+    for (const name of edges) {
+      writeEdgeConfig(name);
+      const args = ['attest', 'measure', '--config', paths.edgeConfig(name)];
+      const { executables } = await command<{ executables: Record<string, string[]> }>(name, args);
+      references[name] = executables;
+    }
+    return references;
+  }
+
   async function start(name: 'control' | EdgeName): Promise<NetProcess> {
     const args =
       name === 'control'
@@ -133,7 +147,7 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
   }
 
   /** The policy repository: the shipped example with this machine's reference values, as a git repository. */
-  async function writePolicy(references: Readonly<Record<string, Record<string, readonly string[]>>>): Promise<void> {
+  async function writePolicy(references: References): Promise<void> {
     cpSync(join(root, 'examples/policy'), paths.policy, { recursive: true });
     const devices = Object.entries(references).map(([device, values]) => {
       const lines = Object.entries(values).map(
@@ -186,7 +200,7 @@ export function createFleet({ network, controlAddress, edgeConfig }: Ground, scr
     admin,
     writeControlConfig,
     initControl,
-    writeEdgeConfig,
+    measureReferences,
     start,
     stop,
     process: process_,
@@ -203,20 +217,4 @@ export interface EdgeStatus {
   readonly version: number;
   readonly stream: { readonly connected: boolean };
   readonly spool: { readonly sequence: number; readonly acknowledged: number; readonly lost: number };
-}
-
-/** Asks until `probe` gives something; throws when it does not within `timeoutMs`. */
-export async function until<T>(
-  what: string,
-  probe: () => Promise<T | undefined | false>,
-  timeoutMs = 15_000,
-  everyMs = 50,
-): Promise<T> {
-  const end = performance.now() + timeoutMs;
-  for (;;) {
-    const found = await probe();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new StepFailed(`${what}: not within ${timeoutMs} ms`);
-    await delay(everyMs);
-  }
 }

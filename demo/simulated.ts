@@ -5,8 +5,10 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
+import { leafPem } from '../test/support/leaf-pem.ts';
 import { endChild, run, start } from '../test/support/netns-process.ts';
-import { createFleet, type Fleet, type Ground, until } from './fleet.ts';
+import { createFleet, type Fleet, type Ground } from './fleet.ts';
+import { until } from '../test/support/until.ts';
 import { cleanOnSignal } from './interrupt.ts';
 import { prove, type Report, StepFailed } from './report.ts';
 import { type EdgeName, edges } from './site.ts';
@@ -71,19 +73,7 @@ async function tell(
     fleet.writeControlConfig();
     await fleet.initControl();
     await fleet.start('control');
-    const references: Record<string, Record<string, string[]>> = {};
-    for (const name of edges) {
-      fleet.writeEdgeConfig(name);
-      references[name] = (
-        await fleet.command<{ executables: Record<string, string[]> }>(name, [
-          'attest',
-          'measure',
-          '--config',
-          fleet.paths.edgeConfig(name),
-        ])
-      ).executables;
-    }
-    await fleet.writePolicy(references);
+    await fleet.writePolicy(await fleet.measureReferences());
     return `policy publish: version ${(await fleet.publish()).version}`;
   });
   await report.step('three devices enrolled, attested, enforcing', async () => {
@@ -139,8 +129,7 @@ async function tell(
 
 /** Asks hmi-1's forward-auth as its nginx would. */
 function ask(fleet: Fleet, from: EdgeName | undefined, target: string): Promise<number> {
-  const certificate = from === undefined ? undefined : readFileSync(fleet.paths.identity(from).chain, 'utf8');
-  const leaf = certificate?.slice(0, certificate.indexOf('-----END CERTIFICATE-----') + 26);
+  const leaf = from === undefined ? undefined : leafPem(readFileSync(fleet.paths.identity(from).chain, 'utf8'));
   const headers = {
     'x-edgeward-interface': 'hmi-web',
     'x-original-method': 'GET',

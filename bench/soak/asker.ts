@@ -3,6 +3,7 @@
 // Usage: asker.ts PLAN.json; ends on SIGTERM and then writes the plan's `out`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { leafPem } from '../../test/support/leaf-pem.ts';
 import type { AskerPlan, AskerReport } from './asker-plan.ts';
 
 const plan = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as AskerPlan;
@@ -19,7 +20,7 @@ function load(target: AskerPlan['targets'][number]): void {
   const results: AskerReport['targets'][string] = { allowed: [], allowedAt: [], failed: [] };
   report.targets[target.edge] = results;
   const agent = new Agent({ keepAlive: true, maxSockets: maxWaiting });
-  const certificate = encodeURIComponent(leafOf(readFileSync(target.chain, 'utf8')));
+  const certificate = encodeURIComponent(leafPem(readFileSync(target.chain, 'utf8')));
   let next = 0;
   let mine = 0;
   let away = false;
@@ -66,11 +67,6 @@ function load(target: AskerPlan['targets'][number]): void {
     for (let asked = 0; asked < now; asked += 1) ask();
     owed -= Math.max(0, now);
   }, tickMs);
-}
-
-/** As nginx sends it: the leaf alone. */
-function leafOf(pem: string): string {
-  return /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n?/.exec(pem)?.[0] ?? '';
 }
 
 for (const target of plan.targets) load(target);

@@ -3,19 +3,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../demo/fleet.ts';
-import {
-  addresses,
-  fetchPage,
-  modbusRead,
-  modbusValue,
-  modbusWrite,
-  poller,
-  plcPort,
-  scanner,
-  setPoint,
-  webPort,
-} from '../../demo/site.ts';
+import { readSetPoint } from '../../demo/attack.ts';
+import { until } from '../../test/support/until.ts';
+import { addresses, fetchPage, modbusWrite, poller, plcPort, scanner, setPoint, webPort } from '../../demo/site.ts';
 import type { NetProcess, PacketWatch } from '../../test/support/netns.ts';
 import type { World } from './world.ts';
 
@@ -169,10 +159,8 @@ async function perform({ net, fleet }: World, action: HostileAction, round: numb
   }
 }
 
-/** Read on the PLC's own host, where nothing stands between. */
 async function setPointFault({ net }: World): Promise<string | undefined> {
-  const { stdout } = await net.exec('plc-1', modbusRead(addresses['plc-1'], setPoint.register));
-  const value = modbusValue(stdout);
+  const value = await readSetPoint(net);
   return value === setPoint.value ? undefined : `the set-point of the PLC is ${value}`;
 }
 

@@ -3,19 +3,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../demo/fleet.ts';
-import {
-  addresses,
-  edges,
-  maintenancePort,
-  modbusRead,
-  modbusValue,
-  parsePolls,
-  plcPort,
-  poller,
-  setPoint,
-  webPort,
-} from '../../demo/site.ts';
+import { readSetPoint } from '../../demo/attack.ts';
+import { until } from '../../test/support/until.ts';
+import { addresses, edges, maintenancePort, parsePolls, plcPort, poller, setPoint, webPort } from '../../demo/site.ts';
 import type { NetProcess } from '../../test/support/netns.ts';
 import { spread } from '../machine.ts';
 import type { AskerPlan, AskerReport } from './asker-plan.ts';
@@ -125,8 +115,7 @@ export async function runKills(world: World, kills: number, signal: AbortSignal)
 
 /** A write that came through without a word would show on the PLC itself. */
 async function writtenSetPoint({ net }: World): Promise<ProbeLine[]> {
-  const { stdout } = await net.exec('plc-1', modbusRead(addresses['plc-1'], setPoint.register));
-  const value = modbusValue(stdout);
+  const value = await readSetPoint(net);
   if (value === setPoint.value) return [];
   return [{ at: Date.now(), ms: 0, task: 'set-point', accepted: true, saw: String(value) }];
 }

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../demo/fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { addresses, type EdgeName, edges } from '../../demo/site.ts';
 import { markPort, neighbour, soakGrants, type World } from './world.ts';
 

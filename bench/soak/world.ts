@@ -2,7 +2,8 @@
 // policy with interfaces that the soak measures on.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createFleet, type Fleet, namespaces, until } from '../../demo/fleet.ts';
+import { createFleet, type Fleet, namespaces } from '../../demo/fleet.ts';
+import { until } from '../../test/support/until.ts';
 import {
   addresses,
   cellHosts,
@@ -93,13 +94,7 @@ function writeControlConfig(fleet: Fleet, database: string | undefined): void {
 }
 
 async function publishFirst(fleet: Fleet): Promise<void> {
-  const references: Record<string, Record<string, string[]>> = {};
-  for (const name of edges) {
-    fleet.writeEdgeConfig(name);
-    const args = ['attest', 'measure', '--config', fleet.paths.edgeConfig(name)];
-    references[name] = (await fleet.command<{ executables: Record<string, string[]> }>(name, args)).executables;
-  }
-  await fleet.writePolicy(references);
+  await fleet.writePolicy(await fleet.measureReferences());
   writeFileSync(join(fleet.paths.policy, 'interfaces/soak.yaml'), soakInterfaces());
   writeFileSync(join(fleet.paths.policy, 'grants/soak.yaml'), soakGrants(false));
   await fleet.editPolicy('grants/cell.yaml', (text) => text, 'interfaces of the soak');

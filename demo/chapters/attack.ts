@@ -1,7 +1,7 @@
 // The attack on an enforced cell, and containment by the neighbours.
 import type { PacketWatch } from '../../test/support/netns.ts';
 import { attack, blocked, describe } from '../attack.ts';
-import { until } from '../fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { containMs } from '../measure.ts';
 import { prove } from '../report.ts';
 import { addresses, fetchPage, page, parsePolls, plcPort, type Poll, poller } from '../site.ts';

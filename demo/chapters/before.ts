@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { attack, describe, restoreSetPoint, succeeded } from '../attack.ts';
-import { until } from '../fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { p99 } from '../measure.ts';
 import { prove } from '../report.ts';
 import {

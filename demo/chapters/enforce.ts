@@ -1,6 +1,6 @@
 // Under enforcement: grants, refusals, latency, and a new grant from commit to enforcement.
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { p99 } from '../measure.ts';
 import { prove } from '../report.ts';
 import { addresses, type EdgeName, fetchPage, page, parsePolls, poller } from '../site.ts';

@@ -1,6 +1,6 @@
 // Enrol, attest, enforce: from nothing to three edges that deny by default.
 import { join } from 'node:path';
-import { until } from '../fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { prove } from '../report.ts';
 import { addresses, edges, maintenancePort, modbusRead, modbusValue, webServer } from '../site.ts';
 import { type Measures, type Stage } from '../stage.ts';
@@ -22,18 +22,7 @@ export async function enrolAndEnforce(stage: Stage, measures: Measures): Promise
     return `openssl s_client: TLS 1.3; root ${made.rootFingerprint.slice(0, 23)}…`;
   });
   await report.step('policy published from a git commit', async () => {
-    const references: Record<string, Record<string, string[]>> = {};
-    for (const name of edges) {
-      fleet.writeEdgeConfig(name);
-      const { executables } = await fleet.command<{ executables: Record<string, string[]> }>(name, [
-        'attest',
-        'measure',
-        '--config',
-        fleet.paths.edgeConfig(name),
-      ]);
-      references[name] = executables;
-    }
-    await fleet.writePolicy(references);
+    await fleet.writePolicy(await fleet.measureReferences());
     const published = await fleet.publish();
     const { stdout } = await net.exec('control', ['git', '-C', fleet.paths.policy, 'rev-parse', '--short', 'HEAD']);
     return `git: commit ${stdout.trim()}; version ${published.version}`;

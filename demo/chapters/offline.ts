@@ -1,6 +1,6 @@
 // The cloud is cut off: decisions, containment and evidence go on.
 import { join } from 'node:path';
-import { until } from '../fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { prove } from '../report.ts';
 import { addresses, fetchPage, page, plcPort } from '../site.ts';
 import { type Measures, type Stage } from '../stage.ts';

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSetPoint } from '../attack.ts';
-import { until } from '../fleet.ts';
+import { until } from '../../test/support/until.ts';
 import { between, missed } from '../measure.ts';
 import { prove } from '../report.ts';
 import { addresses, modbusRead, modbusValue, modbusWrite, parsePolls, setPoint } from '../site.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createConnection, createServer } from 'node:net';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { serveAuthz, type AuthzPorts } from '../../enforcer/authz/index.ts';
 import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
 import { requires } from '../support/capabilities.ts';
+import { freePort } from '../support/free-ports.ts';
 import { createTestAuthority } from '../support/pki.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -169,15 +170,6 @@ async function startNginx(scratch: string, socket: string, authority: ReturnType
   });
   for (let tries = 0; tries < 100 && !(await connects()); tries++) await delay(50);
   return nginx;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port: free } = server.address() as AddressInfo;
-      server.close(() => resolve(free));
-    });
-  });
 }
 
 const connects = (): Promise<boolean> =>

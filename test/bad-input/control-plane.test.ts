@@ -10,7 +10,8 @@ import { create, toBinary, type DescMessage, type MessageInitShape } from '@bufb
 import { EnrollRequestSchema } from '../../proto/gen/edgeward/enrolment/v1/enrolment_pb.ts';
 import { DeliverRequestSchema } from '../../proto/gen/edgeward/audit/v1/ingest_pb.ts';
 import { ConnectRequestSchema } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
-import { createSite, type Event, type Site, until } from '../scenario/site.ts';
+import { createSite, type Event, type Site } from '../scenario/site.ts';
+import { until } from '../support/until.ts';
 import { hello } from '../scenario/device-stream.ts';
 import { rawCall, type Where } from './raw-grpc.ts';
 

@@ -4,7 +4,8 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createSite, type Site, until } from '../scenario/site.ts';
+import { createSite, type Site } from '../scenario/site.ts';
+import { until } from '../support/until.ts';
 import { checkByEnvoy } from '../scenario/proxies.ts';
 
 let site: Site;

@@ -3,9 +3,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '../support/free-ports.ts';
 
 export const edgewardProgram = join(import.meta.dirname, '../../bin/edgeward');
 
@@ -108,13 +108,4 @@ export class Site extends Desk {
     git('commit', '-qm', 'first');
     this.must(['policy', 'publish', 'policy', '--key', 'publisher.pem']);
   }
-}
-
-/** Ports of 127.0.0.1 that are free now, each another. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }

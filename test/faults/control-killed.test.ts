@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
-import { createSite, type Site, until } from '../scenario/site.ts';
+import { createSite, type Site } from '../scenario/site.ts';
+import { until } from '../support/until.ts';
 import { checkByEnvoy } from '../scenario/proxies.ts';
 import { delivered, startLoad, storedOnce } from './load.ts';
 

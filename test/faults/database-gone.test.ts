@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createSite, type Site, until } from '../scenario/site.ts';
+import { createSite, type Site } from '../scenario/site.ts';
+import { until } from '../support/until.ts';
 import { checkByEnvoy } from '../scenario/proxies.ts';
 import { requires } from '../support/capabilities.ts';
 import { startPostgres } from '../support/postgres-server.ts';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createSite, until } from '../scenario/site.ts';
+import { createSite } from '../scenario/site.ts';
+import { until } from '../support/until.ts';
 import { connectEnvoy } from '../scenario/proxies.ts';
 import { requires } from '../support/capabilities.ts';
 import { mountSmallDisk } from './disk.ts';

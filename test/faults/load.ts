@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectEnvoy } from '../scenario/proxies.ts';
-import { type EdgeName, type Event, type Site, until } from '../scenario/site.ts';
+import { type EdgeName, type Event, type Site } from '../scenario/site.ts';
+import { until } from '../support/until.ts';
 
 export interface Load {
   /** Paths that were decided so far. */

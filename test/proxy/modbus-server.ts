@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { server as jsmodbus } from 'jsmodbus';
+import { freePort } from '../support/free-ports.ts';
 import { rawClient, readRegisters } from './wire.ts';
 
 export interface ModbusServer extends AsyncDisposable {
@@ -83,13 +84,4 @@ async function readRegister(address: string, port: number, register: number): Pr
   const answer = await client.answer();
   if (answer?.functionCode !== 3) throw new Error('the server does not answer a read');
   return answer.data.readUInt16BE(1);
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, 'close');
-  return port;
 }

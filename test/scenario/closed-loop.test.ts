@@ -9,7 +9,8 @@ import { forEachDatabase } from '../support/databases.ts';
 import { startModbusServer } from '../proxy/modbus-server.ts';
 import { rawClient, readRegisters, writeRegister } from '../proxy/wire.ts';
 import { type Answer as ProxyAnswer, askByCurl, checkByEnvoy } from './proxies.ts';
-import { addressOf, createSite, type EdgeName, edgeNames, type Event, type Site, until } from './site.ts';
+import { addressOf, createSite, type EdgeName, edgeNames, type Event, type Site } from './site.ts';
+import { until } from '../support/until.ts';
 
 /** gateway-1 views the panel only while it is attested. */
 const attestedOnly = (text: string): string =>

@@ -15,7 +15,8 @@ import { readFileSync } from 'node:fs';
 import { hello, identityOf, openStream, tlsOf } from './device-stream.ts';
 import { checkByEnvoy } from './proxies.ts';
 import { collect } from '../support/grpc-loopback.ts';
-import { createSite, type Site, until } from './site.ts';
+import { createSite, type Site } from './site.ts';
+import { until } from '../support/until.ts';
 
 let site: Site;
 before(async () => {

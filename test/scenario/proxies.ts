@@ -1,7 +1,6 @@
 // The proxies that ask an edge for decisions, played from outside: Envoy by a gRPC client on the edge's unix socket, nginx
 // by curl.
 import { readFileSync } from 'node:fs';
-import { certificatesFromPem, certificatesToPem } from '../../identity/index.ts';
 import {
   Authorization,
   CheckRequestSchema,
@@ -9,6 +8,7 @@ import {
 } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { createGrpcClient } from '../../runtime/grpc.ts';
 import { create } from '@bufbuild/protobuf';
+import { leafPem } from '../support/leaf-pem.ts';
 import { must } from '../support/netns-process.ts';
 
 export interface Question {
@@ -28,11 +28,8 @@ export interface Answer {
   readonly rule: string;
 }
 
-/** The leaf alone, as both proxies send it. */
-function leafOf(chain: string): string {
-  const [leaf = Buffer.alloc(0)] = certificatesFromPem(readFileSync(chain, 'utf8'));
-  return encodeURIComponent(certificatesToPem([leaf]));
-}
+/** As both proxies send it. */
+const leafOf = (chain: string): string => encodeURIComponent(leafPem(readFileSync(chain, 'utf8')));
 
 export interface Envoy extends Disposable {
   /** One Check of ext_authz. */

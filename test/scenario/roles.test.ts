@@ -12,7 +12,8 @@ import { EdgeStreamService } from '../../proto/gen/edgeward/stream/v1/stream_pb.
 import { CodedError } from '../../runtime/errors.ts';
 import { createGrpcClient, type ClientTls } from '../../runtime/grpc.ts';
 import { collect } from '../support/grpc-loopback.ts';
-import { createSite, type Site, until } from './site.ts';
+import { createSite, type Site } from './site.ts';
+import { until } from '../support/until.ts';
 
 let site: Site;
 const operators = new Map<Role, string>();

@@ -2,15 +2,13 @@
 // and no packet filter; the devices of the example policy get addresses of 127.0.0.0/8.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { measureReferenceValues } from '../../bin/measure.ts';
 import { type AdminClient, connectAdmin } from '../../cli/admin-command.ts';
 import { writeCredential } from '../../cli/credential.ts';
 import { certificatesToPem, createCsr, exportPkcs8Pem, generateKey } from '../../identity/index.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { endChild, type NetProcess, run, start } from '../support/netns-process.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -74,15 +72,6 @@ export interface Event {
 }
 
 export type Site = Awaited<ReturnType<typeof createSite>>;
-
-/** Ports that nobody listened on a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(listeners.map((listener) => once(listener, 'listening')));
-  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
-  await Promise.all(listeners.map((listener) => once(listener.close(), 'close')));
-  return ports;
-}
 
 /** Everything up to a control plane that runs and has a published policy; edges are enrolled and started by the test. */
 export async function createSite(options: SiteOptions = {}) {
@@ -329,26 +318,4 @@ export async function createSite(options: SiteOptions = {}) {
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Asks until `probe` gives something other than undefined and false; throws when it does not within `timeoutMs`. */
-export async function until<T>(
-  what: string,
-  probe: () => Promise<T | undefined | false>,
-  timeoutMs = 20_000,
-  everyMs = 50,
-): Promise<T> {
-  const end = performance.now() + timeoutMs;
-  let last: unknown;
-  for (;;) {
-    try {
-      const found = await probe();
-      if (found !== undefined && found !== false) return found;
-      last = undefined;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`, { cause: last });
-    await delay(everyMs);
-  }
 }
