@@ -56,3 +56,28 @@ test('an unknown key is refused with file, line, column and a suggestion', async
       /firewall/.test(error.message),
   );
 });
+
+test('an address that no rule can name is refused with its place, before anything is done', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const wrong = [
+    "control: {address: '[::ffff:10.0.0.1]:7443'}",
+    'control: {address: "control.plant.example:77443"}',
+    'control: {address: "control.plant.example:0"}',
+    'control: {address: "10.0.0.1:7443"}\nfirewall: {dns: ["::ffff:10.0.0.1"]}',
+    'control: {address: "10.0.0.1:7443"}\nfirewall: {dns: [name.plant.example]}',
+  ];
+  for (const text of wrong) {
+    writeFileSync(file, `${text}\n`);
+    await assert.rejects(
+      async () => await loadEdgeConfig(file),
+      (error) => error instanceof CodedError && error.code === 'CONFIG_INVALID' && error.place?.line !== undefined,
+      text,
+    );
+  }
+  for (const address of ['control.plant.example:7443', '10.0.0.1:7443', '[fd20::1]:7443']) {
+    writeFileSync(file, `control: {address: "${address}"}\nfirewall: {dns: [10.20.0.53, "fd20::53"]}\n`);
+    assert.equal((await loadEdgeConfig(file)).control.address, address);
+  }
+});

@@ -1,17 +1,26 @@
 // Configuration of an edge: one YAML file, unknown keys refused, EDGEWARD_* variables on top. Every key is documented in
 // examples/config/edge.yaml.
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { eventFields } from '../../audit/spool/index.ts';
 import { loadConfig } from '../../runtime/config.ts';
 
+/** What a rule can name: no zone, not IPv4-mapped. Found out here, because a plan that cannot be made leaves no rules. */
+export const isPlainAddress = (text: string): boolean =>
+  isIP(text) !== 0 && !text.includes('%') && !/^::ffff:/i.test(text);
+const plainAddress = z.string().refine(isPlainAddress, 'expected a plain IPv4 or IPv6 address');
 const address = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/, 'expected host:port');
+const controlAddress = address.refine((text) => {
+  const [, host = '', portNumber = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
+  return Number(portNumber) >= 1 && Number(portNumber) <= 65_535 && (!/[:%]/.test(host) || isPlainAddress(host));
+}, 'expected name:port, IPv4:port or [IPv6]:port');
 const port = z.int().min(1).max(65535);
 
 export const edgeConfigSchema = z.strictObject({
   state: z.string().default('/var/lib/edgeward'),
   run: z.string().default('/run/edgeward'),
-  control: z.strictObject({ address }),
+  control: z.strictObject({ address: controlAddress }),
   authz: z
     .strictObject({
       tcp: address.optional(),
@@ -24,7 +33,7 @@ export const edgeConfigSchema = z.strictObject({
   firewall: z
     .strictObject({
       mode: z.enum(['enforce', 'off']).default('enforce'),
-      dns: z.array(z.union([z.ipv4(), z.ipv6()])).default([]),
+      dns: z.array(plainAddress).default([]),
     })
     .prefault({}),
   proxies: z.array(z.strictObject({ interface: z.string(), listen: port, upstream: address.optional() })).default([]),
