@@ -105,7 +105,7 @@ export async function openEdgeFirewall(parts: EdgeFirewallParts): Promise<EdgeFi
     clock: parts.clock,
     log,
     emit: parts.emit,
-    control,
+    control: () => control,
     closeStreams: parts.closeStreams,
   });
   /** What the plan in force was made from. */

@@ -30,7 +30,7 @@ interface Bench {
 /** A kernel that takes everything and lists the recorded plan, unless `answer` says otherwise. */
 async function bench(
   answer: (command: string, input: string) => CommandResult | undefined = () => undefined,
-  control: readonly ControlEndpoint[] = plan.control,
+  control: readonly ControlEndpoint[] | (() => readonly ControlEndpoint[]) = plan.control,
   files = new SimulatedFiles(),
 ): Promise<Bench> {
   const commands: string[] = [];
@@ -50,7 +50,7 @@ async function bench(
     clock: new FakeClock(plan.compiledAt),
     log: createLogger({ name: 'test', level: 'silent' }),
     emit: async (event) => void events.push(event),
-    control,
+    control: typeof control === 'function' ? control : () => control,
     closeStreams: (device) => void closed.push(device),
   });
   return { firewall, commands, inputs, events, files, closed };
@@ -106,6 +106,46 @@ test('the last good plan survives a power cut and is restored before any network
   assert.equal(await firewall.restore(lockdown), 'last-good');
   assert.deepEqual(firewall.current(), plan);
   assert.equal(firewall.nextEpoch(), plan.epoch + 1);
+});
+
+test('where the control plane is may become known later: from then on every plan has to reach it, and what is in force is still repaired', async () => {
+  let control: readonly ControlEndpoint[] = [];
+  let there = true;
+  const { firewall, inputs } = await bench(
+    (command) =>
+      command.startsWith('nft -j') && !there ? { code: 1, stdout: '', stderr: 'No such file or directory' } : undefined,
+    () => control,
+  );
+  await firewall.apply(plan);
+  control = [{ address: '10.99.0.1', port: 8443, transport: 'tcp' }];
+  await assert.rejects(firewall.apply({ ...plan, epoch: 8 }), { code: 'FIREWALL_CUTS_CONTROL_PLANE' });
+  const loads = inputs.length;
+  there = false;
+  // The plan is loaded again before it is found that this kernel lists nothing.
+  await assert.rejects(firewall.repair(), { code: 'FIREWALL_DRIFT' });
+  assert.match(inputs[loads] ?? '', /epoch 7/);
+});
+
+test('a saved plan that the kernel refuses gives way to lock-down, and it is an event', async () => {
+  const before = await bench();
+  await before.firewall.apply(plan);
+  const { firewall, inputs, events } = await bench(
+    (command, input) => {
+      if (command === 'nft -f -')
+        return /epoch 7/.test(input) ? { code: 1, stdout: '', stderr: 'Error: no such type' } : ok();
+      return command.startsWith('nft -j') ? ok('{"nftables": []}') : undefined;
+    },
+    plan.control,
+    before.files.restart(),
+  );
+  // The recorded listing is not the lockdown's; that it was loaded is what counts here.
+  await assert.rejects(firewall.restore(lockdown), { code: 'FIREWALL_DRIFT' });
+  assert.equal(inputs.length, 2);
+  assert.match(inputs[1] ?? '', /epoch 1"/);
+  assert.deepEqual(
+    events.map((event) => [event.activity, event.data['code']]),
+    [['refuse', 'FIREWALL_KERNEL_REFUSED']],
+  );
 });
 
 const damaged: [string, (saved: FirewallPlan) => string][] = [

@@ -30,8 +30,8 @@ export interface FirewallParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly emit: EmitEvent;
-  /** Endpoints that every plan has to leave reachable. */
-  readonly control: readonly ControlEndpoint[];
+  /** Endpoints that a plan has to leave reachable, as they are known when it is applied or restored. */
+  readonly control: () => readonly ControlEndpoint[];
   /** Ends what proxies and authz hold open for a device; the kernel cannot reset the far leg of a proxied connection. */
   readonly closeStreams: (deviceId: string) => void;
 }
@@ -47,7 +47,10 @@ export interface ContainmentOrder {
 export interface Firewall {
   /** Replaces the rules by the plan's. On failure the rules of before stay in force. */
   apply(plan: FirewallPlan): Promise<void>;
-  /** Before any network: the last good plan, or `lockdown` when there is none or it is damaged. Says which. */
+  /**
+   * Before any network: the last good plan, or `lockdown` when there is none, it is damaged, or the kernel refuses it.
+   * Says which.
+   */
   restore(lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'>;
   /**
    * Cuts a peer now, without a new plan, and ends what it has open. Resolves with the milliseconds until the kernel had
@@ -94,14 +97,18 @@ export function createFirewall(parts: FirewallParts): Firewall {
   };
 }
 
-/** Into the kernel, and checked there. */
-async function put(parts: FirewallParts, memory: Memory, plan: FirewallPlan): Promise<void> {
-  const { run, clock } = parts;
-  for (const endpoint of [...parts.control, ...plan.control]) {
+function mustReach(plan: FirewallPlan, endpoints: readonly ControlEndpoint[]): void {
+  for (const endpoint of endpoints) {
     if (reachesControlPlane(plan, endpoint)) continue;
     const place = `${endpoint.transport} ${endpoint.address} port ${endpoint.port}`;
     throw firewallErrors.error('FIREWALL_CUTS_CONTROL_PLANE', `the plan would cut the control plane at ${place}`);
   }
+}
+
+/** Into the kernel, and checked there. */
+async function put(parts: FirewallParts, memory: Memory, plan: FirewallPlan): Promise<void> {
+  const { run, clock } = parts;
+  mustReach(plan, plan.control);
   // A clock that went back must not lengthen a grant beyond what was meant when it was compiled.
   await load(run, renderNft(plan, Math.max(clock.now(), plan.compiledAt)));
   const listing = await list(run);
@@ -123,6 +130,7 @@ async function apply(parts: FirewallParts, memory: Memory, plan: FirewallPlan): 
   const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence);
   const wanted = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
   const started = clock.monotonic();
+  mustReach(wanted, parts.control());
   await put(parts, memory, wanted);
   memory.orders = later;
   await save(parts, wanted);
@@ -137,8 +145,18 @@ async function restore(
   lockdown: FirewallPlan,
 ): Promise<'last-good' | 'lockdown'> {
   const saved = await readSaved(parts);
-  await put(parts, memory, saved ?? lockdown);
-  return saved === undefined ? 'lockdown' : 'last-good';
+  if (saved !== undefined) {
+    try {
+      await put(parts, memory, saved);
+      return 'last-good';
+    } catch (error) {
+      // Another kernel or another nft than the plan was made on.
+      await refuseSaved(parts, error, 'the saved firewall plan cannot be put in force');
+    }
+  }
+  mustReach(lockdown, parts.control());
+  await put(parts, memory, lockdown);
+  return 'lockdown';
 }
 
 async function contain(parts: FirewallParts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
@@ -209,16 +227,21 @@ async function save(parts: FirewallParts, plan: FirewallPlan): Promise<void> {
 /** The last good plan; undefined when there is none, or when it is damaged or would cut the control plane. */
 async function readSaved(parts: FirewallParts): Promise<FirewallPlan | undefined> {
   const path = join(parts.directory, savedName);
-  if ((await parts.fs.stat(path)) === undefined) return undefined;
   try {
+    if ((await parts.fs.stat(path)) === undefined) return undefined;
     const plan = planSchema.parse(JSON.parse((await parts.fs.readFile(path, MAX_SAVED_PLAN_BYTES)).toString('utf8')));
-    if (parts.control.every((endpoint) => reachesControlPlane(plan, endpoint))) return plan;
+    if (parts.control().every((endpoint) => reachesControlPlane(plan, endpoint))) return plan;
     parts.log.warn({ path }, 'the saved firewall plan names another control plane');
   } catch (cause) {
     const error = firewallErrors.error('FIREWALL_SAVED_PLAN', `${path} is not a firewall plan`, { cause });
-    parts.log.error({ err: error }, 'the saved firewall plan is damaged');
-    const { code, message } = error;
-    await parts.emit({ kind: 'firewall', activity: 'refuse', severity: 'high', data: { code, message } });
+    await refuseSaved(parts, error, 'the saved firewall plan is damaged');
   }
   return undefined;
+}
+
+async function refuseSaved(parts: FirewallParts, error: unknown, what: string): Promise<void> {
+  parts.log.error({ err: error }, what);
+  const code = error instanceof CodedError ? error.code : '';
+  const message = error instanceof Error ? error.message : String(error);
+  await parts.emit({ kind: 'firewall', activity: 'refuse', severity: 'high', data: { code, message } });
 }

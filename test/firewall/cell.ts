@@ -162,7 +162,7 @@ export async function firewallOn(cell: Cell, hostName: CellHost): Promise<TestFi
     clock: systemClock,
     log: createLogger({ name: 'firewall-test', level: 'silent' }),
     emit: async (event) => void events.push(event),
-    control: host.controlEndpoints,
+    control: () => host.controlEndpoints,
     closeStreams: (id) => void closedStreams.push(id),
   });
   return {

@@ -20,7 +20,7 @@ const firewall = createFirewall({
   clock: systemClock,
   log,
   emit,
-  control: plan.control,
+  control: () => plan.control,
   closeStreams: () => {},
 });
 await firewall.apply(plan);
