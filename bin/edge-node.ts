@@ -1,14 +1,20 @@
-// The edge: enforcement beside the workloads, with or without the cloud. Above the line files are read; below it the host
-// changes: rules first, before any network, then the enforcement points, then the link to the cloud.
+// The edge: enforcement beside the workloads, with or without the cloud. Above the line the configuration is read; below it
+// the host changes: rules first, before anything that can fail and before any network, then identity and spool, then the
+// enforcement points, then the link to the cloud.
+import { systemClock } from '../runtime/clock.ts';
 import { serveDiagnostics } from '../runtime/diagnostics.ts';
+import { CodedError } from '../runtime/errors.ts';
 import { createLogger } from '../runtime/log.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { runTasks } from '../runtime/tasks.ts';
-import { lockInstance } from '../store/instance-lock.ts';
+import { nodeFiles } from '../store/files.ts';
+import { type InstanceLock, lockInstance } from '../store/instance-lock.ts';
 import { type CloudLink, openCloudLink } from './edge/cloud-link.ts';
-import { loadEdgeConfig } from './edge/config.ts';
+import { type EdgeConfig, loadEdgeConfig } from './edge/config.ts';
+import { openControlAddresses } from './edge/control-addresses.ts';
 import { type EdgeCore, openEdgeCore } from './edge/core.ts';
 import { type Enforcement, openEnforcement } from './edge/enforcement.ts';
+import { raiseFirstRules } from './edge/first-rules.ts';
 import { programVersion } from './edge/program.ts';
 
 const drainMs = 8_000;
@@ -16,20 +22,27 @@ const drainMs = 8_000;
 export async function runEdgeNode(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadEdgeConfig(configFile);
   const log = createLogger({ name: 'edge', level: config.logLevel });
-  const lock = lockInstance(config.state, 'an edge');
-  const core = await openEdgeCore(config, log);
+  const parts = { config, fs: nodeFiles, clock: systemClock, random: Math.random, log };
+  const control = await openControlAddresses(parts);
   // ---- below this line the host changes ----
-  const enforcement = await openEnforcement(core);
+  const lock = await lockState(config, async () => await raiseFirstRules({ ...parts, control }));
+  const rules = await raiseFirstRules({ ...parts, control });
+  const core = await openEdgeCore(config, log);
+  const enforcement = await openEnforcement(core, rules);
   const { emit, deviceId, spool } = core;
   await emit({ kind: 'process', activity: 'start', data: { device: deviceId, message: programVersion } });
-  const link = openCloudLink(core, enforcement);
+  const link = openCloudLink(core, enforcement, control);
   const diagnostics = await openDiagnostics(core, enforcement, link);
   log.info(
     { device: core.own.current().id.uri, diagnostics: diagnostics.port, serving: enforcement.serving() },
     'edge runs',
   );
   try {
-    const tasks = { ...enforcement.tasks, stream: link.stream.run, delivery: link.delivery.task };
+    const follow = control.follow(
+      () => link.stream.status().connected,
+      () => enforcement.firewall.refresh(),
+    );
+    const tasks = { ...enforcement.tasks, control: follow, stream: link.stream.run, delivery: link.delivery.task };
     await runTasks(signal, tasks, { drainMs, log });
   } finally {
     // Rules stay in force; only what answers goes away.
@@ -40,6 +53,16 @@ export async function runEdgeNode(configFile: string, signal: AbortSignal): Prom
     });
     await spool.close();
     lock.release();
+  }
+}
+
+/** Another edge here has its own rules in force. A disk that takes no lock is no reason to leave this host open. */
+async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Promise<InstanceLock> {
+  try {
+    return lockInstance(config.state, 'an edge');
+  } catch (error) {
+    if (!(error instanceof CodedError && error.code === 'INSTANCE_RUNNING')) await raise();
+    throw error;
   }
 }
 

@@ -87,7 +87,9 @@ export const caErrors = errorTable({
   CA_IDENTITY_ABSENT: { status: 'FAILED_PRECONDITION', remedy: 'Run `edgeward enroll` with a join line first' },
   CA_IDENTITY_BROKEN: {
     status: 'DATA_LOSS',
-    remedy: 'Remove the identity directory and enrol again with a `--reimage` token',
+    remedy:
+      'Remove the identity directory and enrol again with a `--reimage` token; packet rules stay in force until ' +
+      '`nft delete table inet edgeward`',
   },
   CA_IDENTITY_EXISTS: {
     status: 'ALREADY_EXISTS',

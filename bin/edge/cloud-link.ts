@@ -7,6 +7,7 @@ import { keyId, signJws } from '../../identity/index.ts';
 import { createStreamClient, type StreamClient } from '../../policy/distribution/edge/index.ts';
 import { ResourceType } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
+import type { ControlAddresses } from './control-addresses.ts';
 import type { EdgeCore } from './core.ts';
 import type { Enforcement } from './enforcement.ts';
 import { deliverOver, dialStream } from './link.ts';
@@ -17,7 +18,7 @@ export interface CloudLink {
   readonly delivery: Delivery;
 }
 
-export function openCloudLink(core: EdgeCore, enforcement: Enforcement): CloudLink {
+export function openCloudLink(core: EdgeCore, enforcement: Enforcement, control: ControlAddresses): CloudLink {
   const { config, own, trusted, log, spool } = core;
   const { activation } = enforcement;
   const trustedClock: Clock = { ...systemClock, now: () => trusted.now() };
@@ -35,9 +36,10 @@ export function openCloudLink(core: EdgeCore, enforcement: Enforcement): CloudLi
       platform: { os: process.platform, kernel: release() },
     },
   );
+  const dialled = { stream: control.dialer(), delivery: control.dialer() };
   const handlers = handlersOf(enforcement.orders, () => enforcement.firewall.refresh());
   const stream = createStreamClient({
-    dial: () => dialStream(config, own, trusted),
+    dial: () => dialStream(dialled.stream(), own, trusted),
     clock: systemClock,
     random: Math.random,
     agentVersion: programVersion,
@@ -57,7 +59,7 @@ export function openCloudLink(core: EdgeCore, enforcement: Enforcement): CloudLi
   });
   const delivery = createDelivery({
     spool,
-    dial: (requests, options) => deliverOver(config, own, trusted, requests, options),
+    dial: (requests, options) => deliverOver(dialled.delivery(), own, trusted, requests, options),
     clock: systemClock,
     signHead: async (payload) => {
       const { keys } = own.current();

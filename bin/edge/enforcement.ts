@@ -1,5 +1,5 @@
-// Everything on the edge that decides and enforces. Opening it changes the host: rules first, before any network, then
-// orders and policy from disk, then the points that answer.
+// Everything on the edge that decides and enforces, on top of the first rules: orders and policy from disk, then the points
+// that answer.
 import {
   type Activation,
   createActivation,
@@ -18,6 +18,7 @@ import { periodically, type Task } from '../../runtime/tasks.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
+import type { FirstRules } from './first-rules.ts';
 import { createProxies, type Proxies } from './proxies.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
 
@@ -47,7 +48,7 @@ function opened<T>(part: T | undefined): T {
   return part;
 }
 
-export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
+export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promise<Enforcement> {
   const { config, log, emit, trusted, stored } = core;
   const late: Late = {};
   const slice = (): Slice | undefined => late.activation?.current()?.bundle.slice;
@@ -65,17 +66,17 @@ export async function openEnforcement(core: EdgeCore): Promise<Enforcement> {
     now: () => trusted.now(),
   });
   late.proxies = proxies;
-  const firewall = await openEdgeFirewall({
-    config,
+  const closeStreams = (device: string): void => proxies.close(device);
+  await rules.attach({ emit, closeStreams });
+  const firewall = openEdgeFirewall({
+    rules,
     deviceId: core.deviceId,
     clock: systemClock,
     trusted,
     log,
-    emit,
     orders: () => opened(late.orders),
-    closeStreams: (device) => proxies.close(device),
+    closeStreams,
   });
-  await firewall.restore();
   const orders = await openOrdersStore({
     ...stored,
     clock: trusted,

@@ -8,7 +8,6 @@ import { EdgeStreamService } from '../../proto/gen/edgeward/stream/v1/stream_pb.
 import type { StreamConnection } from '../../policy/distribution/edge/index.ts';
 import { controlVerifier, exportPkcs8Pem } from '../../identity/index.ts';
 import { type ClientTls, createGrpcClient } from '../../runtime/grpc.ts';
-import type { EdgeConfig } from './config.ts';
 import type { OwnIdentity } from './identity.ts';
 
 function tlsOf(own: OwnIdentity, time: { now(): number }): ClientTls {
@@ -22,19 +21,19 @@ function tlsOf(own: OwnIdentity, time: { now(): number }): ClientTls {
   };
 }
 
-export function dialStream(config: EdgeConfig, own: OwnIdentity, time: { now(): number }): StreamConnection {
-  return createGrpcClient(EdgeStreamService, config.control.address, tlsOf(own, time), { proxyFromEnvironment: true });
+export function dialStream(address: string, own: OwnIdentity, time: { now(): number }): StreamConnection {
+  return createGrpcClient(EdgeStreamService, address, tlsOf(own, time), { proxyFromEnvironment: true });
 }
 
 /** One Deliver stream on a connection of its own, so that a drain of weeks never slows orders down. */
 export async function* deliverOver(
-  config: EdgeConfig,
+  address: string,
   own: OwnIdentity,
   time: { now(): number },
   requests: AsyncIterable<DeliverRequest>,
   options: { readonly signal: AbortSignal },
 ): AsyncGenerator<DeliverResponse> {
-  const client = createGrpcClient(AuditIngestService, config.control.address, tlsOf(own, time), {
+  const client = createGrpcClient(AuditIngestService, address, tlsOf(own, time), {
     proxyFromEnvironment: true,
   });
   try {

@@ -77,6 +77,14 @@ export async function findIdentity(state: StateDirectory): Promise<DeviceIdentit
   return identity;
 }
 
+/** Whether this device was enrolled, even if what is there cannot be used any more. */
+export async function isEnrolled(state: StateDirectory): Promise<boolean> {
+  for (const name of [file.chain, file.nextChain]) {
+    if ((await state.fs.stat(pathOf(state, name))) !== undefined) return true;
+  }
+  return false;
+}
+
 interface Pair {
   readonly keys: KeyPair;
   readonly chain: readonly Buffer[];

@@ -5,6 +5,7 @@ export {
   abandonRenewal,
   type DeviceIdentity,
   findIdentity,
+  isEnrolled,
   loadIdentity,
   saveAnchors,
   type StateDirectory,
