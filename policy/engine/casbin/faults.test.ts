@@ -160,6 +160,7 @@ test('fault 13: networks that are none do not load, a mapped address is the one 
     '::/129',
     '::ffff:10.0.0.0/104',
     'fe80::1%eth0',
+    '::10.0.0.1',
   ]) {
     assert.ok(refused(parts, network(text)), text);
   }
@@ -167,7 +168,7 @@ test('fault 13: networks that are none do not load, a mapped address is the one 
   assert.equal(ours(parts, network('10.0.0.0/8'), '::ffff:10.0.0.1', 'b', 'c'), true);
   assert.equal(ours(parts, network('10.0.0.0/8'), '11.0.0.1', 'b', 'c'), false);
   assert.equal(ours(parts, network('fd00::/8'), 'fd00::1', 'b', 'c'), true);
-  for (const address of ['nonsense', '10.0.0', '012.0.0.1', '10.0.0.1 ', 'fe80::1%eth0']) {
+  for (const address of ['nonsense', '10.0.0', '012.0.0.1', '10.0.0.1 ', 'fe80::1%eth0', '::10.0.0.1']) {
     assert.equal(ours(parts, network('0.0.0.0/0'), address, 'b', 'c'), false, address);
     const denying = { ...parts, effect: denyOverride, columns: 'sub, obj, act, eft' };
     assert.equal(

@@ -5,10 +5,13 @@ import type { Fail, Pattern } from './pattern.ts';
 
 type Address = ReturnType<typeof ipaddr.process>;
 
+/** ::1.2.3.4, deprecated by RFC 4291 section 2.5.5.1: the library reads it as 1.2.3.4, others as ::102:304. */
+const compatible = /^[0:]+:[0-9]+\./;
+
 /** Dotted decimal or IPv6 without a zone; no octal, no short forms, which other programs read differently. */
 export function readAddress(text: string): Address | undefined {
   const strict = text.includes(':')
-    ? ipaddr.IPv6.isValid(text) && !text.includes('%')
+    ? ipaddr.IPv6.isValid(text) && !text.includes('%') && !compatible.test(text)
     : ipaddr.IPv4.isValidFourPartDecimal(text);
   return strict ? ipaddr.process(text) : undefined;
 }
