@@ -1,0 +1,382 @@
+// What node-casbin loads and this engine does not: each kind with a predicate on the instance (never on what the engine
+// said), the code it has to be refused with, and a way to spoil an instance so that the predicate holds.
+import { parseNetwork } from './addresses.ts';
+import { type Instance, linksOf, type Matcher, partsOf, policyLines, type Term, termsOf } from './language.ts';
+import type { Draw } from './random.ts';
+
+export interface Refusal {
+  readonly id: string;
+  readonly code: string;
+  /** node-casbin never returns for it, so it is not asked. */
+  readonly hangs?: true;
+  readonly holds: (instance: Instance) => boolean;
+  /** Undefined where the instance offers nothing to spoil. */
+  readonly spoil: (instance: Instance, draw: Draw) => Instance | undefined;
+}
+
+type Call = Extract<Matcher, { kind: 'call' }>;
+
+const POLICY = 'ENGINE_CASBIN_POLICY';
+const MATCHER = 'ENGINE_CASBIN_MATCHER';
+
+const calls = (instance: Instance): readonly Call[] => partsOf(instance.matcher).filter((part) => part.kind === 'call');
+
+/** Every pattern of one function, from the matcher and from each line. */
+function patternsOf(instance: Instance, names: readonly string[]): readonly { name: string; pattern: string }[] {
+  return calls(instance).flatMap(({ name, values }) => {
+    const term = values[1];
+    if (!names.includes(name) || term === undefined) return [];
+    // A text in the matcher is compiled for each line too: without a line nobody reads it.
+    const texts = policyLines(instance).map((line) => textOf(term, instance, line));
+    return [...new Set(texts)].flatMap((pattern) => (pattern === undefined ? [] : [{ name, pattern }]));
+  });
+}
+
+function textOf(term: Term, instance: Instance, line: readonly string[]): string | undefined {
+  if (term.kind === 'text') return term.text;
+  return term.kind === 'policy' ? line[instance.columns.indexOf(term.column)] : undefined;
+}
+
+function withColumn(instance: Instance, names: readonly string[], text: string, draw: Draw): Instance | undefined {
+  const columns = calls(instance).flatMap(({ name, values }) =>
+    names.includes(name) && values[1]?.kind === 'policy' ? [instance.columns.indexOf(values[1].column)] : [],
+  );
+  if (columns.length === 0) return undefined;
+  const column = draw.pick(columns) + 1;
+  return onLine(instance, 'p', draw, (line) => line.map((value, index) => (index === column ? text : value)));
+}
+
+function onLine(
+  instance: Instance,
+  type: string,
+  draw: Draw,
+  change: (line: readonly string[]) => readonly string[],
+): Instance | undefined {
+  const places = instance.lines.flatMap((line, index) => (line[0] === type ? [index] : []));
+  if (places.length === 0) return undefined;
+  const place = draw.pick(places);
+  return { ...instance, lines: instance.lines.map((line, index) => (index === place ? change(line) : line)) };
+}
+
+const conjoined = (instance: Instance, part: Matcher): Instance => ({
+  ...instance,
+  matcher: {
+    kind: 'and',
+    parts: [...(instance.matcher.kind === 'and' ? instance.matcher.parts : [instance.matcher]), part],
+  },
+});
+
+const parameterMatchers = ['keyMatch2', 'keyMatch3'];
+const opening = (name: string): string => (name === 'keyMatch2' ? ':' : '{');
+
+/** A segment that is neither text, nor a parameter, nor a star of its own. */
+function badSegment(name: string, pattern: string): boolean {
+  if (name === 'keyMatch2' && pattern === '*') return false;
+  return pattern.split('/').some((segment, index) => {
+    const parameter = name === 'keyMatch2' ? /^:[\w-]+$/ : /^\{[\w-]+\}$/;
+    if (index > 0 && (segment === '*' || parameter.test(segment))) return false;
+    return /[*:|(){}[\]+?^$\\]/.test(segment);
+  });
+}
+
+const endless = (name: string, pattern: string): boolean =>
+  pattern
+    .split('/')
+    .some((segment, index) => index > 0 && segment.startsWith(opening(name)) && badSegment(name, pattern));
+
+function depthBeyond(instance: Instance, name: string, limit: number): boolean {
+  const lines = linksOf(instance, name);
+  const starts = new Set(lines.map(([member = '', , domain = '']) => JSON.stringify([member, domain])));
+  for (const start of starts) {
+    const [member, domain] = JSON.parse(start) as [string, string];
+    const seen = new Set([member]);
+    let front = [member];
+    for (let depth = 0; front.length > 0; depth++) {
+      if (depth > limit) return true;
+      front = lines
+        .filter(([from = '', , inside = '']) => inside === domain && front.includes(from))
+        .map(([, to = '']) => to);
+      front = [...new Set(front)].filter((role) => !seen.has(role));
+      for (const role of front) seen.add(role);
+    }
+  }
+  return false;
+}
+
+export const refusals: readonly Refusal[] = [
+  {
+    id: 'effect-unknown',
+    code: POLICY,
+    holds: (instance) => {
+      const column = instance.columns.indexOf('eft');
+      return column !== -1 && policyLines(instance).some((line) => line[column] !== 'allow' && line[column] !== 'deny');
+    },
+    spoil: (instance, draw) => {
+      const column = instance.columns.indexOf('eft') + 1;
+      if (column === 0) return undefined;
+      const text = draw.pick(['Deny', 'DENY', 'denied', 'Allow', 'true', '0']);
+      return onLine(instance, 'p', draw, (line) => line.map((value, index) => (index === column ? text : value)));
+    },
+  },
+  {
+    id: 'column-count',
+    code: POLICY,
+    holds: (instance) =>
+      policyLines(instance).some((line) => line.length !== instance.columns.length) ||
+      [...instance.roles].some(([name, arity]) => linksOf(instance, name).some((line) => line.length !== arity)),
+    spoil: (instance, draw) =>
+      onLine(instance, draw.pick(['p', 'p', 'g']), draw, (line) =>
+        line[0] === 'p' && draw.chance(0.5) ? line.slice(0, -1) : [...line, draw.pick(['deny', 'x'])],
+      ),
+  },
+  {
+    id: 'line-type-unknown',
+    code: POLICY,
+    holds: (instance) => instance.lines.some(([type = '']) => type !== 'p' && !instance.roles.has(type)),
+    spoil: (instance, draw) =>
+      onLine(instance, 'p', draw, (line) => [draw.pick(['P', 'p2', 'deny', 'g9', '__proto__']), ...line.slice(1)]),
+  },
+  {
+    id: 'column-empty',
+    code: POLICY,
+    holds: (instance) => instance.lines.some((line) => line.includes('')),
+    spoil: (instance, draw) =>
+      onLine(instance, draw.pick(['p', 'g']), draw, (line) => {
+        const at = draw.between(1, line.length - 1);
+        return line.map((value, index) => (index === at ? '' : value));
+      }),
+  },
+  {
+    id: 'brackets-unpaired',
+    code: POLICY,
+    holds: (instance) =>
+      instance.lines.some((line) => line.some((value) => value.split('(').length !== value.split(')').length)),
+    spoil: (instance, draw) => {
+      const [first, second] = ['a(', 'b)'];
+      return onLine(instance, 'p', draw, (line) =>
+        line.map((value, index) => (index === 1 ? first : index === 2 ? second : value)),
+      );
+    },
+  },
+  {
+    id: 'roles-too-deep',
+    code: 'ENGINE_CASBIN_TOO_LARGE',
+    holds: (instance) => [...instance.roles.keys()].some((name) => depthBeyond(instance, name, 10)),
+    spoil: (instance, draw) => {
+      const [role] = draw.shuffled([...instance.roles]);
+      if (role === undefined) return undefined;
+      const [name, arity] = role;
+      const rest = arity === 3 ? ['north'] : [];
+      const chain = Array.from({ length: 11 }, (_, link) => [name, `deep-${link}`, `deep-${link + 1}`, ...rest]);
+      return { ...instance, lines: [...instance.lines, ...chain] };
+    },
+  },
+  {
+    id: 'pattern-endless',
+    code: POLICY,
+    hangs: true,
+    holds: (instance) => patternsOf(instance, parameterMatchers).some(({ name, pattern }) => endless(name, pattern)),
+    spoil: (instance, draw) =>
+      withColumn(instance, ['keyMatch2'], draw.pick(['/:', '/a/:', '/:/x']), draw) ??
+      withColumn(instance, ['keyMatch3'], draw.pick(['/{', '/{}', '/{a']), draw),
+  },
+  {
+    id: 'pattern-is-regex',
+    code: POLICY,
+    holds: (instance) => patternsOf(instance, parameterMatchers).some(({ name, pattern }) => badSegment(name, pattern)),
+    spoil: (instance, draw) =>
+      withColumn(
+        instance,
+        parameterMatchers,
+        draw.pick(['/a|/b', '/foo*', '/a+', '/[ab]', '/(a)/b', '^/a', '/a$', 'a*']),
+        draw,
+      ),
+  },
+  {
+    id: 'text-after-star',
+    code: POLICY,
+    holds: (instance) =>
+      patternsOf(instance, ['keyMatch']).some(
+        ({ pattern }) => pattern.includes('*') && pattern.indexOf('*') !== pattern.length - 1,
+      ),
+    spoil: (instance, draw) => withColumn(instance, ['keyMatch'], draw.pick(['/a/*/public', '*/b', '/**']), draw),
+  },
+  {
+    id: 'network-bad',
+    code: POLICY,
+    holds: (instance) => patternsOf(instance, ['ipMatch']).some(({ pattern }) => parseNetwork(pattern) === undefined),
+    spoil: (instance, draw) =>
+      withColumn(
+        instance,
+        ['ipMatch'],
+        draw.pick([
+          '10.0.0.0/33',
+          '10.0.0.0/08',
+          '10.0.0.0/-1',
+          '10.0.0.0/',
+          '::/129',
+          '010.0.0.0/8',
+          '::ffff:10.0.0.0/104',
+          '10.0.0.0/8/8',
+        ]),
+        draw,
+      ),
+  },
+  {
+    id: 'regex-outside-common-part',
+    code: POLICY,
+    holds: (instance) => patternsOf(instance, ['regexMatch']).some(({ pattern }) => !commonRegex(pattern)),
+    spoil: (instance, draw) =>
+      withColumn(
+        instance,
+        ['regexMatch'],
+        draw.pick([
+          '(?=read)',
+          '(?!x).*',
+          '(read)\\1',
+          '[[:alpha:]]',
+          '(?i)get',
+          '\\s+',
+          '[]',
+          '(?<n>a)',
+          '\\p{L}',
+          '(',
+          '[z-a]',
+          'a**',
+        ]),
+        draw,
+      ),
+  },
+  {
+    id: 'matcher-ignores-policy',
+    code: MATCHER,
+    holds: (instance) => !termsOf(instance.matcher).some(({ kind }) => kind === 'policy'),
+    spoil: (instance, draw) => ({
+      ...instance,
+      matcher: {
+        kind: 'compare',
+        operator: '==',
+        left: { kind: 'request', field: draw.pick(instance.fields) },
+        right: { kind: 'text', text: 'alice', quote: '"' },
+      },
+    }),
+  },
+  {
+    id: 'field-unknown',
+    code: MATCHER,
+    holds: (instance) =>
+      termsOf(instance.matcher).some(
+        (term) =>
+          (term.kind === 'request' && !instance.fields.includes(term.field)) ||
+          (term.kind === 'policy' && !instance.columns.includes(term.column)),
+      ),
+    spoil: (instance, draw) => {
+      // Missing equals missing in the reference, so a misspelt pair allows everything.
+      const name = draw.pick(['risk', 'toString', 'nobody']);
+      return conjoined(instance, {
+        kind: 'compare',
+        operator: draw.pick(['==', '!=']),
+        left: { kind: 'request', field: name },
+        right: { kind: 'policy', column: name },
+      });
+    },
+  },
+  {
+    id: 'function-unknown',
+    code: MATCHER,
+    holds: (instance) =>
+      calls(instance).some(
+        ({ name }) =>
+          !instance.roles.has(name) && !['keyMatch', 'keyMatch2', 'keyMatch3', 'regexMatch', 'ipMatch'].includes(name),
+      ),
+    spoil: (instance, draw) =>
+      // A function that is not there answers undefined in the reference: false, and true after a negation.
+      conjoined(instance, {
+        kind: 'not',
+        part: {
+          kind: 'call',
+          name: draw.pick(['isBlocked', 'g9', 'keymatch', 'constructor']),
+          values: [
+            { kind: 'request', field: draw.pick(instance.fields) },
+            { kind: 'text', text: 'x', quote: '"' },
+          ],
+        },
+      }),
+  },
+  {
+    id: 'pattern-from-request',
+    code: MATCHER,
+    holds: (instance) =>
+      calls(instance).some(({ name, values }) => !instance.roles.has(name) && values[1]?.kind === 'request'),
+    spoil: (instance, draw) =>
+      conjoined(instance, {
+        kind: 'call',
+        name: draw.pick(['keyMatch', 'keyMatch2', 'regexMatch']),
+        values: [
+          { kind: 'policy', column: draw.pick(instance.columns) },
+          { kind: 'request', field: draw.pick(instance.fields) },
+        ],
+      }),
+  },
+  {
+    id: 'value-alone',
+    code: MATCHER,
+    holds: (instance) => partsOf(instance.matcher).some(({ kind }) => kind === 'value'),
+    spoil: (instance, draw) =>
+      conjoined(instance, { kind: 'value', term: { kind: 'request', field: draw.pick(instance.fields) } }),
+  },
+  {
+    id: 'number-and-text',
+    code: MATCHER,
+    holds: (instance) =>
+      partsOf(instance.matcher).some(
+        (part) => part.kind === 'compare' && (part.left.kind === 'number') !== (part.right.kind === 'number'),
+      ),
+    spoil: (instance, draw) =>
+      conjoined(instance, {
+        kind: 'compare',
+        operator: '==',
+        left: { kind: 'request', field: draw.pick(instance.fields) },
+        right: { kind: 'number', value: 10 },
+      }),
+  },
+];
+
+/** Tries kinds in random order until one applies; the predicates alone say what has to be refused. */
+export function spoil(instance: Instance, draw: Draw): Instance {
+  for (const refusal of draw.shuffled(refusals)) {
+    const spoilt = refusal.spoil(instance, draw);
+    if (spoilt !== undefined) return spoilt;
+  }
+  return instance;
+}
+
+/** Plain and (?:...) groups, the escapes that both dialects share, classes without POSIX names, and valid as JavaScript. */
+function commonRegex(pattern: string): boolean {
+  if (pattern === '') return false;
+  try {
+    // The constructor of a text, not code: linear patterns only are ever run.
+    RegExp(pattern);
+  } catch {
+    return false;
+  }
+  let inClass = false;
+  for (let at = 0; at < pattern.length; at++) {
+    const rest = pattern.slice(at);
+    if (rest.startsWith('\\')) {
+      if (!'dDwWbB.-+*?()[]{}|^$/\\'.includes(rest[1] ?? '\n')) return false;
+      at++;
+    } else if (inClass) {
+      if (/^\[[:.=]/.test(rest)) return false;
+      inClass = !rest.startsWith(']');
+    } else if (/^\[\^?\]/.test(rest)) {
+      return false;
+    } else if (rest.startsWith('[')) {
+      inClass = true;
+      if (/^\[[:.=]/.test(rest.slice(1))) return false;
+    } else if (rest.startsWith('(?') && !rest.startsWith('(?:')) {
+      return false;
+    }
+  }
+  return true;
+}
