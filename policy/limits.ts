@@ -12,6 +12,10 @@ export const MAX_PATH_LENGTH = 400;
 export const MAX_PATH_DEPTH = 16;
 /** Problems reported of one repository; the count of the rest is said. */
 export const MAX_PROBLEMS = 1_000;
+/** Comparisons of rules with each other in one analysis of lint: a few seconds. */
+export const MAX_LINT_COMPARISONS = 5_000_000;
+/** Of these for one rule, so that a single one with very many candidates does not use up the rest. */
+export const MAX_LINT_COMPARISONS_A_LINE = 10_000;
 
 /** Milliseconds a git command may take; clones of a policy repository are small. */
 export const GIT_TIMEOUT_MS = 120_000;

@@ -1,8 +1,8 @@
 // Rules about the inventory's addresses and ports: each address inside its network, with one owner; one interface per
 // port of a device; prefixes without host bits.
-import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { nearest } from '../nearest.ts';
+import { cidrWithoutHostBits } from './host-bits.ts';
 import type { Problems } from '../problems.ts';
 import type { Device, Repository } from '../repository.ts';
 
@@ -98,13 +98,6 @@ export function lintCidrs(repository: Repository, problems: Problems): void {
 }
 
 function checkHostBits(cidr: string, place: () => ReturnType<Device['at']>, problems: Problems): void {
-  const [base, bits] = ipaddr.parseCIDR(cidr);
-  const network = isIP(base.toString()) === 4 ? ipaddr.IPv4.networkAddressFromCIDR(cidr) : ipv6Network(cidr, bits);
-  if (network.toNormalizedString() === base.toNormalizedString()) return;
-  problems.add('POLICY_CIDR', place(), `${cidr} has host bits set; expected ${network.toString()}/${bits}`);
-}
-
-function ipv6Network(cidr: string, bits: number): ipaddr.IPv6 {
-  const bytes = ipaddr.IPv6.parseCIDR(cidr)[0].toByteArray();
-  return new ipaddr.IPv6(bytes.map((byte, index) => byte & (0xff << (8 - Math.min(8, Math.max(0, bits - index * 8))))));
+  const expected = cidrWithoutHostBits(cidr);
+  if (expected !== undefined) problems.add('POLICY_CIDR', place(), `${cidr} has host bits set; expected ${expected}`);
 }
