@@ -31,6 +31,14 @@ test('an end date beats the window, and a past one closes for good', () => {
   assert.deepEqual(validity(grant, at(12)), { open: false });
 });
 
+test('a start date and days of the week close and open like the window', () => {
+  // 15 January 2027 is a Friday.
+  const days = { conditions: { weekdays: ['fri' as const] }, notBefore: at(6) };
+  assert.deepEqual(validity(days, at(5)), { open: false, changesAt: at(6) });
+  assert.deepEqual(validity(days, at(6)), { open: true, until: at(24), changesAt: at(24) });
+  assert.deepEqual(validity(days, at(24)), { open: false, changesAt: at(7 * 24) });
+});
+
 test("the engine's table of states decides, and an unlisted device gets nothing", () => {
   const normal = { class: 'normal', island: false } as const;
   assert.equal(stateAdmits('trusted', normal), true);
@@ -75,6 +83,33 @@ test('a plain port whose grant asks for attestation opens only when somebody vou
   const shell = (state: FirewallState): boolean => openingsOf(cameraSlice, state).served.some((it) => it.port === 22);
   assert.equal(shell(camera.state), false);
   assert.equal(shell({ ...camera.state, conditionsHold: (grant) => grant.id === 'attested' }), true);
+});
+
+test('a deny with conditions is left to who judges the requests; on a plain port the engine is asked, and the kernel closes in time', () => {
+  const states = { 'plc-1': 'trusted', 'gateway-1': 'trusted' } as const;
+  const deny = { id: 'd', subjects: [], interface: 'plc-modbus', device: 'plc-1', operations: [], place: 'd.yaml:1' };
+  const guarded = { ...deny, conditions: { minRisk: 80 } };
+  assert.equal(opened(states, { ...slice, denies: [guarded] }).filter((it) => it.endsWith(' 502')).length, 2);
+  const { input: camera } = readGolden('observed-window.txt');
+  const cameraSlice = sliceSchema.parse(camera.slice);
+  const port = cameraSlice.interfaces.find((entry) => entry.port === 22);
+  const later = camera.state.now + 60_000;
+  const about = { interface: port?.name ?? '', device: cameraSlice.device, notBefore: later };
+  const withDeny = { ...cameraSlice, denies: [{ ...deny, ...about }] };
+  const state = { ...camera.state, conditionsHold: () => true };
+  const until = (which: typeof cameraSlice): unknown[] =>
+    openingsOf(which, state)
+      .served.filter((it) => it.interface === port?.name)
+      .map((it) => it.until);
+  assert.ok(until(cameraSlice).length > 0 && !until(cameraSlice).includes(later));
+  assert.deepEqual(new Set(until(withDeny)), new Set([later]));
+  assert.equal(openingsOf(withDeny, state).nextChange, later);
+  const { conditionsHold: _, ...unasked } = state;
+  const bare = { ...withDeny, grants: withDeny.grants.map((grant) => ({ ...grant, conditions: {} })) };
+  assert.deepEqual(
+    openingsOf(bare, unasked).served.filter((it) => it.interface === port?.name),
+    [],
+  );
 });
 
 test('a plain port that the engine does not open stays closed, though the grant asks for nothing', () => {

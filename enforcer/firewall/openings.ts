@@ -1,8 +1,8 @@
 // Which paths the grants of a slice open now: (address of the other side, transport, port), for interfaces this device
 // serves and for those it may reach. Coarse on purpose for HTTP and Modbus, whose own enforcement points judge each
 // request; exact for plain ports, where nobody looks again.
-import type { Slice, SliceGrant, SliceInterface, SliceOperation } from '../../policy/bundle/index.ts';
-import { rowOf } from '../../policy/engine/index.ts';
+import type { Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../../policy/bundle/index.ts';
+import { calendarAt, rowOf } from '../../policy/engine/index.ts';
 import type { SubjectState } from '../../policy/engine/index.ts';
 import { neighbourhoodOf } from './addresses.ts';
 import type { Neighbourhood, PeerAddress } from './addresses.ts';
@@ -45,9 +45,6 @@ export interface Openings {
   readonly nextChange?: number;
 }
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
-
 /** What a device in this state may still do: the engine's table (design: decision order, step 2). */
 export function stateAdmits(state: SubjectState, operation: Pick<SliceOperation, 'class' | 'island'>): boolean {
   const admission = rowOf(state)[operation.class];
@@ -73,25 +70,11 @@ interface Validity {
   readonly changesAt?: number;
 }
 
-/** End date and daily window of a grant at `now`. */
-export function validity(grant: Pick<SliceGrant, 'until' | 'conditions'>, now: number): Validity {
-  if (grant.until !== undefined && grant.until <= now) return { open: false };
-  const window = grant.conditions.timeWindow;
-  if (window === undefined || window.fromMinute === window.toMinute % (24 * 60)) {
-    // A window over the whole day is none; an empty one is refused by lint and stays closed here.
-    if (window !== undefined && window.toMinute - window.fromMinute !== 24 * 60) return { open: false };
-    return grant.until === undefined ? { open: true } : { open: true, until: grant.until, changesAt: grant.until };
-  }
-  const day = Math.floor(now / DAY_MS) * DAY_MS;
-  const next = (minute: number): number => {
-    const today = day + (minute % (24 * 60)) * MINUTE_MS;
-    return today > now ? today : today + DAY_MS;
-  };
-  const closes = next(window.toMinute);
-  const opens = next(window.fromMinute);
-  if (closes > opens) return { open: false, changesAt: opens };
-  const until = Math.min(closes, grant.until ?? closes);
-  return { open: true, until, changesAt: until };
+/** Start and end date, days and daily window of a grant at `now`. */
+export function validity(grant: Pick<SliceGrant, 'notBefore' | 'until' | 'conditions'>, now: number): Validity {
+  const { open, changesAt } = calendarAt({ ...grant.conditions, notBefore: grant.notBefore, until: grant.until }, now);
+  if (changesAt === undefined) return { open };
+  return open ? { open, until: changesAt, changesAt } : { open, changesAt };
 }
 
 /** Opens nothing without a slice. */
@@ -101,13 +84,22 @@ export function openingsOf(slice: Slice, state: FirewallState): Openings {
   const reached: Opening[] = [];
   const warnings: string[] = [];
   let nextChange: number | undefined;
+  const denied = new Map<string, number>();
+  for (const deny of slice.denies) {
+    const changesAt = denyChangesAt(deny, state.now);
+    nextChange = earlier(nextChange, changesAt);
+    if (changesAt === undefined || deny.device !== slice.device) continue;
+    denied.set(deny.interface, Math.min(changesAt, denied.get(deny.interface) ?? changesAt));
+  }
   for (const service of slice.interfaces) {
     for (const grant of slice.grants) {
       if (grant.interface !== service.name || grant.device !== service.device) continue;
       const when = validity(grant, state.now);
       nextChange = earlier(nextChange, when.changesAt);
       if (!when.open) continue;
-      const until = when.until === undefined ? {} : { until: when.until };
+      // A port that a deny will close is closed by the kernel at that moment, whether or not the enforcer is alive.
+      const end = service.protocol === 'port' ? earlier(when.until, denied.get(service.name)) : when.until;
+      const until = end === undefined ? {} : { until: end };
       if (service.device === slice.device) {
         for (const subject of grant.subjects.filter((id) => id !== slice.device)) {
           const paths = pathsFrom(slice, service, grant, subject, state, neighbourhood, warnings);
@@ -126,7 +118,16 @@ export function earlier(a: number | undefined, b: number | undefined): number | 
   return Math.min(a, b);
 }
 
-/** Operations of the interface that the grant names and no deny takes back from the subject. */
+function denyChangesAt({ conditions, notBefore, until }: SliceDeny, now: number): number | undefined {
+  return calendarAt({ ...conditions, notBefore, until }, now).changesAt;
+}
+
+/** One that depends on time or attributes closes no path by itself: who judges the requests behind it asks the engine. */
+function isUnconditional(deny: SliceDeny): boolean {
+  return deny.conditions === undefined && deny.notBefore === undefined && deny.until === undefined;
+}
+
+/** Operations of the interface that the grant names and no deny takes back from the subject for good. */
 function grantedOperations(
   slice: Slice,
   service: SliceInterface,
@@ -138,6 +139,7 @@ function grantedOperations(
       (deny) =>
         deny.interface === service.name &&
         deny.device === service.device &&
+        isUnconditional(deny) &&
         (deny.subjects.length === 0 || deny.subjects.includes(subject)) &&
         (deny.operations.length === 0 || deny.operations.includes(operation)),
     );
@@ -161,9 +163,7 @@ function pathsFrom(
       (subjectState === 'quarantined' || stateAdmits(subjectState, operation)) && ownStateAdmits(own, operation),
   );
   if (operations.length === 0) return [];
-  const { attestation, attestationMaxAgeSeconds, maxRisk } = grant.conditions;
-  const conditional = attestation !== undefined || attestationMaxAgeSeconds !== undefined || maxRisk !== undefined;
-  if (service.protocol === 'port' && !(state.conditionsHold?.(grant, subject) ?? !conditional)) return [];
+  if (service.protocol === 'port' && !(state.conditionsHold?.(grant, subject) ?? !needsEngine(slice, grant))) return [];
   const island = operations.some((operation) => operation.island);
   const addresses = neighbourhood.peers.get(subject) ?? [];
   const proven = addresses.filter((address) => unproven(grant, address) === undefined);
@@ -173,6 +173,13 @@ function pathsFrom(
     warnings.push(`grant ${grant.id}: ${subject} stays out, ${reason} (${grant.place})`);
   }
   return proven.map((address) => opening(service, grant, subject, address, island));
+}
+
+/** Whether more than time, which is handled here, decides about a plain port. */
+function needsEngine({ denies }: Slice, { conditions, interface: name, device }: SliceGrant): boolean {
+  const { timeWindow: _, weekdays: __, ...others } = conditions;
+  if (Object.keys(others).length > 0) return true;
+  return denies.some((deny) => deny.interface === name && deny.device === device && !isUnconditional(deny));
 }
 
 /** Why an address does not prove the subject as the grant's binding wants it; undefined when it does. */

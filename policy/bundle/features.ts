@@ -1,6 +1,9 @@
 // What a bundle may need of an edge beyond its format. An edge refuses a bundle with a feature it does not know, so an
 // old edge never enforces half of a newer policy.
-import type { Slice } from './slice.ts';
+import type { Slice, SliceDeny, SliceGrant } from './slice.ts';
+
+const rulesOf = (slice: Slice): readonly (SliceGrant | SliceDeny)[] => [...slice.grants, ...slice.denies];
+const reads = ({ conditions }: SliceGrant | SliceDeny): boolean => conditions?.attributes !== undefined;
 
 /** Each feature with the test whether a slice uses it. */
 const features = {
@@ -9,6 +12,13 @@ const features = {
   port: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'port'),
   casbin: (slice: Slice) => slice.casbin.length > 0,
   conditions: (slice: Slice) => slice.grants.some((grant) => Object.keys(grant.conditions).length > 0),
+  attributes: (slice: Slice) => slice.attributes !== undefined || rulesOf(slice).some((rule) => reads(rule)),
+  calendar: (slice: Slice) =>
+    rulesOf(slice).some((rule) => rule.conditions?.weekdays !== undefined || rule.notBefore !== undefined),
+  'deny-conditions': (slice: Slice) =>
+    slice.denies.some(
+      (deny) => deny.conditions !== undefined || deny.notBefore !== undefined || deny.until !== undefined,
+    ),
   denies: (slice: Slice) => slice.denies.length > 0,
   firewall: (slice: Slice) => slice.firewall.length > 0,
   'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),

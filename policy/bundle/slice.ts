@@ -1,6 +1,12 @@
 // What a bundle holds: the slice of the fleet's policy that one device needs, and nothing else. Made by the build,
 // carried in content-addressed chunks under a signed manifest, read by the edge after verification.
 import { z } from 'zod';
+import {
+  attributeValueSchema,
+  sliceAttributeSchema,
+  sliceConditionsSchema,
+  sliceDenyConditionsSchema,
+} from './conditions.ts';
 
 /** Ids of devices, interfaces, operations and rules, in the repository as in the bundle. */
 export const idPattern: RegExp = /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
@@ -93,14 +99,9 @@ export const sliceGrantSchema = z.strictObject({
   /** Names of operations of the interface. */
   operations: z.array(id).min(1),
   binding: z.enum(['svid', 'port+mac+ip', 'ip']),
-  conditions: z.strictObject({
-    /** Attestation classes that are good enough, e.g. `["software", "tpm"]`; absent for any, also none. */
-    attestation: z.array(z.string()).min(1).optional(),
-    attestationMaxAgeSeconds: z.int().positive().optional(),
-    maxRisk: z.int().min(0).max(100).optional(),
-    /** Daily window, minutes of the UTC day, end exclusive; may wrap over midnight. */
-    timeWindow: z.strictObject({ fromMinute: z.int().min(0).max(1439), toMinute: z.int().min(0).max(1440) }).optional(),
-  }),
+  conditions: sliceConditionsSchema,
+  /** Start date, milliseconds since the epoch. */
+  notBefore: z.int().optional(),
   /** End date, milliseconds since the epoch; beats every cache. */
   until: z.int().optional(),
   place,
@@ -114,6 +115,11 @@ export const sliceDenySchema = z.strictObject({
   device: id,
   /** Empty means every operation, also an unnamed one. */
   operations: z.array(id),
+  /** Absent for a deny that always matches. */
+  conditions: sliceDenyConditionsSchema.optional(),
+  /** From and to when it denies, milliseconds since the epoch, end exclusive. */
+  notBefore: z.int().optional(),
+  until: z.int().optional(),
   place,
 });
 
@@ -137,6 +143,8 @@ export const selfTestVectorSchema = z.strictObject({
   binding: z.enum(['svid', 'port+mac+ip', 'ip']),
   state: z.string(),
   attestation: z.string(),
+  /** Beside attestation, risk 0 and not reduced. */
+  attributes: z.array(attributeValueSchema).optional(),
   interface: id,
   device: id,
   operation: z.union([
@@ -162,6 +170,8 @@ export const sliceSchema = z.strictObject({
   interfaces: z.array(sliceInterfaceSchema),
   grants: z.array(sliceGrantSchema),
   denies: z.array(sliceDenySchema),
+  /** Schema of the attributes that conditions read; absent when none does. */
+  attributes: z.array(sliceAttributeSchema).max(1024).optional(),
   firewall: z.array(sliceFirewallRuleSchema),
   casbin: z.array(sliceCasbinSchema),
   selfTest: z.array(selfTestVectorSchema),

@@ -3,7 +3,13 @@
 import type { Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { casbinFields } from './casbin-request.ts';
 import { compileCasbin, type CasbinModel } from './casbin/casbin-model.ts';
-import { compileConditions, type Condition } from './conditions.ts';
+import {
+  type AttributeSchemas,
+  attributeSchemas,
+  compileConditions,
+  compileDenyConditions,
+  type Condition,
+} from './conditions.ts';
 import { engineErrors, placeOf, sliceError } from './errors.ts';
 import { compileHttp } from './http-operation.ts';
 import { compileModbus } from './modbus-operation.ts';
@@ -42,16 +48,21 @@ export interface CompiledInterface {
   readonly casbin: (NamedRule & { readonly model: CasbinModel }) | undefined;
 }
 
+export interface CompiledDeny extends NamedRule {
+  /** Empty for one that always matches. */
+  readonly conditions: readonly Condition[];
+}
+
 export interface DenySet {
-  everybody: NamedRule | undefined;
-  readonly bySubject: Map<string, NamedRule>;
+  readonly everybody: readonly CompiledDeny[];
+  readonly bySubject: ReadonlyMap<string, readonly CompiledDeny[]>;
 }
 
 export interface CompiledDenies {
   /** Denies of every operation, named or not. */
-  readonly every: Readonly<DenySet>;
+  readonly every: DenySet;
   /** Denies of one operation, by its index. */
-  readonly byOperation: ReadonlyMap<number, Readonly<DenySet>>;
+  readonly byOperation: ReadonlyMap<number, DenySet>;
 }
 
 export interface CompiledPolicy {
@@ -62,6 +73,7 @@ export interface CompiledPolicy {
 
 export function compilePolicy(slice: Slice): CompiledPolicy {
   const models = compileModels(slice);
+  const schemas = attributeSchemas(slice.attributes ?? [], 'schema');
   const grants = groupBy(slice.grants, (grant) => interfaceKey(grant.interface, grant.device));
   const denies = groupBy(slice.denies, (deny) => interfaceKey(deny.interface, deny.device));
   const keys = new Set<string>();
@@ -70,7 +82,7 @@ export function compilePolicy(slice: Slice): CompiledPolicy {
     const key = interfaceKey(entry.name, entry.device);
     if (keys.has(key)) throw sliceError(entry.place, `interface ${entry.name} of ${entry.device} appears twice`);
     keys.add(key);
-    const compiled = compileInterface(entry, grants.get(key) ?? [], denies.get(key) ?? [], models);
+    const compiled = compileInterface(entry, grants.get(key) ?? [], denies.get(key) ?? [], models, schemas);
     interfaces.set(entry.name, [...(interfaces.get(entry.name) ?? []), compiled]);
   }
   for (const rule of [...slice.grants, ...slice.denies]) {
@@ -93,6 +105,7 @@ function compileInterface(
   grants: readonly SliceGrant[],
   denies: readonly SliceDeny[],
   models: ReadonlyMap<string, NamedRule & { readonly model: CasbinModel }>,
+  schemas: AttributeSchemas,
 ): CompiledInterface {
   const indexes = new Map<string, number>();
   for (const [index, operation] of entry.operations.entries()) {
@@ -110,7 +123,7 @@ function compileInterface(
     if (index !== undefined) return index;
     throw sliceError(rule.place, `${rule.id} names operation ${name}, which ${entry.name} does not have`);
   };
-  const granted = compileGrants(entry.operations.length, grants, operationIndex);
+  const granted = compileGrants(entry.operations.length, grants, operationIndex, schemas);
   const casbin = entry.casbin === undefined ? undefined : models.get(entry.casbin);
   if (entry.casbin !== undefined && casbin === undefined) {
     throw sliceError(entry.place, `Casbin model ${entry.casbin} is not in the bundle`);
@@ -127,7 +140,7 @@ function compileInterface(
       grants: granted[index] ?? new Map(),
     })),
     match: compileMatch(entry),
-    denies: compileDenies(denies, operationIndex),
+    denies: compileDenies(denies, operationIndex, schemas),
     casbin,
   };
 }
@@ -167,6 +180,7 @@ function compileGrants(
   count: number,
   grants: readonly SliceGrant[],
   operationIndex: OperationIndex,
+  schemas: AttributeSchemas,
 ): readonly Map<string, CompiledGrant[]>[] {
   const operations = Array.from({ length: count }, () => new Map<string, CompiledGrant[]>());
   for (const grant of grants) {
@@ -174,7 +188,7 @@ function compileGrants(
       rule: `grant:${grant.id}`,
       place: grant.place,
       binding: grant.binding,
-      conditions: compileConditions(grant),
+      conditions: compileConditions(grant, schemas),
     };
     for (const name of new Set(grant.operations)) {
       const subjects = operations[operationIndex(name, grant)];
@@ -186,15 +200,31 @@ function compileGrants(
   return operations;
 }
 
-function compileDenies(denies: readonly SliceDeny[], operationIndex: OperationIndex): CompiledDenies {
-  const every: DenySet = { everybody: undefined, bySubject: new Map() };
-  const byOperation = new Map<number, DenySet>();
+/** While it is filled. */
+interface OpenDenySet {
+  readonly everybody: CompiledDeny[];
+  readonly bySubject: Map<string, CompiledDeny[]>;
+}
+
+const openDenySet = (): OpenDenySet => ({ everybody: [], bySubject: new Map() });
+
+function compileDenies(
+  denies: readonly SliceDeny[],
+  operationIndex: OperationIndex,
+  schemas: AttributeSchemas,
+): CompiledDenies {
+  const every = openDenySet();
+  const byOperation = new Map<number, OpenDenySet>();
   for (const deny of denies) {
-    const rule = { rule: `deny:${deny.id}`, place: deny.place };
+    const rule: CompiledDeny = {
+      rule: `deny:${deny.id}`,
+      place: deny.place,
+      conditions: compileDenyConditions(deny, schemas),
+    };
     if (deny.operations.length === 0) addDeny(every, deny.subjects, rule);
-    for (const name of deny.operations) {
+    for (const name of new Set(deny.operations)) {
       const index = operationIndex(name, deny);
-      const set = byOperation.get(index) ?? { everybody: undefined, bySubject: new Map() };
+      const set = byOperation.get(index) ?? openDenySet();
       byOperation.set(index, set);
       addDeny(set, deny.subjects, rule);
     }
@@ -202,9 +232,20 @@ function compileDenies(denies: readonly SliceDeny[], operationIndex: OperationIn
   return { every, byOperation };
 }
 
-function addDeny(set: DenySet, subjects: readonly string[], rule: NamedRule): void {
-  if (subjects.length === 0) set.everybody ??= rule;
-  for (const subject of subjects) if (!set.bySubject.has(subject)) set.bySubject.set(subject, rule);
+function addDeny(set: OpenDenySet, subjects: readonly string[], rule: CompiledDeny): void {
+  if (subjects.length === 0) addRule(set.everybody, rule);
+  for (const subject of new Set(subjects)) {
+    const rules = set.bySubject.get(subject) ?? [];
+    set.bySubject.set(subject, rules);
+    addRule(rules, rule);
+  }
+}
+
+/** One that always matches stands alone: nothing else needs to be asked. */
+function addRule(rules: CompiledDeny[], rule: CompiledDeny): void {
+  if (rules[0]?.conditions.length === 0) return;
+  if (rule.conditions.length === 0) rules.length = 0;
+  rules.push(rule);
 }
 
 function compileModels(slice: Slice): Map<string, NamedRule & { readonly model: CasbinModel }> {

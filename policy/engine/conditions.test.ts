@@ -2,16 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import type { SliceAttribute } from '../bundle/conditions.ts';
 import type { SliceGrant } from '../bundle/slice.ts';
-import { compileConditions } from './conditions.ts';
+import { attributeSchemas, compileConditions } from './conditions.ts';
 import { rowOf } from './state-table.ts';
 import { ask, get, now } from './testing/sample-slice.ts';
 import type { AccessRequest, Attribute } from './request.ts';
 
 const hour = 3_600_000;
 
-function judged(change: Partial<SliceGrant['conditions']> & { until?: number }, request: AccessRequest): string[] {
-  const { until, ...conditions } = change;
+type Change = SliceGrant['conditions'] & Partial<Pick<SliceGrant, 'until' | 'notBefore'>>;
+
+function judged(change: Change, request: AccessRequest, attributes?: readonly SliceAttribute[]): string[] {
+  const { until, notBefore, ...conditions } = change;
   const grant: SliceGrant = {
     id: 'g',
     subjects: [],
@@ -21,9 +24,12 @@ function judged(change: Partial<SliceGrant['conditions']> & { until?: number }, 
     binding: 'svid',
     conditions,
     ...(until === undefined ? {} : { until }),
+    ...(notBefore === undefined ? {} : { notBefore }),
     place: 'x:1',
   };
-  return compileConditions(grant).map((condition) => condition.judge(request, rowOf(request.subject.state)));
+  return compileConditions(grant, attributeSchemas(attributes ?? [], 'schema')).map((condition) =>
+    condition.judge(request, rowOf(request.subject.state)),
+  );
 }
 
 const at = (time: number): AccessRequest => ask('web', get('/'), {}, {}, time);
@@ -32,7 +38,13 @@ const having = (attributes: Record<string, Attribute>): AccessRequest => ask('we
 test('conditions: the end of a grant is exclusive', () => {
   assert.deepEqual(judged({ until: now }, at(now - 1)), ['holds']);
   assert.deepEqual(judged({ until: now }, at(now)), ['fails']);
-  assert.deepEqual(judged({ until: now }, at(Number.NaN)), ['fails']);
+  assert.deepEqual(judged({ until: now }, at(Number.NaN)), ['unknown']);
+});
+
+test('conditions: a start date is inclusive', () => {
+  assert.deepEqual(judged({ notBefore: now }, at(now - 1)), ['fails']);
+  assert.deepEqual(judged({ notBefore: now }, at(now)), ['holds']);
+  assert.deepEqual(judged({ notBefore: now }, at(Number.NaN)), ['unknown']);
 });
 
 test('conditions: a daily window is UTC, end exclusive, may wrap, and is never where it is empty', () => {

@@ -1,8 +1,20 @@
-// The conditions of a grant, compiled to closures. Three-valued: a condition holds, does not hold, or cannot be known;
-// only one that holds opens anything. The text says which, for explanations.
-import type { SliceGrant } from '../bundle/slice.ts';
-import { attribute, attributeNames, finite, text } from './attributes.ts';
-import type { AccessRequest } from './request.ts';
+// The conditions of a grant or a deny, compiled to closures. Three-valued (Kleene): a condition holds, does not hold, or
+// cannot be known. In a grant only what holds opens; in a deny only what surely does not hold spares.
+import type { AttributeSource, SliceAttribute, SliceConditions, SliceDenyConditions } from '../bundle/conditions.ts';
+import type { SliceDeny, SliceGrant } from '../bundle/slice.ts';
+import { attributeTestFault, compileAttributeTest } from './attribute-test.ts';
+import {
+  attributeNames,
+  attributePath,
+  builtInAttributes,
+  compileReader,
+  compileValueFault,
+  text,
+} from './attributes.ts';
+import type { AttributeReader } from './attributes.ts';
+import { inDailyWindow, type Calendar } from './calendar.ts';
+import { sliceError } from './errors.ts';
+import type { AccessRequest, AttributeValue } from './request.ts';
 import type { StateRow } from './state-table.ts';
 
 export type Truth = 'holds' | 'fails' | 'unknown';
@@ -10,65 +22,190 @@ export type Truth = 'holds' | 'fails' | 'unknown';
 export interface Condition {
   readonly name: string;
   readonly judge: (request: AccessRequest, row: StateRow) => Truth;
+  /** Why it cannot be known, for an explanation; empty when that says nothing more. */
+  readonly why?: (request: AccessRequest) => string;
 }
 
-const dayMinutes = 1_440;
-const minuteMs = 60_000;
+/** Schemas of the attributes that the rules of a slice read, by path. */
+export type AttributeSchemas = ReadonlyMap<string, SliceAttribute>;
 
-export function compileConditions(grant: SliceGrant): readonly Condition[] {
-  const { attestation, attestationMaxAgeSeconds, maxRisk, timeWindow } = grant.conditions;
-  const conditions: Condition[] = [];
-  const { until } = grant;
-  if (until !== undefined) {
-    conditions.push({ name: 'until', judge: ({ context }) => truth(context.time < until) });
+/** A schema changes no built-in attribute's type. */
+export function attributeSchemas(attributes: readonly SliceAttribute[], place: string): AttributeSchemas {
+  const schemas = new Map<string, SliceAttribute>();
+  for (const schema of attributes) {
+    const path = attributePath(schema);
+    if (schemas.has(path)) throw sliceError(place, `attribute ${path} appears twice`);
+    const builtIn = builtInAttributes.find((entry) => attributePath(entry) === path);
+    if (builtIn !== undefined && builtIn.type !== schema.type) {
+      throw sliceError(place, `attribute ${path} is a ${builtIn.type}, the schema says ${schema.type}`);
+    }
+    schemas.set(path, schema);
   }
-  if (timeWindow !== undefined) {
-    const { fromMinute, toMinute } = timeWindow;
-    conditions.push({ name: 'time window', judge: ({ context }) => inWindow(context.time, fromMinute, toMinute) });
+  for (const builtIn of builtInAttributes) {
+    const path = attributePath(builtIn);
+    if (!schemas.has(path)) schemas.set(path, builtIn);
   }
-  if (attestation !== undefined) {
-    const classes = new Set(attestation);
-    conditions.push({ name: `attestation ${attestation.join(' or ')}`, judge: (r, row) => attested(r, row, classes) });
-  }
+  return schemas;
+}
+
+interface Compiling {
+  readonly id: string;
+  readonly place: string;
+  readonly schemas: AttributeSchemas;
+  /** What a deny assumes, by attribute path. */
+  readonly assumed: ReadonlyMap<string, AttributeValue>;
+}
+
+/** All have to hold. */
+export function compileConditions(grant: SliceGrant, schemas: AttributeSchemas): readonly Condition[] {
+  const { conditions, notBefore, until, id, place } = grant;
+  const { attestationMaxAgeSeconds, maxRisk } = conditions;
+  const compiling: Compiling = { id, place, schemas, assumed: new Map() };
+  const compiled = [...compileCalendar({ ...conditions, notBefore, until }), ...compileShared(conditions, compiling)];
   if (attestationMaxAgeSeconds !== undefined) {
-    const maxAgeMs = attestationMaxAgeSeconds * 1_000;
-    conditions.push({
-      name: `attestation at most ${attestationMaxAgeSeconds} s old`,
-      judge: (request, row) => freshlyAttested(request, row, maxAgeMs),
+    const { reader, judge } = attestationAge(compiling, attestationMaxAgeSeconds);
+    const name = `attestation at most ${attestationMaxAgeSeconds} s old`;
+    compiled.push({ name, judge, why: (request) => reader.fault(request) ?? 'undated' });
+  }
+  if (maxRisk !== undefined) compiled.push(risk(compiling, `risk at most ${maxRisk}`, (found) => found <= maxRisk));
+  return compiled;
+}
+
+/**
+ * The deny matches unless one surely fails. Nobody is spared for not being attested at all, so class `none`, also that
+ * of a state without a good appraisal, is among the classes of every deny that names some.
+ */
+export function compileDenyConditions(deny: SliceDeny, schemas: AttributeSchemas): readonly Condition[] {
+  const { notBefore, until, id, place } = deny;
+  const { attestation, ...others } = deny.conditions ?? {};
+  const conditions = attestation === undefined ? others : { ...others, attestation: [...attestation, 'none'] };
+  const { attestationOlderThanSeconds, minRisk } = conditions;
+  const compiling: Compiling = { id, place, schemas, assumed: assumedValues(conditions, deny, schemas) };
+  const compiled = [...compileCalendar({ ...conditions, notBefore, until }), ...compileShared(conditions, compiling)];
+  if (attestationOlderThanSeconds !== undefined) {
+    const { reader, judge } = attestationAge(compiling, attestationOlderThanSeconds);
+    const name = `attestation more than ${attestationOlderThanSeconds} s old`;
+    compiled.push({
+      name,
+      judge: (request, row) => not(judge(request, row)),
+      why: (request) => reader.fault(request) ?? 'undated',
     });
   }
-  if (maxRisk !== undefined) {
-    conditions.push({ name: `risk at most ${maxRisk}`, judge: (request) => riskAtMost(request, maxRisk) });
+  if (minRisk !== undefined) compiled.push(risk(compiling, `risk at least ${minRisk}`, (found) => found >= minRisk));
+  return compiled;
+}
+
+function compileCalendar(calendar: Calendar): Condition[] {
+  const { notBefore, until, timeWindow, weekdays } = calendar;
+  const conditions: Condition[] = [];
+  if (notBefore !== undefined) {
+    conditions.push(time('not before', (now) => now >= notBefore));
+  }
+  if (until !== undefined) conditions.push(time('until', (now) => now < until));
+  if (timeWindow !== undefined || weekdays !== undefined) {
+    const name =
+      weekdays === undefined
+        ? 'time window'
+        : `${weekdays.join(', ')}${timeWindow === undefined ? '' : ' in the time window'}`;
+    const daily = { timeWindow, weekdays };
+    conditions.push(time(name, (now) => inDailyWindow(daily, now)));
   }
   return conditions;
+}
+
+function time(name: string, holds: (now: number) => boolean): Condition {
+  return { name, judge: ({ context }) => (Number.isFinite(context.time) ? truth(holds(context.time)) : 'unknown') };
+}
+
+function compileShared(
+  { attestation, attributes }: SliceConditions | SliceDenyConditions,
+  compiling: Compiling,
+): Condition[] {
+  const conditions: Condition[] = [];
+  if (attestation !== undefined) {
+    const classes = new Set(attestation);
+    const reader = readerOf(compiling, 'subject', attributeNames.attestation);
+    conditions.push({
+      name: `attestation ${attestation.join(' or ')}`,
+      judge: (request, row) => {
+        const found = text(reader.read(request));
+        return found === undefined ? 'unknown' : truth(classes.has(row.unattested ? 'none' : found));
+      },
+      why: (request) => reader.fault(request) ?? '',
+    });
+  }
+  for (const test of attributes ?? []) {
+    const schema = schemaOf(compiling, test.source, test.name);
+    const fault = attributeTestFault(test, schema);
+    if (fault !== undefined)
+      throw sliceError(compiling.place, `${compiling.id}: ${attributePath(test)}: ${fault.message}`);
+    conditions.push(...compileAttributeTest(test, schema, { assumed: compiling.assumed.get(attributePath(test)) }));
+  }
+  return conditions;
+}
+
+/** Holds when an affirming appraisal is at most so old. An assumed class has no age: `none` counts as too old, another as new. */
+function attestationAge(
+  compiling: Compiling,
+  maxAgeSeconds: number,
+): { reader: AttributeReader; judge: Condition['judge'] } {
+  const reader = readerOf(compiling, 'subject', attributeNames.attestation);
+  const assumed = compiling.assumed.get(attributePath({ source: 'subject', name: attributeNames.attestation }));
+  const maxAgeMs = maxAgeSeconds * 1_000;
+  const judge: Condition['judge'] = (request, row) => {
+    const asOf = reader.asOf(request);
+    if (asOf !== undefined && text(reader.read(request)) !== undefined) {
+      return truth(!row.unattested && request.context.time - asOf <= maxAgeMs);
+    }
+    return assumed === undefined ? 'unknown' : truth(!row.unattested && assumed !== 'none');
+  };
+  return { reader, judge };
+}
+
+function risk(compiling: Compiling, name: string, holds: (found: number) => boolean): Condition {
+  const reader = readerOf(compiling, 'subject', attributeNames.risk);
+  return {
+    name,
+    judge: (request) => {
+      const found = reader.read(request);
+      return found === undefined ? 'unknown' : truth(holds(found as number));
+    },
+    why: (request) => reader.fault(request) ?? '',
+  };
+}
+
+function readerOf(compiling: Compiling, source: AttributeSource, name: string): AttributeReader {
+  return compileReader(schemaOf(compiling, source, name), compiling.assumed.get(attributePath({ source, name })));
+}
+
+function schemaOf({ schemas, place, id }: Compiling, source: AttributeSource, name: string): SliceAttribute {
+  const path = attributePath({ source, name });
+  const schema = schemas.get(path);
+  if (schema !== undefined) return schema;
+  throw sliceError(place, `${id} reads ${path}, which the schema of the bundle does not declare`);
+}
+
+function assumedValues(
+  { assume = [] }: SliceDenyConditions,
+  { id, place }: SliceDeny,
+  schemas: AttributeSchemas,
+): ReadonlyMap<string, AttributeValue> {
+  const assumed = new Map<string, AttributeValue>();
+  for (const entry of assume) {
+    const schema = schemaOf({ id, place, schemas, assumed }, entry.source, entry.name);
+    const fault = compileValueFault(schema)(entry.value);
+    if (fault !== undefined)
+      throw sliceError(place, `${id} assumes a value of ${attributePath(entry)} that is ${fault}`);
+    assumed.set(attributePath(entry), entry.value);
+  }
+  return assumed;
 }
 
 function truth(value: boolean): Truth {
   return value ? 'holds' : 'fails';
 }
 
-function attested(request: AccessRequest, row: StateRow, classes: ReadonlySet<string>): Truth {
-  const found = text(attribute(request.subject.attributes, attributeNames.attestation, request.context.time)?.value);
-  if (found === undefined) return 'unknown';
-  return truth(classes.has(row.unattested ? 'none' : found));
-}
-
-function freshlyAttested(request: AccessRequest, row: StateRow, maxAgeMs: number): Truth {
-  const found = attribute(request.subject.attributes, attributeNames.attestation, request.context.time);
-  if (found?.asOf === undefined || text(found.value) === undefined) return 'unknown';
-  return truth(!row.unattested && request.context.time - found.asOf <= maxAgeMs);
-}
-
-function riskAtMost(request: AccessRequest, maxRisk: number): Truth {
-  const risk = finite(attribute(request.subject.attributes, attributeNames.risk, request.context.time)?.value);
-  return risk === undefined ? 'unknown' : truth(risk <= maxRisk);
-}
-
-/** Minutes of the UTC day, end exclusive; from after to wraps over midnight; from equal to is never. */
-function inWindow(time: number, fromMinute: number, toMinute: number): Truth {
-  if (!Number.isFinite(time)) return 'unknown';
-  const minute = ((Math.floor(time / minuteMs) % dayMinutes) + dayMinutes) % dayMinutes;
-  return truth(
-    fromMinute <= toMinute ? fromMinute <= minute && minute < toMinute : minute >= fromMinute || minute < toMinute,
-  );
+function not(value: Truth): Truth {
+  if (value === 'unknown') return 'unknown';
+  return value === 'holds' ? 'fails' : 'holds';
 }

@@ -2,6 +2,8 @@
 export { compileSlice, freshnessAt, noBundleDecision } from './engine.ts';
 export type { Engine, EngineMeta, Explanation, ExplanationStep } from './engine.ts';
 export type { Freshness } from './judge.ts';
+export { calendarAt } from './calendar.ts';
+export type { Calendar, CalendarState } from './calendar.ts';
 export { attributeNames, subjectAttributes } from './attributes.ts';
 export type { SubjectFacts } from './attributes.ts';
 export { vectorRequest } from './self-test.ts';

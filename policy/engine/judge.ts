@@ -3,6 +3,7 @@
 import { attribute, attributeNames, text } from './attributes.ts';
 import { casbinRequests } from './casbin-request.ts';
 import type {
+  CompiledDeny,
   CompiledGrant,
   CompiledInterface,
   CompiledOperation,
@@ -10,6 +11,7 @@ import type {
   DenySet,
   NamedRule,
 } from './compile.ts';
+import type { Condition, Truth } from './conditions.ts';
 import type { OperationMatch } from './operation-match.ts';
 import type { AccessRequest, Binding, Decision, Reason } from './request.ts';
 import { admitsNothing, rowOf, type SafetyClass, type StateRow } from './state-table.ts';
@@ -97,12 +99,12 @@ function judgeInterface(
   if (admitted.length === 0 && refusal !== undefined) {
     // State and expiry explain a denial only to who holds a grant; for anybody else there was nothing to close.
     if (refusal.operation?.grants.has(subject.id) === true) return refusal;
-    const denied = findDeny(entry, subject.id, matched);
+    const denied = findDeny(entry, request, row, matched, trace);
     return denied === undefined ? { ...refusal, reason: 'no-grant' } : { reason: 'denied', rule: denied };
   }
   if (freshness === 'hard-expired' && admitted.length === 0) return { reason: 'hard-expired' };
   // Step 3.
-  const denied = findDeny(entry, subject.id, matched);
+  const denied = findDeny(entry, request, row, matched, trace);
   if (denied !== undefined) {
     trace?.('deny', 'matches', denied);
     return { reason: 'denied', rule: denied, operation: admitted[0] };
@@ -178,21 +180,55 @@ function isReduced({ subject }: AccessRequest): boolean {
 
 function findDeny(
   { denies }: CompiledInterface,
-  subject: string,
+  request: AccessRequest,
+  row: StateRow,
   matched: Extract<OperationMatch, { kind: 'matched' }>,
+  trace: Trace | undefined,
 ): NamedRule | undefined {
-  const general = denyIn(denies.every, subject);
+  const general = denyIn(denies.every, request, row, trace);
   if (general !== undefined || denies.byOperation.size === 0) return general;
   for (const index of matched.possible()) {
     const set = denies.byOperation.get(index);
-    const found = set === undefined ? undefined : denyIn(set, subject);
+    const found = set === undefined ? undefined : denyIn(set, request, row, trace);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-function denyIn(set: Readonly<DenySet>, subject: string): NamedRule | undefined {
-  return set.everybody ?? set.bySubject.get(subject);
+function denyIn(set: DenySet, request: AccessRequest, row: StateRow, trace: Trace | undefined): NamedRule | undefined {
+  const general = matchingDeny(set.everybody, request, row, trace);
+  if (general !== undefined) return general;
+  const own = set.bySubject.get(request.subject.id);
+  return own === undefined ? undefined : matchingDeny(own, request, row, trace);
+}
+
+/** A deny matches unless one of its conditions surely fails: what cannot be known spares nobody. */
+function matchingDeny(
+  denies: readonly CompiledDeny[],
+  request: AccessRequest,
+  row: StateRow,
+  trace: Trace | undefined,
+): NamedRule | undefined {
+  for (const deny of denies) {
+    const spared = sparing(deny, request, row, trace);
+    if (spared === undefined) return deny;
+    trace?.('deny', `does not match, ${spared.name}: fails`, deny);
+  }
+  return undefined;
+}
+
+function sparing(
+  deny: CompiledDeny,
+  request: AccessRequest,
+  row: StateRow,
+  trace: Trace | undefined,
+): Condition | undefined {
+  for (const condition of deny.conditions) {
+    const truth = condition.judge(request, row);
+    if (truth === 'fails') return condition;
+    if (truth === 'unknown') trace?.('deny', `${condition.name}: ${inWords(condition, truth, request)}`, deny);
+  }
+  return undefined;
 }
 
 /** How far a grant came before it failed; the furthest one gives the reason. */
@@ -237,7 +273,7 @@ function failureOf(
   for (const condition of grant.conditions) {
     const truth = condition.judge(request, row);
     if (truth === 'holds') continue;
-    trace?.('grant', `${condition.name}: ${truth}`, grant);
+    trace?.('grant', `${condition.name}: ${inWords(condition, truth, request)}`, grant);
     return { reason: 'condition', rule: grant };
   }
   trace?.('grant', 'opens it', grant);
@@ -245,6 +281,11 @@ function failureOf(
   const refused = casbinRefusal(casbin, request);
   trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
   return refused === undefined ? undefined : { reason: 'casbin', rule: refused.rule };
+}
+
+function inWords({ why }: Condition, truth: Truth, request: AccessRequest): string {
+  const reason = truth === 'unknown' ? (why?.(request) ?? '') : '';
+  return reason === '' ? truth : `${truth}, ${reason}`;
 }
 
 function casbinRefusal(

@@ -8,6 +8,11 @@ export const MAX_PATH_SEGMENTS = 256;
 export const MAX_MODBUS_QUANTITY = 2_000;
 /** Milliseconds an attribute may be dated in the future; clocks of edge and cloud differ a little. */
 export const MAX_FUTURE_MS = 5 * 60_000;
+/** Milliseconds since the epoch that a date can hold (ECMA-262, 21.4.1.1). */
+export const MAX_TIME_MS = 8.64e15;
+/** Characters of one attribute value, and texts of a list: no source of attributes needs more. */
+export const MAX_ATTRIBUTE_LENGTH = 4_096;
+export const MAX_ATTRIBUTE_ITEMS = 256;
 
 /** Characters of one value in a Casbin request: a path fits. */
 export const MAX_CASBIN_VALUE_LENGTH = 8_192;

@@ -1,10 +1,12 @@
 // The vectors that travel with a bundle, asked before it is activated. A vector says nothing about time, so `allow`
 // means allowed at some moment of the bundle's fresh life and `deny` at none: moments are the end of the fresh life,
 // the last moment of each grant that ends earlier, and one inside each daily window.
+import type { AttributeSource } from '../bundle/conditions.ts';
 import type { SelfTestVector, SliceGrant } from '../bundle/slice.ts';
 import { attributeNames, subjectAttributes } from './attributes.ts';
+import { type Calendar, inDailyWindow } from './calendar.ts';
 import type { Freshness } from './judge.ts';
-import type { AccessRequest, Decision, SubjectState } from './request.ts';
+import type { AccessRequest, Attribute, Decision, SubjectState } from './request.ts';
 
 export interface SelfTestFailure {
   /** Position in the slice's list. */
@@ -52,40 +54,55 @@ function momentsOf(vector: SelfTestVector, grants: readonly SliceGrant[], softEx
   const last = softExpiry - 1;
   const moments = [last];
   for (const grant of grants) {
-    const { until, conditions } = grant;
     const concerned =
       grant.interface === vector.interface && grant.device === vector.device && grant.subjects.includes(vector.subject);
     if (!concerned) continue;
-    const end = until === undefined ? last : Math.min(until - 1, last);
-    moments.push(end);
-    if (conditions.timeWindow === undefined) continue;
-    const today = Math.floor(end / dayMs) * dayMs + conditions.timeWindow.fromMinute * 60_000;
-    moments.push(today <= end ? today : today - dayMs);
+    const end = grant.until === undefined ? last : Math.min(grant.until - 1, last);
+    moments.push(end, ...openMoment(grant.conditions, end));
   }
   return moments;
 }
 
-/** The request a vector stands for: just appraised, without risk. */
+/** A moment of the week before `end` inside the daily window, where there is one. */
+function openMoment(calendar: Calendar, end: number): number[] {
+  if (calendar.timeWindow === undefined && calendar.weekdays === undefined) return [];
+  for (let day = 0; day <= 8; day++) {
+    const start = (Math.floor(end / dayMs) - day) * dayMs + (calendar.timeWindow?.fromMinute ?? 0) * 60_000;
+    if (start <= end && inDailyWindow(calendar, start)) return [start];
+  }
+  return [];
+}
+
+/** The request a vector stands for: just appraised, without risk, its attributes just known. */
 export function vectorRequest(vector: SelfTestVector, time: number): AccessRequest {
+  const given = (source: AttributeSource): Record<string, Attribute> =>
+    Object.fromEntries(
+      (vector.attributes ?? [])
+        .filter((entry) => entry.source === source)
+        .map(({ name, value }): [string, Attribute] => [name, { value, asOf: time }]),
+    );
   return {
     subject: {
       id: vector.subject,
       binding: vector.binding,
       // What is not a state is judged as unknown (state-table.ts).
       state: vector.state as SubjectState,
-      attributes: subjectAttributes({
-        attestationClass: vector.attestation,
-        attestedAt: time,
-        risk: 0,
-        reduced: false,
-        asOf: time,
-      }),
+      attributes: {
+        ...subjectAttributes({
+          attestationClass: vector.attestation,
+          attestedAt: time,
+          risk: 0,
+          reduced: false,
+          asOf: time,
+        }),
+        ...given('subject'),
+      },
     },
     operation: vector.operation,
     resource: {
       interface: vector.interface,
-      attributes: { [attributeNames.device]: { value: vector.device } },
+      attributes: { ...given('resource'), [attributeNames.device]: { value: vector.device } },
     },
-    context: { time, source: 'self-test', connection: '', attributes: {} },
+    context: { time, source: 'self-test', connection: '', attributes: given('context') },
   };
 }

@@ -1,7 +1,11 @@
 // One slice per device: what it serves, what it may reach on peers, and the rules and addresses those need. Nothing
 // else of the fleet goes onto a device that can be stolen.
+import { attributeSources } from '../bundle/conditions.ts';
+import type { SliceAttribute } from '../bundle/conditions.ts';
 import type { Slice, SliceDeny, SliceDevice, SliceFirewallRule, SliceGrant, SliceInterface } from '../bundle/slice.ts';
+import { attributePath } from '../engine/attributes.ts';
 import { placeText } from './repository.ts';
+import { attributesRead, type RuleConditions } from './resolve-conditions.ts';
 import type { Deny, Device, Grant, Interface, Repository } from './repository.ts';
 import { selfTestVectors } from './self-test.ts';
 
@@ -35,6 +39,7 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
   const interfaces = interfacesFor(catalogue, grants, device.id);
   const denies = catalogue.denies.flatMap((deny) => denyFor(deny, device.id, interfaces));
   const models = new Set(interfaces.filter((entry) => entry.device === device.id).map((entry) => entry.casbin));
+  const attributes = attributesFor(repository, [...grants, ...denies]);
   const slice: Omit<Slice, 'selfTest'> = {
     format: 1,
     trustDomain: repository.trustDomain,
@@ -43,12 +48,24 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     interfaces,
     grants,
     denies,
+    ...(attributes.length === 0 ? {} : { attributes }),
     firewall: firewallFor(repository, device.id),
     casbin: repository.casbin
       .filter((model) => models.has(model.name))
       .map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
   };
   return { ...slice, selfTest: selfTestVectors(slice, repository.devices) };
+}
+
+/** The schema of what the rules read, as far as the repository declares it; the engine knows the built-in ones. */
+function attributesFor(
+  { attributes }: Repository,
+  rules: readonly { readonly conditions?: RuleConditions | undefined }[],
+): SliceAttribute[] {
+  const read = new Set(rules.flatMap(({ conditions }) => attributesRead(conditions ?? {})));
+  return attributeSources.flatMap((source) =>
+    [...attributes[source].values()].filter((schema) => read.has(attributePath(schema))).sort(byName),
+  );
 }
 
 /** As server a device needs every subject of the grant; as client only that it is one itself. */

@@ -8,7 +8,21 @@ import type { RuleId } from './rules.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
 import type { PolicyTree } from './tree.ts';
 
-const withFile = (path: string, text: string): PolicyTree => treeOf({ ...sampleFiles, [path]: text });
+const withFile = (path: string, text: string, more: Record<string, string> = {}): PolicyTree =>
+  treeOf({ ...sampleFiles, ...more, [path]: text });
+
+const safeInterface = {
+  'interfaces/safe.yaml': `interfaces:
+  - name: plc-safe
+    device: plc-1
+    protocol: http
+    port: 81
+    operations:
+      stop: {methods: [POST], paths: [/stop], class: safety}
+      any: {methods: [POST], paths: [/**]}
+      look: {methods: [GET], paths: [/**]}
+`,
+};
 
 const waiver = (grant: string, until: string): string =>
   `waivers:\n  - {id: w, rule: POLICY_WRITE_OVER_ADDRESS, grant: ${grant}, owner: ops, reason: old panel, until: ${until}}\n`;
@@ -86,6 +100,16 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
     [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: port+mac+ip'), 'grants/cell.yaml:6:14'],
   ],
   POLICY_WRITE_OVER_ADDRESS: [[withWriting({}), 'grants/writes.yaml:5:18']],
+  POLICY_DENY_ASSUME: [
+    [
+      withFile(
+        'grants/more.yaml',
+        'denies:\n  - {id: d, subjects: all, interface: plc-safe, operations: all, conditions: {minRisk: 80}}\n',
+        safeInterface,
+      ),
+      'grants/more.yaml:2:78',
+    ],
+  ],
   POLICY_ENGINE: [[sampleWith('interfaces/cell.yaml', '/status', '/a'.repeat(300)), 'interfaces/cell.yaml:15:1']],
   POLICY_NETWORK_UNSHARED: [
     [sampleWith('grants/cell.yaml', '[gateway-1]', '[gateway-1, desk-1]'), 'grants/cell.yaml:3:15'],

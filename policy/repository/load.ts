@@ -1,12 +1,14 @@
 // Reads a policy repository completely: parse every file, resolve every reference, run every lint rule. Nothing stops
 // at the first problem.
+import { checkGivenAttributes } from './given-attributes.ts';
 import { lintEngine } from './lint/engine.ts';
 import { lint } from './lint/index.ts';
 import { collectProblems, isError } from './problems.ts';
 import type { Problem, Problems } from './problems.ts';
 import { readFiles } from './read-files.ts';
 import type { Files } from './read-files.ts';
-import type { Attributes, CasbinModel, Repository } from './repository.ts';
+import { readAttributes } from './resolve-attributes.ts';
+import type { CasbinModel, Repository } from './repository.ts';
 import {
   entryAt,
   readDevices,
@@ -49,15 +51,15 @@ function resolve(files: Files, problems: Problems): Repository | undefined {
   const networks = unique(readNetworks(files), (network) => network.name, 'name', problems);
   const resolver: Resolver = { problems, broken: files.broken, devices };
   const casbin = readCasbin(files, problems);
+  const attributes = readAttributes(files, problems);
   const models = new Set(casbin.map((model) => model.name));
   const interfaces = unique(resolveInterfaces(files, resolver, models), (entry) => entry.name, 'name', problems);
-  const grants = unique(resolveGrants(files, resolver, interfaces), (grant) => grant.id, 'id', problems);
-  const denies = unique(resolveDenies(files, resolver, interfaces), (deny) => deny.id, 'id', problems);
+  const grants = unique(resolveGrants(files, resolver, interfaces, attributes), (grant) => grant.id, 'id', problems);
+  const denies = unique(resolveDenies(files, resolver, interfaces, attributes), (deny) => deny.id, 'id', problems);
   const firewall = unique(resolveFirewall(files, resolver), (rule) => rule.id, 'id', problems);
   const waivers = unique(resolveWaivers(files, resolver, grants), (waiver) => waiver.id, 'id', problems);
   const tests = resolveTests(files, resolver, interfaces);
-  const attributes = readAttributes(files, problems);
-  checkTestAttributes(files, tests, attributes, resolver);
+  for (const test of tests) checkGivenAttributes(test.given.attributes, test.at, files, attributes, resolver);
   const root = files.root[0]?.value;
   if (root === undefined) return undefined;
   return {
@@ -103,46 +105,6 @@ function readCasbin(files: Files, problems: Problems): CasbinModel[] {
     models.push({ name, model: model ?? '', policy: policy ?? '', files: paths });
   }
   return models.sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-function readAttributes(files: Files, problems: Problems): Attributes {
-  const attributes = { subject: new Map(), resource: new Map(), context: new Map() };
-  for (const file of files.attributes) {
-    for (const source of ['subject', 'resource', 'context'] as const) {
-      for (const [name, { type }] of Object.entries(file.value[source])) {
-        if (attributes[source].has(name)) {
-          problems.add(
-            'POLICY_ID_DUPLICATE',
-            file.placeOf([source, name]),
-            `${source} attribute ${name} is defined twice`,
-          );
-        }
-        attributes[source].set(name, type);
-      }
-    }
-  }
-  return attributes;
-}
-
-function checkTestAttributes(
-  files: Files,
-  tests: Repository['tests'],
-  attributes: Attributes,
-  resolver: Resolver,
-): void {
-  if (files.broken.has('attributes')) return;
-  for (const test of tests) {
-    for (const [name, value] of Object.entries(test.given.attributes)) {
-      const place = test.at('given', 'attributes', name);
-      const type = attributes.subject.get(name);
-      const actual = Array.isArray(value) ? 'strings' : typeof value;
-      if (type === undefined) {
-        unknown(resolver, 'attributes', 'subject attribute', name, attributes.subject.keys(), place);
-      } else if (actual !== type) {
-        resolver.problems.add('POLICY_FORMAT', place, `${name} is a ${actual}; expected ${type}, as schema/ says`);
-      }
-    }
-  }
 }
 
 function readReferences(files: Files, resolver: Resolver): Repository['referenceValues'] {

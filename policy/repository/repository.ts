@@ -1,6 +1,7 @@
 // A policy repository after reading: every reference resolved, every selector turned into device ids, every rule with
 // the place it was written at. What build, test and publication work on.
 import type { Place } from '../../runtime/errors.ts';
+import type { AttributeSource, SliceAttribute } from '../bundle/conditions.ts';
 import type {
   SliceCasbin,
   SliceDeny,
@@ -10,7 +11,6 @@ import type {
   SliceInterface,
   SliceOperation,
 } from '../bundle/slice.ts';
-import type { AttributeType } from './format/attributes.ts';
 import type { TestEntry } from './format/tests.ts';
 
 /** Place of a value inside the entry, e.g. `at('operations', 0)`. */
@@ -63,7 +63,8 @@ export interface Waiver {
 
 export type PolicyTest = TestEntry & { readonly at: At };
 
-export type Attributes = Readonly<Record<'subject' | 'resource' | 'context', ReadonlyMap<string, AttributeType>>>;
+/** The schema of schema/*.json, by source and name. */
+export type Attributes = Readonly<Record<AttributeSource, ReadonlyMap<string, SliceAttribute>>>;
 
 export interface Repository {
   readonly trustDomain: string;

@@ -4,10 +4,22 @@ import type { Place } from '../../runtime/errors.ts';
 import type { SliceOperation } from '../bundle/slice.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
 import type { Selector, SelectorOrAll } from './format/scalars.ts';
+import { denyConditions, grantConditions } from './resolve-conditions.ts';
 import { nearest } from './nearest.ts';
 import type { Problems } from './problems.ts';
 import type { Files, Kind } from './read-files.ts';
-import type { At, Deny, Device, FirewallRule, Grant, Interface, Network, PolicyTest, Waiver } from './repository.ts';
+import type {
+  At,
+  Attributes,
+  Deny,
+  Device,
+  FirewallRule,
+  Grant,
+  Interface,
+  Network,
+  PolicyTest,
+  Waiver,
+} from './repository.ts';
 
 /** What lookups need; grows as the stages go on. */
 export interface Resolver {
@@ -132,41 +144,64 @@ function operationsOf(entry: InterfaceEntry): SliceOperation[] {
   }
 }
 
-export function resolveGrants(files: Files, resolver: Resolver, interfaces: ReadonlyMap<string, Interface>): Grant[] {
+export function resolveGrants(
+  files: Files,
+  resolver: Resolver,
+  interfaces: ReadonlyMap<string, Interface>,
+  attributes: Attributes,
+): Grant[] {
   return files.grants.flatMap((file) =>
     file.value.grants.map((entry, index) => {
       const at = entryAt(file, 'grants', index);
       checkOperations(resolver, interfaces, entry.interface, entry.operations, at);
-      const { attestationMaxAge, attestation, maxRisk, timeWindow } = entry.conditions;
       return {
         id: entry.id,
         subjects: chooseDevices(entry.subjects, resolver, at('subjects')),
         interface: entry.interface,
         operations: entry.operations,
         binding: entry.binding,
-        conditions: {
-          ...(attestation === undefined ? {} : { attestation }),
-          ...(attestationMaxAge === undefined ? {} : { attestationMaxAgeSeconds: attestationMaxAge / 1000 }),
-          ...(maxRisk === undefined ? {} : { maxRisk }),
-          ...(timeWindow === undefined ? {} : { timeWindow }),
-        },
-        ...(entry.until === undefined ? {} : { until: entry.until }),
+        conditions: grantConditions(entry.conditions, { resolver, attributes, at }),
+        ...periodOf(entry),
         at,
       };
     }),
   );
 }
 
-export function resolveDenies(files: Files, resolver: Resolver, interfaces: ReadonlyMap<string, Interface>): Deny[] {
+export function resolveDenies(
+  files: Files,
+  resolver: Resolver,
+  interfaces: ReadonlyMap<string, Interface>,
+  attributes: Attributes,
+): Deny[] {
   return files.grants.flatMap((file) =>
     file.value.denies.map((entry, index) => {
       const at = entryAt(file, 'denies', index);
       const operations = entry.operations === 'all' ? [] : entry.operations;
       checkOperations(resolver, interfaces, entry.interface, operations, at);
       const subjects = entry.subjects === 'all' ? 'all' : chooseDevices(entry.subjects, resolver, at('subjects'));
-      return { id: entry.id, subjects, interface: entry.interface, operations, at };
+      const conditions =
+        entry.conditions === undefined
+          ? undefined
+          : denyConditions(entry.conditions, entry.assume, { resolver, attributes, at });
+      return {
+        id: entry.id,
+        subjects,
+        interface: entry.interface,
+        operations,
+        ...(conditions === undefined ? {} : { conditions }),
+        ...periodOf(entry),
+        at,
+      };
     }),
   );
+}
+
+function periodOf({ notBefore, until }: { notBefore?: number | undefined; until?: number | undefined }): {
+  notBefore?: number;
+  until?: number;
+} {
+  return { ...(notBefore === undefined ? {} : { notBefore }), ...(until === undefined ? {} : { until }) };
 }
 
 export function resolveFirewall(files: Files, resolver: Resolver): FirewallRule[] {

@@ -91,7 +91,7 @@ test('given and when become the access request of an enforcement point', () => {
           attestation: { value: 'tpm', asOf: time - 300_000 },
           risk: { value: 12, asOf: time },
           reduced: { value: false, asOf: time },
-          shift: { value: 'night' },
+          shift: { value: 'night', asOf: Date.UTC(2026, 11, 24, 18) },
         },
       },
       operation: { protocol: 'modbus', functionCode: 16, unit: 9, address: 4, quantity: 2, values: [7, 8] },

@@ -1,9 +1,10 @@
 // Runs the repository's tests: each given/when/then becomes an access request, decided over the slice of the device
 // that serves the interface. The decision engine comes in as an argument.
-import type { AccessRequest, Attribute, Decision, Operation, Reason } from '../engine/request.ts';
+import type { AccessRequest, Decision, Operation, Reason } from '../engine/request.ts';
 import type { Slice } from '../bundle/slice.ts';
 import { formatPlace } from '../../runtime/errors.ts';
 import { buildSlices } from './build.ts';
+import { requestAttributes } from './given-attributes.ts';
 import type { PolicyTest, Repository } from './repository.ts';
 
 /** Answers as an edge with this slice in force would. Called once per test; the same slice object may come again. */
@@ -70,7 +71,7 @@ const undecided: Decision = { allow: false, reason: 'no-bundle', rule: '', place
 function requestOf(test: PolicyTest, now: number, device: string): AccessRequest {
   const { given, when } = test;
   const time = given.time ?? now;
-  const further = Object.entries(given.attributes).map(([name, value]): [string, Attribute] => [name, { value }]);
+  const further = requestAttributes(given.attributes, time);
   return {
     subject: {
       id: given.subject,
@@ -80,12 +81,12 @@ function requestOf(test: PolicyTest, now: number, device: string): AccessRequest
         attestation: { value: given.attestation, asOf: time - given.attestedAgo },
         risk: { value: given.risk, asOf: time },
         reduced: { value: false, asOf: time },
-        ...Object.fromEntries(further),
+        ...further.subject,
       },
     },
     operation: operationOf(when),
-    resource: { interface: when.interface, attributes: { device: { value: device } } },
-    context: { time, source: 'test', connection: '', attributes: {} },
+    resource: { interface: when.interface, attributes: { ...further.resource, device: { value: device } } },
+    context: { time, source: 'test', connection: '', attributes: further.context },
   };
 }
 

@@ -32,8 +32,8 @@ test('a grant without conditions is proven open, and what it leaves out closed',
   ]);
 });
 
-test('what depends on time, attestation or a Casbin model is not expected to be open', () => {
-  for (const more of ['until: 2027-01-01', 'conditions: {maxRisk: 10}', 'conditions: {timeWindow: 06:00-07:00}']) {
+test('what depends on a date or a Casbin model is not expected to be open', () => {
+  for (const more of ['until: 2027-01-01', 'notBefore: 2026-01-01']) {
     const slice = sliceOf(sampleWith('grants/cell.yaml', 'binding: ip', `binding: ip\n    ${more}`), 'plc-1');
     assert.ok(
       slice.selfTest.every((vector) => vector.expect === 'deny'),
@@ -42,6 +42,56 @@ test('what depends on time, attestation or a Casbin model is not expected to be 
     assert.ok(slice.selfTest.length > 0);
   }
   assert.ok(sliceOf(treeOf(sampleFiles), 'hmi-1').selfTest.every((vector) => vector.expect === 'deny'));
+});
+
+/** Vectors of the function that the grant opens, with what they give. */
+const given = (more: string, tree = sampleFiles): string[] =>
+  sliceOf(
+    treeOf({ ...tree, 'grants/cell.yaml': (tree['grants/cell.yaml'] ?? '').replace('binding: ip', more) }),
+    'plc-1',
+  )
+    .selfTest.filter(({ subject, operation }) => subject === 'gateway-1' && functionOf(operation) === 3)
+    .map(({ attestation, attributes, expect }) => `${attestation} ${JSON.stringify(attributes ?? [])} ${expect}`);
+const functionOf = (operation: SelfTestVector['operation']): number =>
+  operation.protocol === 'modbus' ? operation.functionCode : 0;
+
+test('a grant with conditions is proven open with what they ask for, and closed with nothing of it', () => {
+  assert.deepEqual(given('binding: ip\n    conditions: {maxRisk: 10}'), ['software [] allow']);
+  assert.deepEqual(given('binding: ip\n    conditions: {timeWindow: 06:00-07:00}'), ['software [] allow']);
+  assert.deepEqual(given('binding: ip\n    conditions: {weekdays: [wed], timeWindow: 22:00-02:00}'), [
+    'software [] allow',
+  ]);
+  assert.deepEqual(given('binding: ip\n    conditions: {attestation: [idevid, tpm], attestationMaxAge: 1m}'), [
+    'idevid [] allow',
+    'none [] deny',
+  ]);
+  const schema = '{"subject": {"n": {"type": "integer", "range": [3, 9]}, "roles": {"type": "strings"}}}';
+  const tests = '{subject.n: {min: 5, max: 7}, subject.roles: {contains: [a]}}';
+  assert.deepEqual(
+    given(`binding: ip\n    conditions: {attributes: ${tests}}`, { ...sampleFiles, 'schema/s.json': schema }),
+    [
+      'software [{"source":"subject","name":"n","value":5},{"source":"subject","name":"roles","value":["a"]}] allow',
+      'none [] deny',
+    ],
+  );
+});
+
+test('a grant beside that asks for nothing keeps open what a condition would close', () => {
+  const twice = (sampleFiles['grants/cell.yaml'] ?? '').replace(
+    'grants:',
+    `grants:
+  - {id: also, subjects: [gateway-1], interface: plc-modbus, operations: [read-process], binding: ip, conditions: {attestation: [tpm]}}`,
+  );
+  const slice = sliceOf(treeOf({ ...sampleFiles, 'grants/cell.yaml': twice }), 'plc-1');
+  assert.ok(!slice.selfTest.some((vector) => vector.attestation === 'none'));
+});
+
+test('near a deny with conditions no vector says what is open', () => {
+  const slice = sliceOf(
+    sampleWith('grants/cell.yaml', '[write-setpoint]', '[read-process]\n    conditions: {minRisk: 50}'),
+    'plc-1',
+  );
+  assert.ok(slice.selfTest.every((vector) => vector.expect === 'deny'));
 });
 
 test('a denied grant is proven closed', () => {

@@ -1,9 +1,10 @@
 // Self-test vectors of a slice: requests with known answers that the edge's engine has to give before it activates the
-// bundle. Derived from the grants; what depends on time, attestation, risk or a Casbin model is left to the tests.
-import type { SelfTestVector, Slice, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
+// bundle. Derived from the grants and their conditions; what depends on a date or a Casbin model is left to the tests.
+import type { SelfTestVector, Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { MAX_SELF_TEST_VECTORS } from '../limits.ts';
 import { isOfSameKind, matches, modbusSample, sampleOf } from './operation-match.ts';
 import type { SampleRequest } from './operation-match.ts';
+import { fulfilling, type Given, holdsWithNothing, nothing, ordinary } from './self-test-conditions.ts';
 
 type Unfinished = Omit<Slice, 'selfTest'>;
 
@@ -15,6 +16,7 @@ export function selfTestVectors(slice: Unfinished, devices: readonly { readonly 
     .filter((entry) => entry.device === slice.device)
     .flatMap((entry) => [
       ...allowVectors(slice, entry),
+      ...unknownVectors(slice, entry),
       ...strangerVectors(entry, stranger),
       ...ungrantedVectors(slice, entry),
     ]);
@@ -31,19 +33,37 @@ function strangerTo(known: ReadonlySet<string>): string {
   return name;
 }
 
-/** One for each unconditional grant and operation, with its first subject. */
+/** One for each grant and operation, with its first subject and what its conditions ask for; and one with nothing of it. */
 function allowVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[] {
   return grantsOf(slice, entry).flatMap((grant) => {
     const [subject] = grant.subjects;
-    if (subject === undefined || !isUnconditional(grant) || entry.casbin !== undefined) return [];
+    const given = fulfilling(grant, slice.attributes ?? []);
+    if (subject === undefined || given === undefined || entry.casbin !== undefined) return [];
     return grant.operations.flatMap((name) => {
       const operation = entry.operations.find((candidate) => candidate.name === name);
       const request = operation === undefined ? undefined : sampleOf(operation);
       const expect = request === undefined ? undefined : expectation(slice, entry, subject, request);
       return request === undefined || expect === undefined
         ? []
-        : [vector(entry, subject, grant.binding, request, expect)];
+        : [vector(entry, subject, grant.binding, request, expect, given)];
     });
+  });
+}
+
+/** A subject of whom nothing is known gets nothing that a condition guards. */
+function unknownVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[] {
+  const grants = grantsOf(slice, entry);
+  return grants.flatMap((grant) => {
+    const [subject] = grant.subjects;
+    if (subject === undefined || holdsWithNothing(grant.conditions)) return [];
+    const open = grants
+      .filter((other) => other.subjects.includes(subject) && holdsWithNothing(other.conditions))
+      .flatMap((other) => entry.operations.filter(({ name }) => other.operations.includes(name)));
+    return entry.operations
+      .filter(({ name }) => grant.operations.includes(name))
+      .flatMap((operation) => sampleOf(operation) ?? [])
+      .filter((request) => !open.some((operation) => matches(operation, request)))
+      .map((request) => vector(entry, subject, grant.binding, request, 'deny', nothing));
   });
 }
 
@@ -86,10 +106,6 @@ function grantsOf(slice: Unfinished, entry: SliceInterface): SliceGrant[] {
   return slice.grants.filter((grant) => grant.device === entry.device && grant.interface === entry.name);
 }
 
-function isUnconditional(grant: SliceGrant): boolean {
-  return grant.until === undefined && Object.keys(grant.conditions).length === 0;
-}
-
 /** Undefined where a deny is near: in a deny doubt counts as a match, and how far that goes is the engine's matter. */
 function expectation(
   slice: Unfinished,
@@ -103,6 +119,8 @@ function expectation(
       deny.interface === entry.name &&
       (deny.subjects.length === 0 || deny.subjects.includes(subject)),
   );
+  // A condition may spare the request, or not: the tests of the repository say.
+  if (denies.some((deny) => !isUnconditional(deny))) return undefined;
   const denied = entry.operations.filter((operation) =>
     denies.some((deny) => deny.operations.includes(operation.name)),
   );
@@ -111,18 +129,23 @@ function expectation(
   return denied.some((operation) => isOfSameKind(operation, request)) ? undefined : 'allow';
 }
 
+function isUnconditional({ conditions, notBefore, until }: SliceDeny): boolean {
+  return conditions === undefined && notBefore === undefined && until === undefined;
+}
+
 function vector(
   entry: SliceInterface,
   subject: string,
   binding: SelfTestVector['binding'],
   operation: SampleRequest,
   expect: SelfTestVector['expect'],
+  given: Given = ordinary,
 ): SelfTestVector {
   return {
     subject,
     binding,
     state: 'trusted',
-    attestation: 'software',
+    ...given,
     interface: entry.name,
     device: entry.device,
     operation,

@@ -1,10 +1,12 @@
 // Random slices and requests, dense enough that a good part of the requests is allowed.
 import * as fc from 'fast-check';
+import { sliceConditionsSchema, sliceDenyConditionsSchema } from '../../bundle/conditions.ts';
+import type { SliceAttribute, SliceConditions, SliceDenyConditions } from '../../bundle/conditions.ts';
 import { sliceSchema, type Slice } from '../../bundle/slice.ts';
 import { stateTable } from '../state-table.ts';
 import { subjectAttributes } from '../attributes.ts';
 import type { Freshness } from '../judge.ts';
-import type { AccessRequest, Operation, SubjectState } from '../request.ts';
+import type { AccessRequest, Attribute, AttributeValue, Operation, SubjectState } from '../request.ts';
 import { now } from './sample-slice.ts';
 
 const devices = ['gateway-1', 'camera-1', 'station-1'];
@@ -17,13 +19,13 @@ const range = fc
   .tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 12 }))
   .map(([a, b]): [number, number] => [Math.min(a, b), Math.max(a, b)]);
 const classes = fc.constantFrom('safety', 'normal', 'normal', 'sensitive');
-const shared = { class: classes, island: fc.boolean() };
+const everyOperation = { class: classes, island: fc.boolean() };
 
 const httpOperation = fc.record({
   protocol: fc.constant('http'),
   methods: fc.subarray(['GET', 'POST'], { minLength: 1 }),
   paths: fc.uniqueArray(fc.constantFrom(...paths), { minLength: 1, maxLength: 3 }),
-  ...shared,
+  ...everyOperation,
 });
 const modbusOperation = fc
   .record({
@@ -32,10 +34,10 @@ const modbusOperation = fc
     units: fc.subarray([1, 2]),
     addresses: fc.array(range, { minLength: 1, maxLength: 2 }),
     values: fc.option(range, { nil: undefined }),
-    ...shared,
+    ...everyOperation,
   })
   .map(({ values, ...rest }) => (values === undefined ? rest : { ...rest, values }));
-const portOperation = fc.record({ protocol: fc.constant('port'), ...shared });
+const portOperation = fc.record({ protocol: fc.constant('port'), ...everyOperation });
 
 const named = (operations: readonly object[]): object[] =>
   operations.map((operation, index) => ({ ...operation, name: operationNames[index] }));
@@ -54,14 +56,55 @@ const service = (name: string, protocol: string, operation: fc.Arbitrary<object>
     place: fc.constant('i.yaml:1'),
   });
 
-const conditions = fc.record(
-  {
-    attestation: fc.subarray(['none', 'software', 'tpm'], { minLength: 1 }),
-    attestationMaxAgeSeconds: fc.constantFrom(60, 3_600),
-    maxRisk: fc.constantFrom(10, 90),
-    timeWindow: fc.constantFrom({ fromMinute: 0, toMinute: 1_440 }, { fromMinute: 600, toMinute: 720 }),
-  },
-  { requiredKeys: [] },
+const textTest = fc.constantFrom<object>({ equals: 'a' }, { equals: '' }, { in: ['a', 'b'] }, { present: true });
+const numberTest = fc.constantFrom<object>({ min: 5 }, { max: 5 }, { min: 2, max: 8 }, { in: [1, 9] });
+const listTest = fc.constantFrom<object>({ contains: ['a'] }, { contains: ['a', 'b'] });
+
+/** Every attribute that random conditions read and random requests say, or leave out. */
+export const attributes: readonly SliceAttribute[] = [
+  { source: 'subject', name: 'site', type: 'string', values: ['', 'a', 'b', 'c'] },
+  { source: 'context', name: 'load', type: 'number', maxAgeSeconds: 60, range: [0, 10] },
+  { source: 'resource', name: 'lines', type: 'strings' },
+];
+
+const attributeTests = fc.tuple(textTest, numberTest, listTest).chain((tests) =>
+  fc.subarray(
+    attributes.map(({ source, name }, index) => ({ source, name, ...tests[index] })),
+    { minLength: 1 },
+  ),
+);
+
+const shared = {
+  attributes: attributeTests,
+  timeWindow: fc.constantFrom({ fromMinute: 0, toMinute: 1_440 }, { fromMinute: 600, toMinute: 720 }),
+  weekdays: fc.subarray(['sat', 'sun', 'mon'], { minLength: 1 }),
+};
+
+/** Mostly one of them, so that requests fulfil it often enough, and sometimes several. */
+const some = <T>(kinds: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<Partial<T>> =>
+  fc.oneof(
+    { weight: 3, arbitrary: fc.oneof(...Object.entries(kinds).map(([name, kind]) => only<T>(name, kind))) },
+    { weight: 1, arbitrary: fc.record(kinds, { requiredKeys: [] }) as fc.Arbitrary<Partial<T>> },
+  );
+const only = <T>(name: string, kind: unknown): fc.Arbitrary<Partial<T>> =>
+  (kind as fc.Arbitrary<unknown>).map((value) => ({ [name]: value }) as Partial<T>);
+
+/** Of a grant; the request's attributes fulfil some of them. */
+export const conditions: fc.Arbitrary<SliceConditions> = some({
+  attestation: fc.subarray(['none', 'software', 'tpm'], { minLength: 1 }),
+  attestationMaxAgeSeconds: fc.constantFrom(60, 3_600),
+  maxRisk: fc.constantFrom(10, 90),
+  ...shared,
+}).map((loose) => sliceConditionsSchema.parse(loose));
+
+export const denyConditions: fc.Arbitrary<SliceDenyConditions> = some({
+  attestation: fc.subarray(['none', 'software', 'tpm'], { minLength: 1 }),
+  attestationOlderThanSeconds: fc.constantFrom(60, 3_600),
+  minRisk: fc.constantFrom(10, 90),
+  ...shared,
+  attributes: attributeTests.map((tests) => tests.filter((entry) => !('present' in entry))),
+}).map(({ attributes: tests, ...loose }) =>
+  sliceDenyConditionsSchema.parse(tests === undefined || tests.length === 0 ? loose : { ...loose, attributes: tests }),
 );
 
 export const grant: fc.Arbitrary<Slice['grants'][number]> = fc.record({
@@ -75,14 +118,17 @@ export const grant: fc.Arbitrary<Slice['grants'][number]> = fc.record({
   place: fc.constant('g.yaml:1'),
 });
 
-export const deny: fc.Arbitrary<Slice['denies'][number]> = fc.record({
-  id: fc.constantFrom('d1', 'd2'),
-  subjects: fc.subarray(devices),
-  interface: fc.constantFrom(...interfaceNames),
-  device: fc.constant('plc-1'),
-  operations: fc.subarray(operationNames),
-  place: fc.constant('d.yaml:1'),
-});
+export const deny: fc.Arbitrary<Slice['denies'][number]> = fc
+  .record({
+    id: fc.constantFrom('d1', 'd2'),
+    subjects: fc.subarray(devices),
+    interface: fc.constantFrom(...interfaceNames),
+    device: fc.constant('plc-1'),
+    operations: fc.subarray(operationNames),
+    conditions: fc.option(denyConditions, { nil: undefined }),
+    place: fc.constant('d.yaml:1'),
+  })
+  .map(({ conditions: guards, ...rest }) => (guards === undefined ? rest : { ...rest, conditions: guards }));
 
 export const slice: fc.Arbitrary<Slice> = fc
   .record({
@@ -104,6 +150,7 @@ export const slice: fc.Arbitrary<Slice> = fc
     ),
     firewall: fc.constant([]),
     casbin: fc.constant([]),
+    attributes: fc.constant([...attributes]),
     selfTest: fc.constant([]),
   })
   .map((loose) => sliceSchema.parse(loose));
@@ -136,6 +183,18 @@ export const state: fc.Arbitrary<SubjectState> = fc.constantFrom(
 );
 export const freshness: fc.Arbitrary<Freshness> = fc.constantFrom('fresh', 'fresh', 'soft-expired', 'hard-expired');
 
+/** Most say something that conditions can hold with; some say nothing, too late, or something else. */
+const said = (...values: AttributeValue[]): fc.Arbitrary<Attribute | undefined> =>
+  fc.option(
+    fc
+      .record({ value: fc.constantFrom(...values), age: fc.constantFrom(0, 0, 0, 90_000) })
+      .map(({ value, age }) => ({ value, asOf: now - age })),
+    { nil: undefined, freq: 5 },
+  );
+
+const given = (name: string, value: Attribute | undefined): Record<string, Attribute> =>
+  value === undefined ? {} : { [name]: value };
+
 export const request: fc.Arbitrary<AccessRequest> = fc
   .record({
     id: fc.constantFrom(...devices, ''),
@@ -146,15 +205,18 @@ export const request: fc.Arbitrary<AccessRequest> = fc
     age: fc.constantFrom(0, 30_000, 3_000_000, 9_000_000),
     risk: fc.constantFrom(0, 50, 99),
     reduced: fc.constantFrom(false, false, true),
+    site: said('a', 'b', '', 'd', 7),
+    load: said(1, 5, 9, 11, '5'),
+    lines: said(['a', 'b'], ['a'], [], 'a'),
   })
-  .map(({ id, binding, state: stateNow, asked, age, ...facts }) => ({
+  .map(({ id, binding, state: stateNow, asked, age, site, load, lines, ...facts }) => ({
     subject: {
       id,
       binding,
       state: stateNow,
-      attributes: subjectAttributes({ ...facts, attestedAt: now - age, asOf: now }),
+      attributes: { ...subjectAttributes({ ...facts, attestedAt: now - age, asOf: now }), ...given('site', site) },
     },
     operation: asked.operation,
-    resource: { interface: asked.name, attributes: {} },
-    context: { time: now, source: 'test', connection: '', attributes: {} },
+    resource: { interface: asked.name, attributes: given('lines', lines) },
+    context: { time: now, source: 'test', connection: '', attributes: given('load', load) },
   }));

@@ -28,14 +28,19 @@ export const duration = worded(durationPattern, 'a duration such as 90s, 15m, 24
 
 const datePattern = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$/;
 
-/** RFC 3339 in UTC. A date alone counts through its last moment. Becomes the first millisecond that is past it. */
-export const until = z
-  .string()
-  .refine((text) => datePattern.test(text) && isRealDate(text), {
-    message: 'expected a date such as 2027-03-31 (through that day, UTC) or a time such as 2027-03-31T18:00Z',
+const date = (alone: string) =>
+  z.string().refine((text) => datePattern.test(text) && isRealDate(text), {
+    message: `expected a date such as 2027-03-31 (${alone}, UTC) or a time such as 2027-03-31T18:00Z`,
     abort: true,
-  })
-  .transform((text): number => (text.length === 10 ? Date.parse(text) + unitMs.d : Date.parse(text)));
+  });
+
+/** RFC 3339 in UTC. A date alone counts through its last moment. Becomes the first millisecond that is past it. */
+export const until = date('through that day').transform((text): number =>
+  text.length === 10 ? Date.parse(text) + unitMs.d : Date.parse(text),
+);
+
+/** RFC 3339 in UTC. A date alone counts from its first moment. Becomes its milliseconds. */
+export const notBefore = date('from that day on').transform((text): number => Date.parse(text));
 
 /** Date.parse rolls 2027-02-31 over into March; a typo must not become another date. */
 function isRealDate(text: string): boolean {

@@ -1,6 +1,7 @@
 // tests/**/*.yaml: given / when / then, answered by the decision engine over the slice of the serving device.
 import { z } from 'zod';
 import type { Reason, SubjectState } from '../../engine/request.ts';
+import { givenAttributes } from './given-attributes.ts';
 import { modbusFunction } from './modbus-function.ts';
 import { attestationClass, binding, duration, id } from './scalars.ts';
 
@@ -47,7 +48,7 @@ const given = z.strictObject({
     .datetime()
     .transform((text) => Date.parse(text))
     .optional(),
-  attributes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])).default({}),
+  attributes: givenAttributes.default({}),
 });
 
 const modbusRequest = z.strictObject({

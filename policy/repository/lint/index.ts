@@ -4,6 +4,7 @@ import type { Repository } from '../repository.ts';
 import { lintAddresses, lintCidrs, lintPorts } from './addresses.ts';
 import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
+import { lintAssumptions } from './denies.ts';
 import { lintBindings, lintReachability, lintSelfGrants, lintUntested, lintWriteOverAddress } from './grants.ts';
 import { lintPaths } from './paths.ts';
 
@@ -15,6 +16,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintPaths(repository, problems);
   lintCasbin(repository, problems);
   lintDates(repository, problems, now);
+  lintAssumptions(repository, problems);
   lintSelfGrants(repository, problems);
   lintBindings(repository, problems);
   lintWriteOverAddress(repository, problems);

@@ -121,6 +121,14 @@ export const repositoryRules = {
     example: 'operations: [write-setpoint], binding: ip',
     fix: 'use binding: svid where the protocol can, or add a waiver to waivers/ that names the grant',
   },
+  POLICY_DENY_ASSUME: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'In a deny a missing attribute counts as a match. Where that would stop a safety operation, the author has to say which value to assume.',
+    example: 'a deny with conditions: {minRisk: 80} of an operation with class: safety',
+    fix: 'add assume: {<attribute>: <value>} to the deny, or leave the safety operations out of it',
+  },
   POLICY_ENGINE: {
     severity: 'error',
     waivable: false,
