@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, exitCodes, type Io, table, timeText } from './io.ts';
+import { registerPolicyLint } from './policy-lint.ts';
 
 const loadRooms = async () => await import('../policy/repository/index.ts');
 type Rooms = Awaited<ReturnType<typeof loadRooms>>;
@@ -29,20 +30,7 @@ export function registerPolicy(program: Command): void {
       );
     });
 
-  local(policy.command('lint'))
-    .description('check every file; errors are file:line:column with what was expected')
-    .argument('<dir>')
-    .action(async (directory: string, options: { json: boolean }) => {
-      const rooms = await loadRooms();
-      const { repository, problems } = rooms.loadRepository(await rooms.readDirectory(directory), Date.now());
-      if (repository !== undefined) await checkRunnable(repository);
-      const report = rooms.loadReport(problems);
-      createIo(options.json).result(
-        report,
-        report.ok && report.warnings === 0 ? `${directory}: no problems` : problems.map(rooms.formatProblem).join('\n'),
-      );
-      if (!report.ok) process.exitCode = exitCodes.refused;
-    });
+  registerPolicyLint(policy);
 
   local(policy.command('test'))
     .description('run the tests of the repository against the engine that the edges run')
@@ -106,18 +94,6 @@ export function registerPolicy(program: Command): void {
         );
       }),
     );
-}
-
-/** Detections and playbooks as the control plane will run them; throws with file and place. */
-async function checkRunnable(repository: ReturnType<typeof mustLoad>): Promise<void> {
-  const [{ createDetector }, { parsePlaybook }] = await Promise.all([
-    import('../audit/detect/detector.ts'),
-    import('../response/playbook.ts'),
-  ]);
-  createDetector(
-    Object.fromEntries(Object.entries(repository.detections).map(([file, text]) => [`detections/${file}`, text])),
-  );
-  for (const [file, text] of Object.entries(repository.playbooks)) parsePlaybook(text, `playbooks/${file}`);
 }
 
 function mustLoad(rooms: Rooms, tree: Awaited<ReturnType<Rooms['readDirectory']>>) {

@@ -25,6 +25,8 @@ export const GIT_MAX_OUTPUT_BYTES = MAX_REPOSITORY_BYTES + 16 * 1024 * 1024;
 /** Milliseconds an observe mode or a waiver may last: a year is already a permanent hole with a date on it. */
 export const MAX_OBSERVE_MS = 92 * 86_400_000;
 export const MAX_WAIVER_MS = 366 * 86_400_000;
+/** Milliseconds before a waiver's end from which lint warns: time to mend what it excuses. */
+export const WAIVER_NOTICE_MS = 14 * 86_400_000;
 /** Bounds of bundle expiry in milliseconds: below the first no edge survives a reboot, above the last offline means forever. */
 export const MIN_EXPIRY_MS = 60_000;
 export const MAX_EXPIRY_MS = 90 * 86_400_000;

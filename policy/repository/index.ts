@@ -3,7 +3,7 @@ export { buildSlices } from './build.ts';
 export { decideWithEngine } from './decide.ts';
 export { readCommit, type CommitTree, type GitSource } from './git-source.ts';
 export { loadRepository, type Loaded } from './load.ts';
-export { formatProblem, isError, loadReport, type LoadReport, type Problem } from './problems.ts';
+export { formatProblem, isError, type Problem } from './problems.ts';
 export {
   publish,
   sealRelease,
@@ -16,6 +16,7 @@ export {
   type SealRequest,
 } from './publish.ts';
 export type { Repository } from './repository.ts';
+export { explainRule, formatReport, isRuleId, lintReport, type LintReport } from './report.ts';
 export { lintRules, type LintRule, type RuleId } from './rules.ts';
 export {
   formatTestResult,
@@ -24,5 +25,6 @@ export {
   type TestReport,
   type TestResult,
 } from './run-tests.ts';
+export { sarifLog } from './sarif.ts';
 export { scaffold, type ScaffoldOptions } from './scaffold.ts';
 export { readDirectory, type PolicyTree } from './tree.ts';

@@ -118,6 +118,9 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
   POLICY_WAIVER_UNUSED: [
     [withFile('waivers/w.yaml', waiver('gateway-reads-plc', '2027-01-01')), 'waivers/w.yaml:2:53'],
   ],
+  POLICY_WAIVER_ENDING: [
+    [withWriting({ 'waivers/w.yaml': waiver('hmi-writes', '2026-12-05') }), 'waivers/w.yaml:2:103'],
+  ],
   POLICY_GRANT_UNTESTED: [[withFile('tests/cell.yaml', 'tests: []\n'), 'grants/cell.yaml:2:9']],
 };
 
@@ -155,6 +158,53 @@ test('a waiver does not outlive its end date', () => {
   const tree = withWriting({ 'waivers/w.yaml': waiver('hmi-writes', '2026-11-22') });
   assert.notEqual(loadRepository(tree, sampleNow).repository, undefined);
   assert.equal(loadRepository(tree, Date.UTC(2026, 10, 23)).repository, undefined);
+});
+
+test('a waiver excuses one rule at one place, and what it excuses stays visible', () => {
+  const tree = (rule: string, at: string): PolicyTree =>
+    treeOf({
+      ...sampleFiles,
+      'tests/cell.yaml': 'tests: []\n',
+      'waivers/w.yaml': `waivers:\n  - {id: w, rule: ${rule}, ${at}, owner: ops, reason: old, until: 2027-01-01}\n`,
+    });
+  const outcome = (rule: string, at: string): string[] => {
+    const { problems, waived } = loadRepository(tree(rule, at), sampleNow);
+    return [...problems, ...waived].map((problem) => {
+      const excused = 'waiver' in problem ? ' waived' : '';
+      return `${problem.place.file}:${problem.place.line} ${problem.rule}${excused}`;
+    });
+  };
+  const untested = ['grants/cell.yaml:2 POLICY_GRANT_UNTESTED', 'grants/cell.yaml:7 POLICY_GRANT_UNTESTED'] as const;
+  assert.deepEqual(outcome('POLICY_GRANT_UNTESTED', 'at: grants/cell.yaml'), [
+    `${untested[0]} waived`,
+    `${untested[1]} waived`,
+  ]);
+  assert.deepEqual(outcome('POLICY_GRANT_UNTESTED', 'at: "grants/cell.yaml:7"'), [
+    untested[0],
+    `${untested[1]} waived`,
+  ]);
+  assert.deepEqual(outcome('POLICY_GRANT_UNTESTED', 'grant: gateway-reads-plc'), [
+    untested[1],
+    `${untested[0]} waived`,
+  ]);
+  // Another line, another rule: nothing is excused, and the waiver is one too many.
+  assert.deepEqual(outcome('POLICY_GRANT_UNTESTED', 'at: "grants/cell.yaml:8"'), [
+    ...untested,
+    'waivers/w.yaml:2 POLICY_WAIVER_UNUSED',
+  ]);
+  assert.deepEqual(outcome('POLICY_FIREWALL_WIDE', 'at: grants/cell.yaml'), [
+    ...untested,
+    'waivers/w.yaml:2 POLICY_WAIVER_UNUSED',
+  ]);
+  // What would be unsafe to excuse, and a waiver that says neither or both.
+  for (const [rule, at] of [
+    ['POLICY_REFERENCE_UNKNOWN', 'at: grants/cell.yaml'],
+    ['CASBIN_EFFECT_TYPO', 'at: casbin/hmi/policy.csv'],
+    ['NO_SUCH_RULE', 'at: grants/cell.yaml'],
+    ['POLICY_GRANT_UNTESTED', 'grant: gateway-reads-plc, at: grants/cell.yaml'],
+  ] as const) {
+    assert.equal(loadRepository(tree(rule, at), sampleNow).repository, undefined, rule);
+  }
 });
 
 test('unsafe HTTP methods over an address count as writing', () => {

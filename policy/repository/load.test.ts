@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { formatPlace } from '../../runtime/errors.ts';
 import { decideWithEngine } from './decide.ts';
 import { loadRepository } from './load.ts';
-import { formatProblem, loadReport } from './problems.ts';
+import { formatProblem } from './problems.ts';
 import { runPolicyTests } from './run-tests.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
 import { readDirectory } from './tree.ts';
@@ -221,15 +221,4 @@ test('JSON is JSON, with a place', () => {
   const tree = (text: string): PolicyTree => treeOf({ ...sampleFiles, 'schema/x.json': text });
   assert.match(problemsOf(tree('{"subject": {"a": {"type": "text"}}}')).join(), /^schema\/x\.json:1:28 POLICY_FORMAT/);
   assert.match(problemsOf(tree('subject: {}')).join(), /^schema\/x\.json.* expected JSON/);
-});
-
-test('the report for machines counts and places everything', () => {
-  const { problems } = loadRepository(sampleWith('grants/cell.yaml', 'binding: ip', 'binding: id'), sampleNow);
-  const report = loadReport(problems);
-  assert.equal(report.ok, false);
-  assert.equal(report.errors, 1);
-  assert.deepEqual(
-    report.problems.map(({ file, line, column }) => [file, line, column]),
-    [['grants/cell.yaml', 6, 14]],
-  );
 });

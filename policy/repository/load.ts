@@ -4,7 +4,7 @@ import { checkGivenAttributes } from './given-attributes.ts';
 import { lintEngine } from './lint/engine.ts';
 import { lint } from './lint/index.ts';
 import { collectProblems, isError } from './problems.ts';
-import type { Problem, Problems } from './problems.ts';
+import type { Problem, Problems, WaivedProblem } from './problems.ts';
 import { readFiles } from './read-files.ts';
 import type { Files } from './read-files.ts';
 import { readAttributes } from './resolve-attributes.ts';
@@ -30,6 +30,8 @@ export interface Loaded {
   readonly repository?: Repository;
   /** Errors and warnings, by place. */
   readonly problems: readonly Problem[];
+  /** What would stand among them without the repository's waivers. */
+  readonly waived: readonly WaivedProblem[];
 }
 
 /** `now` in milliseconds since the epoch: end dates are compared with it. */
@@ -43,7 +45,9 @@ export function loadRepository(tree: PolicyTree, now: number): Loaded {
     if (!problems.list().some(isError)) lintEngine(repository, problems, now);
   }
   const list = problems.list();
-  return repository === undefined || list.some(isError) ? { problems: list } : { repository, problems: list };
+  const waived = problems.waived();
+  const broken = repository === undefined || list.some(isError);
+  return broken ? { problems: list, waived } : { repository, problems: list, waived };
 }
 
 function resolve(files: Files, problems: Problems): Repository | undefined {

@@ -3,6 +3,7 @@
 import { formatPlace } from '../../runtime/errors.ts';
 import type { Place } from '../../runtime/errors.ts';
 import { MAX_PROBLEMS } from '../limits.ts';
+import type { Waiver } from './repository.ts';
 import { lintRules } from './rules.ts';
 import type { RuleId } from './rules.ts';
 
@@ -13,23 +14,48 @@ export interface Problem {
   readonly place: Required<Place>;
   /** What was found and what was expected. */
   readonly message: string;
+  /** The grant it is about, where it is about one. */
+  readonly grant?: string;
 }
+
+/** A problem that a waiver excuses. */
+export interface WaivedProblem extends Problem {
+  readonly waiver: Pick<Waiver, 'id' | 'owner' | 'reason' | 'until'>;
+}
+
+/** Where a rule reports to. */
+export type Report = Pick<Problems, 'add'>;
 
 /** Collects problems while a repository is read and checked. */
 export interface Problems {
-  add(rule: RuleId, place: Place, message: string): void;
+  add(rule: RuleId, place: Place, message: string, about?: { readonly grant: string }): void;
+  /** Takes out every problem so far for which there is a waiver; `waived` lists them. */
+  waive(waiverOf: (problem: Problem) => Waiver | undefined): void;
+  /** By file, line, column; not capped. */
+  waived(): readonly WaivedProblem[];
   /** By file, line, column; capped, with a last entry that says how many more there are. */
   list(): readonly Problem[];
 }
 
 export function collectProblems(): Problems {
-  const found: Problem[] = [];
+  let found: Problem[] = [];
+  const waived: WaivedProblem[] = [];
   return {
-    add(rule, place, message): void {
+    add(rule, place, message, about): void {
       // A problem of a whole file, or of a line, still has a place that editors can jump to.
       const { file, line = 1, column = 1 } = place;
-      found.push({ rule, severity: lintRules[rule].severity, place: { file, line, column }, message });
+      found.push({ rule, severity: lintRules[rule].severity, place: { file, line, column }, message, ...about });
     },
+    waive(waiverOf): void {
+      found = found.filter((problem) => {
+        const waiver = waiverOf(problem);
+        if (waiver === undefined) return true;
+        const { id, owner, reason, until } = waiver;
+        waived.push({ ...problem, waiver: { id, owner, reason, until } });
+        return false;
+      });
+    },
+    waived: () => waived.toSorted(byPlace),
     list(): readonly Problem[] {
       // Errors first when cut off, so that the cap never hides the only error behind warnings.
       const sorted = found.toSorted(byPlace);
@@ -51,40 +77,6 @@ export function isError(problem: Problem): boolean {
 export function formatProblem(problem: Problem): string {
   const fix = lintRules[problem.rule].fix;
   return `${formatPlace(problem.place)}: ${problem.severity} ${problem.rule}: ${problem.message}; ${fix}`;
-}
-
-/** The report of `policy lint --json`. */
-export interface LoadReport {
-  readonly ok: boolean;
-  readonly errors: number;
-  readonly warnings: number;
-  readonly problems: readonly {
-    readonly rule: RuleId;
-    readonly severity: 'error' | 'warning';
-    readonly file: string;
-    readonly line: number;
-    readonly column: number;
-    readonly message: string;
-    readonly fix: string;
-  }[];
-}
-
-export function loadReport(problems: readonly Problem[]): LoadReport {
-  const errors = problems.filter(isError).length;
-  return {
-    ok: errors === 0,
-    errors,
-    warnings: problems.length - errors,
-    problems: problems.map((problem) => ({
-      rule: problem.rule,
-      severity: problem.severity,
-      file: problem.place.file,
-      line: problem.place.line,
-      column: problem.place.column,
-      message: problem.message,
-      fix: lintRules[problem.rule].fix,
-    })),
-  };
 }
 
 function byPlace(a: Problem, b: Problem): number {

@@ -12,6 +12,7 @@ import type {
   SliceOperation,
 } from '../bundle/slice.ts';
 import type { TestEntry } from './format/tests.ts';
+import type { RuleId } from './rules.ts';
 
 /** Place of a value inside the entry, e.g. `at('operations', 0)`. */
 export type At = (...path: readonly (string | number)[]) => Place;
@@ -54,9 +55,12 @@ export interface CasbinModel extends Omit<SliceCasbin, 'place'> {
 
 export interface Waiver {
   readonly id: string;
-  readonly rule: 'POLICY_WRITE_OVER_ADDRESS';
-  readonly grant: string;
+  readonly rule: RuleId;
+  /** The grant it is about, or `excuses`: a file, or one line of it as `file:line`. */
+  readonly grant?: string;
+  readonly excuses?: string;
   readonly owner: string;
+  readonly reason: string;
   readonly until: number;
   readonly at: At;
 }

@@ -226,8 +226,10 @@ export function resolveWaivers(files: Files, resolver: Resolver, grants: Readonl
   return files.waivers.flatMap((file) =>
     file.value.waivers.map((entry, index) => {
       const at = entryAt(file, 'waivers', index);
-      if (!grants.has(entry.grant)) unknown(resolver, 'grants', 'grant', entry.grant, grants.keys(), at('grant'));
-      return { ...entry, at };
+      const { grant, at: excuses, ...rest } = entry;
+      if (grant === undefined) return { ...rest, ...(excuses === undefined ? {} : { excuses }), at };
+      if (!grants.has(grant)) unknown(resolver, 'grants', 'grant', grant, grants.keys(), at('grant'));
+      return { ...rest, grant, at };
     }),
   );
 }

@@ -64,7 +64,7 @@ test('a policy file with a typo: file, line, column, and what was expected', asy
   };
   const { code, stdout } = await edgeward(['policy', 'lint', policy]);
   assert.equal(code, 1);
-  const [list = '', word = ''] = stdout.split('\n');
+  const [list = '', word = ''] = stdout.split('\n').filter((line) => line.includes(' error '));
   assert.ok(list.startsWith(`${place('methods: GET')}: error POLICY_FORMAT: `), stdout);
   assert.match(list, /expected a list/);
   assert.ok(word.startsWith(`${place('class: sensitve')}: error POLICY_FORMAT: `), stdout);

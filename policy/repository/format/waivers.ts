@@ -1,15 +1,31 @@
 // waivers/*.yaml: exceptions from a lint rule, each with an owner and an end date.
 import { z } from 'zod';
-import { id, until } from './scalars.ts';
+import { lintRules, type RuleId } from '../rules.ts';
+import { id, until, worded } from './scalars.ts';
 
-const waiver = z.strictObject({
-  id,
-  rule: z.literal('POLICY_WRITE_OVER_ADDRESS'),
-  grant: id,
-  /** A person or team that answers for it. */
-  owner: z.string().min(1).max(256),
-  reason: z.string().min(1).max(1024),
-  until,
-});
+/** Rules that say an edge would refuse or misread the policy cannot be waived. */
+const waivable = z
+  .string()
+  .refine((rule): rule is RuleId => Object.hasOwn(lintRules, rule) && lintRules[rule as RuleId].waivable, {
+    message: 'expected a rule that docs/lint.md lists as waivable',
+  });
+
+const waiver = z
+  .strictObject({
+    id,
+    rule: waivable,
+    /** What it excuses: everything the rule says about one grant, ... */
+    grant: id.optional(),
+    /** ... or at one place: a file, or one line of it. */
+    at: worded(/^[^:\s]+(:[1-9][0-9]{0,6})?$/, 'a file of the repository or file:line').optional(),
+    /** A person or team that answers for it. */
+    owner: z.string().min(1).max(256),
+    reason: z.string().min(1).max(1024),
+    until,
+  })
+  .refine((entry) => (entry.grant === undefined) !== (entry.at === undefined), {
+    path: ['id'],
+    message: 'expected either grant: <id> or at: <file:line> beside the rule',
+  });
 
 export const waiversSchema = z.strictObject({ waivers: z.array(waiver).default([]) });

@@ -2,7 +2,7 @@
 // engine's own strict compiler has the last word: what an edge would refuse is a problem before it is published.
 import { CodedError } from '../../../runtime/errors.ts';
 import { compileCasbin } from '../../engine/casbin/casbin-model.ts';
-import type { Problems } from '../problems.ts';
+import type { Problems, Report } from '../problems.ts';
 import type { CasbinModel, Repository } from '../repository.ts';
 import { isErrorRule } from '../rules.ts';
 import { lintColumns } from './casbin/column-rules.ts';
@@ -24,7 +24,7 @@ export function lintCasbin(repository: Repository, problems: Problems): void {
   }
 }
 
-function lintModel(source: CasbinModel, repository: Repository, problems: Problems): void {
+function lintModel(source: CasbinModel, repository: Repository, problems: Report): void {
   const { files } = source;
   const found = new Reported(problems);
   const shape = lintModelFile(source.model, files.model, found);
@@ -80,11 +80,11 @@ function refusal({ model, files }: CasbinModel, policy: string): CodedError | un
 }
 
 /** Passes problems on and remembers which lines have an error. */
-class Reported implements Problems {
-  readonly #problems: Problems;
+class Reported implements Report {
+  readonly #problems: Report;
   readonly #places = new Set<string>();
 
-  constructor(problems: Problems) {
+  constructor(problems: Report) {
     this.#problems = problems;
   }
 
@@ -92,12 +92,10 @@ class Reported implements Problems {
     return this.#places.size > 0;
   }
 
-  add: Problems['add'] = (rule, place, message) => {
+  add: Report['add'] = (rule, place, message) => {
     if (isErrorRule(rule)) this.#places.add(`${place.file}:${place.line ?? ''}`);
     this.#problems.add(rule, place, message);
   };
-
-  list: Problems['list'] = () => this.#problems.list();
 
   hasError(file: string, line: number | undefined): boolean {
     return this.#places.has(`${file}:${line ?? ''}`);

@@ -27,22 +27,14 @@ function checkMacs(repository: Repository, grant: Grant, problems: Problems): vo
 }
 
 export function lintWriteOverAddress(repository: Repository, problems: Problems): void {
-  const waived = new Set(repository.waivers.map((waiver) => waiver.grant));
-  const needed = new Set<string>();
   for (const [grant, found] of grantsWithInterface(repository)) {
     if (grant.binding === 'svid') continue;
     grant.operations.forEach((name, index) => {
       const operation = found.operations.find((candidate) => candidate.name === name);
       if (operation === undefined || !isWriting(operation)) return;
-      needed.add(grant.id);
-      if (waived.has(grant.id)) return;
       const message = `${grant.id} lets ${grant.subjects.join(', ')} write with ${name} over binding ${grant.binding}`;
-      problems.add('POLICY_WRITE_OVER_ADDRESS', grant.at('operations', index), message);
+      problems.add('POLICY_WRITE_OVER_ADDRESS', grant.at('operations', index), message, { grant: grant.id });
     });
-  }
-  for (const waiver of repository.waivers) {
-    if (needed.has(waiver.grant) || !repository.grants.some((grant) => grant.id === waiver.grant)) continue;
-    problems.add('POLICY_WAIVER_UNUSED', waiver.at('grant'), `${waiver.grant} does not write over a bare address`);
   }
 }
 
@@ -72,7 +64,9 @@ export function lintReachability(repository: Repository, problems: Problems): vo
     const first = apart[0];
     if (first === undefined) continue;
     const more = apart.length > 1 ? ` (and ${apart.length - 1} more pairs)` : '';
-    problems.add('POLICY_NETWORK_UNSHARED', grant.at('subjects'), `${first} share no network${more}`);
+    problems.add('POLICY_NETWORK_UNSHARED', grant.at('subjects'), `${first} share no network${more}`, {
+      grant: grant.id,
+    });
   }
 }
 
@@ -93,7 +87,7 @@ export function lintUntested(repository: Repository, problems: Problems): void {
     const tested = repository.tests.some(
       (test) => test.when.interface === grant.interface && grant.subjects.includes(test.given.subject),
     );
-    if (!tested) problems.add('POLICY_GRANT_UNTESTED', grant.at('id'), `${grant.id} has no test`);
+    if (!tested) problems.add('POLICY_GRANT_UNTESTED', grant.at('id'), `${grant.id} has no test`, { grant: grant.id });
   }
 }
 

@@ -7,6 +7,7 @@ import { lintDates } from './dates.ts';
 import { lintAssumptions } from './denies.ts';
 import { lintBindings, lintReachability, lintSelfGrants, lintUntested, lintWriteOverAddress } from './grants.ts';
 import { lintPaths } from './paths.ts';
+import { applyWaivers } from './waivers.ts';
 
 /** Adds every problem of the repository. `now` in milliseconds since the epoch, for end dates. */
 export function lint(repository: Repository, problems: Problems, now: number): void {
@@ -22,4 +23,5 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintWriteOverAddress(repository, problems);
   lintReachability(repository, problems);
   lintUntested(repository, problems);
+  applyWaivers(repository, problems, now);
 }

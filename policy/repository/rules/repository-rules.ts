@@ -155,8 +155,15 @@ export const repositoryRules = {
     severity: 'warning',
     waivable: false,
     explanation: 'A waiver that excuses nothing waits to excuse the next mistake.',
-    example: 'a waiver for a grant that only reads',
-    fix: 'remove the waiver',
+    example: 'a waiver for a grant that only reads, or for a line that was mended or moved',
+    fix: 'remove the waiver, or correct what it names',
+  },
+  POLICY_WAIVER_ENDING: {
+    severity: 'warning',
+    waivable: false,
+    explanation: 'The waiver ends within 14 days; after that what it excuses stops the publication again.',
+    example: 'until: a date of next week',
+    fix: 'mend what it excuses, or let its owner decide on a new end date',
   },
   POLICY_GRANT_UNTESTED: {
     severity: 'warning',

@@ -2,7 +2,7 @@
 import type { Expression } from '../../../engine/casbin/matcher-syntax.ts';
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { isPatternFunction } from '../../../engine/casbin/pattern.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import { columnsOf, termsOf } from './matcher-terms.ts';
 import { looksLikePattern, patternFindings } from './pattern-rules.ts';
 import type { ScannedLine } from './policy-scan.ts';
@@ -11,7 +11,7 @@ export function lintColumns(
   lines: readonly ScannedLine[],
   expression: Expression,
   model: ModelFile,
-  problems: Problems,
+  problems: Report,
 ): void {
   const patterns = patternColumns(expression);
   const effect = model.policy.indexOf('eft');
@@ -59,7 +59,7 @@ function comparedColumns(expression: Expression): number[] {
 }
 
 /** Patterns written in the matcher itself. */
-function lintLiteralPatterns(expression: Expression, { matcher }: ModelFile, problems: Problems): void {
+function lintLiteralPatterns(expression: Expression, { matcher }: ModelFile, problems: Report): void {
   for (const { term, positive } of termsOf(expression)) {
     if (term.kind !== 'call') continue;
     const pattern = term.values[1];

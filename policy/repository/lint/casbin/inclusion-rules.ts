@@ -3,7 +3,7 @@
 import type { Expression } from '../../../engine/casbin/matcher-syntax.ts';
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { MAX_LINT_COMPARISONS, MAX_LINT_COMPARISONS_A_LINE } from '../../../limits.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import { columnContainers } from './containers.ts';
 import type { ScannedLine } from './policy-scan.ts';
 import type { RoleGraph } from './role-graph.ts';
@@ -23,7 +23,7 @@ interface PolicyLine {
 }
 
 /** Over a model and policy that compile. */
-export function lintInclusion(input: InclusionInput, problems: Problems): void {
+export function lintInclusion(input: InclusionInput, problems: Report): void {
   const { effect, policy } = input.model;
   const effectColumn = policy.indexOf('eft');
   const lines = input.lines

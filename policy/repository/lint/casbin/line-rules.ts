@@ -1,7 +1,7 @@
 // Faults of single lines of policy.csv: type, columns, effect, quotes.
 import { MAX_CASBIN_COLUMN_LENGTH, MAX_CASBIN_LINES } from '../../../engine/limits.ts';
 import { nearest } from '../../nearest.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import type { ModelShape } from './model-rules.ts';
 import type { ScannedLine, ScannedValue } from './policy-scan.ts';
 
@@ -10,7 +10,7 @@ export function lintLines(
   lines: readonly ScannedLine[],
   shape: ModelShape,
   file: string,
-  problems: Problems,
+  problems: Report,
 ): ScannedLine[] {
   const last = lines.at(-1);
   if (last !== undefined && last.line > MAX_CASBIN_LINES) {
@@ -27,7 +27,7 @@ export function lintLines(
   });
 }
 
-type Fault = readonly [Parameters<Problems['add']>[0], ScannedValue];
+type Fault = readonly [Parameters<Report['add']>[0], ScannedValue];
 
 function* faultsOf(line: ScannedLine, shape: ModelShape): Iterable<Fault> {
   if (line.quote !== undefined) {
@@ -85,7 +85,7 @@ function textFault(text: string): { rule: Fault[0]; message: string } | undefine
 }
 
 /** Lines whose effect the model never looks at. */
-export function lintIgnoredEffects(lines: readonly ScannedLine[], shape: ModelShape, problems: Problems): void {
+export function lintIgnoredEffects(lines: readonly ScannedLine[], shape: ModelShape, problems: Report): void {
   const effect = shape.model?.effect;
   const column = shape.policy?.indexOf('eft') ?? -1;
   if (effect === 'deny-override') {

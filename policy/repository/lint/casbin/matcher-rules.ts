@@ -4,12 +4,12 @@ import { parseMatcher, type Expression, type Value } from '../../../engine/casbi
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { isPatternFunction, patternFunctions } from '../../../engine/casbin/pattern.ts';
 import { nearest } from '../../nearest.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import { columnsOf, termsOf, valuesOf, wholeField } from './matcher-terms.ts';
 import type { ModelShape } from './model-rules.ts';
 
 /** The parsed matcher, or undefined where it is not one (reported). `compiles`: the engine takes the model alone. */
-export function lintMatcher(shape: ModelShape, compiles: boolean, problems: Problems): Expression | undefined {
+export function lintMatcher(shape: ModelShape, compiles: boolean, problems: Report): Expression | undefined {
   const { model } = shape;
   if (model === undefined) return undefined;
   lintPrecedence(model, problems);
@@ -30,7 +30,7 @@ export function lintMatcher(shape: ModelShape, compiles: boolean, problems: Prob
   return expression;
 }
 
-function parse(model: ModelFile, reported: boolean, problems: Problems): Expression | undefined {
+function parse(model: ModelFile, reported: boolean, problems: Report): Expression | undefined {
   try {
     return parseMatcher(model);
   } catch (error) {
@@ -41,7 +41,7 @@ function parse(model: ModelFile, reported: boolean, problems: Problems): Express
 }
 
 /** Every unknown field and function by its own place; the parser would stop at the first. */
-function lintNames({ matcher, request, policy, roles }: ModelFile, problems: Problems): boolean {
+function lintNames({ matcher, request, policy, roles }: ModelFile, problems: Report): boolean {
   const text = withoutTexts(matcher.text);
   let found = false;
   for (const match of text.matchAll(/\b([rp])\s*\.\s*([A-Za-z_]\w*)/g)) {
@@ -73,7 +73,7 @@ function withoutTexts(text: string): string {
 }
 
 /** Every call that does not compile; what none of these is remains CASBIN_REFUSED (../casbin.ts). */
-function lintCalls(expression: Expression, model: ModelFile, problems: Problems): void {
+function lintCalls(expression: Expression, model: ModelFile, problems: Report): void {
   for (const { term } of termsOf(expression)) {
     if (term.kind !== 'call') continue;
     const wrong = (at: number, message: string): void => {
@@ -100,7 +100,7 @@ function readsPolicy(expression: Expression): boolean {
 }
 
 /** `a && b || c` at one depth of brackets, which && decides before ||. */
-function lintPrecedence({ matcher }: ModelFile, problems: Problems): void {
+function lintPrecedence({ matcher }: ModelFile, problems: Report): void {
   const marks: { and: boolean; or: number | undefined }[] = [{ and: false, or: undefined }];
   const report = (): void => {
     const level = marks.pop();
@@ -118,7 +118,7 @@ function lintPrecedence({ matcher }: ModelFile, problems: Problems): void {
   while (marks.length > 0) report();
 }
 
-function lintShapes(expression: Expression, model: ModelFile, problems: Problems): void {
+function lintShapes(expression: Expression, model: ModelFile, problems: Report): void {
   const place = (values: readonly Value[]) => model.matcher.placeAt(values[0]?.at ?? 0);
   const allowsByLine = model.effect !== 'deny-override';
   for (const { term, positive } of termsOf(expression)) {
@@ -160,7 +160,7 @@ function crossing(values: readonly Value[], model: ModelFile): string | undefine
 }
 
 /** A branch of || that never looks at p, beside one that does. */
-function lintBypass(expression: Expression, model: ModelFile, problems: Problems): void {
+function lintBypass(expression: Expression, model: ModelFile, problems: Report): void {
   if (expression.kind === 'not') lintBypass(expression.term, model, problems);
   if (expression.kind !== 'or' && expression.kind !== 'and') return;
   for (const branch of expression.terms) {
@@ -175,7 +175,7 @@ function lintBypass(expression: Expression, model: ModelFile, problems: Problems
 }
 
 /** Fields, columns and roles that the matcher never reads. */
-function lintUnread(expression: Expression, shape: ModelShape, model: ModelFile, problems: Problems): void {
+function lintUnread(expression: Expression, shape: ModelShape, model: ModelFile, problems: Report): void {
   const terms = termsOf(expression).map(({ term }) => term);
   const values = terms.flatMap(valuesOf);
   const fields = new Set(values.flatMap((value) => (value.kind === 'request' ? [value.field] : [])));

@@ -4,7 +4,7 @@ import { CodedError } from '../../../../runtime/errors.ts';
 import { casbinFields } from '../../../engine/casbin-request.ts';
 import { parseModelFile, type ModelFile } from '../../../engine/casbin/model-file.ts';
 import { nearest } from '../../nearest.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import { scanModel, type ScannedDefinition, type ScannedModel } from './model-scan.ts';
 
 const sections = ['request_definition', 'policy_definition', 'role_definition', 'policy_effect', 'matchers'] as const;
@@ -24,7 +24,7 @@ export interface ModelShape {
   readonly definition: (key: string) => ScannedDefinition | undefined;
 }
 
-export function lintModelFile(text: string, file: string, problems: Problems): ModelShape {
+export function lintModelFile(text: string, file: string, problems: Report): ModelShape {
   const scanned = scanModel(text, file);
   for (const { place, why } of scanned.stray) problems.add('CASBIN_DEFINITION_SYNTAX', place, why);
   lintSections(scanned, file, problems);
@@ -32,7 +32,7 @@ export function lintModelFile(text: string, file: string, problems: Problems): M
   return lintDefinitions(usable, file, problems);
 }
 
-function lintSections({ sections: found, definitions }: ScannedModel, file: string, problems: Problems): void {
+function lintSections({ sections: found, definitions }: ScannedModel, file: string, problems: Report): void {
   const seen = new Map<string, number>();
   for (const { name, place } of found) {
     if (!sections.some((known) => known === name)) {
@@ -54,7 +54,7 @@ function lintSections({ sections: found, definitions }: ScannedModel, file: stri
 }
 
 /** The definitions the engine reads, by key; the others are reported. */
-function lintKeys({ definitions }: ScannedModel, problems: Problems): Map<string, ScannedDefinition> {
+function lintKeys({ definitions }: ScannedModel, problems: Report): Map<string, ScannedDefinition> {
   const usable = new Map<string, ScannedDefinition>();
   for (const entry of definitions) {
     const { section, key, place } = entry;
@@ -76,12 +76,12 @@ function lintKeys({ definitions }: ScannedModel, problems: Problems): Map<string
 function lintDefinitions(
   definitions: ReadonlyMap<string, ScannedDefinition>,
   file: string,
-  problems: Problems,
+  problems: Report,
 ): ModelShape {
   const text = (key: string): string | undefined => definitions.get(key)?.text;
   const [r, p, e, m] = [text('r'), text('p'), text('e'), text('m')];
   const wrong = new Set<string>();
-  const check = (rule: Parameters<Problems['add']>[0], key: string, parts: Parts): void => {
+  const check = (rule: Parameters<Report['add']>[0], key: string, parts: Parts): void => {
     const definition = definitions.get(key);
     const message = definition === undefined ? undefined : probe(parts);
     if (definition === undefined || message === undefined || wrong.has(key)) return;
@@ -120,7 +120,7 @@ function lintDefinitions(
   };
 }
 
-function lintRequestFields(definition: ScannedDefinition | undefined, problems: Problems): void {
+function lintRequestFields(definition: ScannedDefinition | undefined, problems: Report): void {
   if (definition === undefined) return;
   let offset = 0;
   for (const field of definition.text.split(',')) {

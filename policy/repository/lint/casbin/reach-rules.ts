@@ -3,7 +3,7 @@
 import { compilePattern, isPatternFunction } from '../../../engine/casbin/pattern.ts';
 import type { Expression } from '../../../engine/casbin/matcher-syntax.ts';
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import type { Repository } from '../../repository.ts';
 import { MAX_LINT_COMPARISONS } from '../../../limits.ts';
 import { conjuncts, wholeField } from './matcher-terms.ts';
@@ -31,7 +31,7 @@ interface Need {
 }
 
 /** Over a model and policy that compile. */
-export function lintReach(input: ReachInput, problems: Problems): void {
+export function lintReach(input: ReachInput, problems: Report): void {
   const { model, repository, name } = input;
   const lines = input.lines.filter(({ kind }) => kind === 'p');
   const questions = questionsOf(name, repository);
@@ -55,7 +55,7 @@ export function lintReach(input: ReachInput, problems: Problems): void {
   }
 }
 
-function report(line: ScannedLine, never: readonly Need[], questions: readonly Question[], problems: Problems): void {
+function report(line: ScannedLine, never: readonly Need[], questions: readonly Question[], problems: Report): void {
   const [first] = never;
   if (first === undefined) {
     problems.add('CASBIN_LINE_UNREACHABLE', line.place, 'no granted operation has all that this line asks for at once');

@@ -3,7 +3,7 @@ import type { Expression } from '../../../engine/casbin/matcher-syntax.ts';
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { MAX_ROLE_DEPTH } from '../../../engine/limits.ts';
 import { nearest } from '../../nearest.ts';
-import type { Problems } from '../../problems.ts';
+import type { Report } from '../../problems.ts';
 import { termsOf, wholeField } from './matcher-terms.ts';
 import type { ScannedLine } from './policy-scan.ts';
 import { key, type RoleGraph } from './role-graph.ts';
@@ -21,7 +21,7 @@ export function lintRoles(
   model: ModelFile,
   graphs: ReadonlyMap<string, RoleGraph>,
   devices: ReadonlySet<string>,
-  problems: Problems,
+  problems: Report,
 ): void {
   const groups = Map.groupBy(
     lines.filter(({ kind }) => kind !== 'p'),
@@ -59,7 +59,7 @@ function useOf(name: string, expression: Expression, model: ModelFile): RoleUse 
 }
 
 /** One report for each line that makes a chain longer than the engine, and the reference, follow. */
-function lintDepth(group: readonly ScannedLine[], graph: RoleGraph, problems: Problems): void {
+function lintDepth(group: readonly ScannedLine[], graph: RoleGraph, problems: Report): void {
   const reported = new Set<ScannedLine>();
   const members = new Map(group.map(({ values }) => [key(values[0]?.text, values[2]?.text), values]));
   for (const [member, , domain] of members.values()) {
@@ -72,7 +72,7 @@ function lintDepth(group: readonly ScannedLine[], graph: RoleGraph, problems: Pr
   }
 }
 
-function lintLinks(group: readonly ScannedLine[], problems: Problems): void {
+function lintLinks(group: readonly ScannedLine[], problems: Report): void {
   const seen = new Map<string, number>();
   for (const { line, kind, values, place } of group) {
     const [member, role] = values;
@@ -87,7 +87,7 @@ function lintLinks(group: readonly ScannedLine[], problems: Problems): void {
 }
 
 /** Reports the line that closes each cycle, once for every set of roles that have each other. */
-function lintCycles(group: readonly ScannedLine[], problems: Problems): void {
+function lintCycles(group: readonly ScannedLine[], problems: Report): void {
   const links = Map.groupBy(group, ({ values }) => key(values[0]?.text ?? '', values[2]?.text));
   const state = new Map<string, 'open' | 'done'>();
   for (const start of links.keys()) {
@@ -124,7 +124,7 @@ function lintReferenced(
   links: readonly ScannedLine[],
   policy: readonly ScannedLine[],
   { columns }: RoleUse,
-  problems: Problems,
+  problems: Report,
 ): void {
   const named = new Set(policy.flatMap(({ values }) => [...columns].map((column) => values[column]?.text ?? '')));
   const useful = new Set(named);
@@ -153,7 +153,7 @@ function lintHeld(
   policy: readonly ScannedLine[],
   { columns }: RoleUse,
   devices: ReadonlySet<string>,
-  problems: Problems,
+  problems: Report,
 ): void {
   const byMember = Map.groupBy(links, ({ values }) => values[0]?.text ?? '');
   const held = new Set(devices);
