@@ -4,12 +4,11 @@ import type { KeyObject } from 'node:crypto';
 import { keyId, signJws } from '../../identity/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { encodePosture, EVIDENCE_TYPE, type Posture } from '../posture/posture.ts';
-import type { MeasuredFiles } from './files.ts';
-import { measureExecutables, measureProgram } from './measure.ts';
+import type { Measured } from './measure-aside.ts';
 
 export interface CollectorPorts {
   readonly clock: Pick<Clock, 'now'>;
-  readonly files: MeasuredFiles;
+  readonly measure: (signal?: AbortSignal) => Promise<Measured>;
   /** Private key of the certificate in use; asked each time, renewal replaces it. */
   readonly deviceKey: () => KeyObject;
   /** Hex digest of the active manifest; empty while none is active. */
@@ -18,10 +17,8 @@ export interface CollectorPorts {
 
 export interface CollectorSubject {
   readonly deviceId: string;
-  /** Folders and files that the enforcer consists of, and its version. */
-  readonly program: { readonly roots: readonly string[]; readonly version: string };
-  /** Absolute paths from the configuration. */
-  readonly executables: readonly string[];
+  /** Version of the enforcer. */
+  readonly version: string;
   readonly platform: Posture['platform'];
 }
 
@@ -30,16 +27,14 @@ export type Collect = (nonce: Uint8Array, signal?: AbortSignal) => Promise<strin
 
 export function createCollector(ports: CollectorPorts, subject: CollectorSubject): Collect {
   return async (nonce, signal) => {
+    const { program, executables } = await ports.measure(signal);
     const posture: Posture = {
       format: 1,
       deviceId: subject.deviceId,
       nonce: Buffer.from(nonce).toString('base64url'),
       collectedAt: ports.clock.now(),
-      program: {
-        digest: await measureProgram(ports.files, subject.program.roots, signal),
-        version: subject.program.version,
-      },
-      executables: await measureExecutables(ports.files, subject.executables, signal),
+      program: { digest: program, version: subject.version },
+      executables,
       bundle: ports.activeBundle(),
       platform: subject.platform,
     };

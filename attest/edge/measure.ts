@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { attestError } from '../errors.ts';
 import { MAX_PROGRAM_DEPTH, MAX_PROGRAM_FILES } from '../limits.ts';
-import { MISSING } from '../posture/posture.ts';
+import { MISSING } from '../posture/missing.ts';
 import type { MeasuredFiles } from './files.ts';
 
 /** Path to SHA-256 or `missing`, of every path. */
@@ -19,6 +19,9 @@ export async function measureExecutables(
   return measured;
 }
 
+/** A folder or file of the program, and what its paths begin with; a path alone gives its own last name. */
+export type ProgramRoot = string | { readonly path: string; readonly name: string };
+
 /**
  * Hex SHA-256 over the sorted lines `kind digest path` of every file below the roots. Paths begin with the name of
  * their root, so the same program has the same digest in every folder. Links count by where they point. Throws
@@ -26,11 +29,11 @@ export async function measureExecutables(
  */
 export async function measureProgram(
   files: MeasuredFiles,
-  roots: readonly string[],
+  roots: readonly ProgramRoot[],
   signal?: AbortSignal,
 ): Promise<string> {
-  const names = roots.map((root) => basename(root));
-  if (names.length === 0 || new Set(names).size !== names.length) {
+  const named = roots.map((root) => (typeof root === 'string' ? { path: root, name: basename(root) } : root));
+  if (named.length === 0 || new Set(named.map(({ name }) => name)).size !== named.length) {
     throw attestError('ATTEST_MEASURE_FAILED', 'the roots of the program need names that differ');
   }
   const lines: string[] = [];
@@ -45,7 +48,7 @@ export async function measureProgram(
     // The label as JSON: a line break in a name cannot forge a line.
     lines.push(`${kind} ${await measureEntry(files, path, kind, signal)} ${JSON.stringify(label)}\n`);
   };
-  for (const [index, root] of roots.entries()) await visit(root, names[index] ?? '', 0);
+  for (const { path, name } of named) await visit(path, name, 0);
   return createHash('sha256').update(lines.toSorted().join('')).digest('hex');
 }
 

@@ -5,12 +5,12 @@ import { z } from 'zod';
 import { canonicalJson } from '../../runtime/canonical-json.ts';
 import { attestError } from '../errors.ts';
 import { MAX_EXECUTABLES, MAX_PATH_CHARACTERS, NONCE_BYTES } from '../limits.ts';
+import { MISSING } from './missing.ts';
 
 /** `typ` of the JWS that carries a posture. */
 export const EVIDENCE_TYPE = 'edgeward-evidence+json';
 
-/** Reported for a path that cannot be read as a file, whatever the reason. */
-export const MISSING = 'missing';
+export { MISSING };
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const nonceCharacters = Math.ceil((NONCE_BYTES * 4) / 3);

@@ -1,6 +1,6 @@
 // The edge's conversation with its control plane: resources down, evidence and renewal up, and the spool's delivery.
 import { release } from 'node:os';
-import { createCollector, nodeMeasuredFiles } from '../../attest/edge/index.ts';
+import { createCollector, measureAside } from '../../attest/edge/index.ts';
 import { createDelivery, type Delivery, headType } from '../../audit/edge/index.ts';
 import type { OrdersStore } from '../../enforcer/activation/index.ts';
 import { keyId, signJws } from '../../identity/index.ts';
@@ -25,14 +25,14 @@ export function openCloudLink(core: EdgeCore, enforcement: Enforcement, control:
   const collect = createCollector(
     {
       clock: trusted,
-      files: nodeMeasuredFiles,
+      measure: async (signal) =>
+        await measureAside({ program: programRoots, executables: config.attest.executables }, signal),
       deviceKey: () => own.current().keys.privateKey,
       activeBundle: () => activation.current()?.bundle.digest ?? '',
     },
     {
       deviceId: core.deviceId,
-      program: { roots: programRoots, version: programVersion },
-      executables: config.attest.executables,
+      version: programVersion,
       platform: { os: process.platform, kernel: release() },
     },
   );

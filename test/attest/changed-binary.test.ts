@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createAttestation, PROGRAM, referenceValuesOf } from '../../attest/cloud/index.ts';
-import { createCollector, measureExecutables, measureProgram, nodeMeasuredFiles } from '../../attest/edge/index.ts';
+import { createCollector, measureAside } from '../../attest/edge/index.ts';
 import { type AttestationResult, isStale } from '../../attest/index.ts';
 import { generateKey } from '../../identity/index.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
@@ -26,11 +26,11 @@ test('a changed binary, a changed enforcer and a removed binary are found, and r
   await writeFile(join(program, 'main.js'), 'decide()');
   await cp('/bin/sh', binary, { dereference: true });
 
+  const measure = async () => await measureAside({ program: [program], executables: [binary] });
+  const accepted = await measure();
   const release = {
-    '*': { [PROGRAM]: [await measureProgram(nodeMeasuredFiles, [program])] },
-    'plc-1': Object.fromEntries(
-      Object.entries(await measureExecutables(nodeMeasuredFiles, [binary])).map(([path, digest]) => [path, [digest]]),
-    ),
+    '*': { [PROGRAM]: [accepted.program] },
+    'plc-1': Object.fromEntries(Object.entries(accepted.executables).map(([path, digest]) => [path, [digest]])),
   };
   const results: AttestationResult[] = [];
   const attestation = createAttestation({
@@ -44,14 +44,13 @@ test('a changed binary, a changed enforcer and a removed binary are found, and r
   const collect = createCollector(
     {
       clock,
-      files: nodeMeasuredFiles,
+      measure,
       deviceKey: () => keys.privateKey,
       activeBundle: () => createHash('sha256').update('manifest').digest('hex'),
     },
     {
       deviceId: 'plc-1',
-      program: { roots: [program], version: '0.1.0' },
-      executables: [binary],
+      version: '0.1.0',
       platform: { os: 'linux', kernel: 'test' },
     },
   );
