@@ -24,6 +24,12 @@ export const MAX_CASBIN_LINES = 200_000;
 export const MAX_MATCHER_LENGTH = 4_096;
 /** Brackets and negations inside each other; keeps the recursive parser far from the stack's end. */
 export const MAX_MATCHER_DEPTH = 64;
+/** Names after the field in r.field.name.name. */
+export const MAX_ATTRIBUTE_DEPTH = 4;
+/** Ways in which a matcher can come true, each with its own index; a matcher with more is asked about line by line. */
+export const MAX_MATCHER_WAYS = 16;
+/** Lines that one request may have to be compared with; about a millisecond. */
+export const MAX_CASBIN_STEPS = 20_000;
 /** Links of a role chain; the reference implementation silently stops at the same number. */
 export const MAX_ROLE_DEPTH = 10;
 /** Pairs (member, role) after closing all chains: a few hundred MB at worst, refused above. */

@@ -1,12 +1,16 @@
 // A Casbin model with its policy, compiled: enforce() answers what node-casbin would, except where that would be less
-// safe (README.md lists every divergence). Immutable: a reload compiles a new one aside, nothing is ever cleared.
-import { MAX_CASBIN_VALUE_LENGTH } from '../limits.ts';
-import { readAddress } from './ip-pattern.ts';
-import { compileMatcher } from './matcher-compile.ts';
+// safe (README.md lists every divergence). Immutable: a reload or a delta makes a new one aside, nothing is ever cleared.
+import { engineErrors } from '../errors.ts';
+import type { Asked } from './line-test.ts';
+import { Lines } from './lines.ts';
 import { parseModelFile } from './model-file.ts';
-import { parsePolicyFile } from './policy-file.ts';
-import { indexLines } from './policy-index.ts';
-import { closeRoles } from './role-closure.ts';
+import { parsePolicyFile, parsePolicyLine, type PolicyFile } from './policy-file.ts';
+import { Program } from './program.ts';
+import type { RequestShape } from './request-shape.ts';
+import { type Edit, Roles } from './roles.ts';
+import { Search, TooManySteps } from './search.ts';
+import type { CasbinValue } from './value.ts';
+import { WayIndex } from './way-index.ts';
 
 export interface CasbinSource {
   readonly model: string;
@@ -22,60 +26,191 @@ export type CasbinVerdict =
   | {
       readonly allow: false;
       readonly line: number;
-      readonly why: 'denied' | 'no-line' | 'empty-policy' | 'unusable-request';
+      readonly why: 'denied' | 'no-line' | 'empty-policy' | 'unusable-request' | 'too-many-steps';
     };
+
+/** Lines as they stand in policy.csv. */
+export interface CasbinDelta {
+  readonly remove?: readonly string[];
+  /** `line` is where it stands in policy.csv, from 1. Comes after the lines that are there. */
+  readonly add?: readonly { readonly text: string; readonly line: number }[];
+}
 
 export interface CasbinModel {
   /** Names of the request's fields, in order. */
   readonly request: readonly string[];
   readonly policyFile: string;
-  readonly enforce: (values: readonly string[]) => CasbinVerdict;
+  /** Values in the order of `request`. Never throws for values of these types; what is not usable is denied. */
+  readonly enforce: (values: readonly CasbinValue[]) => CasbinVerdict;
+  /**
+   * The model with some lines fewer and more; this one stays as it is. Costs what changes, and a copy of the tables.
+   * Throws ENGINE_CASBIN_* when a line is wrong or one to remove is not there; then nothing has changed.
+   */
+  readonly with: (delta: CasbinDelta) => CasbinModel;
 }
 
 /** Throws a CodedError ENGINE_CASBIN_* with file and line for what is wrong or not supported. */
 export function compileCasbin(source: CasbinSource): CasbinModel {
   const model = parseModelFile(source.model, source.modelFile);
+  const program = new Program(model, source.policyFile);
   const policy = parsePolicyFile(source.policy, source.policyFile, model);
-  const roles = new Map([...policy.roles].map(([name, lines]) => [name, closeRoles(lines, source.policyFile)]));
-  const { expression, test, lines, addressFields } = compileMatcher(model, policy, roles, source.policyFile);
-  const allows = indexLines(
-    lines.filter((line) => line.allow),
-    expression,
-    test,
-    roles,
-  );
-  const denies = indexLines(
-    lines.filter((line) => !line.allow),
-    expression,
-    test,
-    roles,
-  );
-  const usable = (values: readonly string[]): boolean =>
-    values.length === model.request.length &&
-    values.every(isPlain) &&
-    addressFields.every((field) => readAddress(values[field] ?? '') !== undefined);
-
-  const enforce = (values: readonly string[]): CasbinVerdict => {
-    // Empty equals missing in the reference, and an empty policy allows what a bug leaves empty (faults 1 and 14).
-    if (lines.length === 0) return { allow: false, line: 0, why: 'empty-policy' };
-    if (!usable(values)) return { allow: false, line: 0, why: 'unusable-request' };
-    if (model.effect !== 'allow-override') {
-      const denied = denies(values);
-      if (denied !== undefined) return { allow: false, line: denied.line, why: 'denied' };
-      if (model.effect === 'deny-override') return { allow: true, line: 0 };
-    }
-    const allowed = allows(values);
-    return allowed === undefined ? { allow: false, line: 0, why: 'no-line' } : { allow: true, line: allowed.line };
-  };
-  return { request: model.request, policyFile: source.policyFile, enforce };
+  const state = emptyState(program, policy.lines.length);
+  change(program, state, policy, { lines: [], roles: [] });
+  return new CompiledModel(program, state);
 }
 
-/** Text that means the same to every reader: not empty, bounded, no control characters or line separators. */
-function isPlain(value: unknown): boolean {
-  if (typeof value !== 'string' || value === '' || value.length > MAX_CASBIN_VALUE_LENGTH) return false;
-  for (let at = 0; at < value.length; at++) {
-    const code = value.charCodeAt(at);
-    if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029) return false;
+/** One version of the policy. Written to only while it is made. */
+interface State {
+  readonly lines: Lines;
+  readonly shape: RequestShape;
+  readonly allows: readonly WayIndex[];
+  readonly denies: readonly WayIndex[];
+}
+
+function emptyState(program: Program, capacity: number): State {
+  const { model, texts } = program;
+  const roles = [...model.roles.keys()].map(() => Roles.empty());
+  return {
+    lines: new Lines(texts, roles, model.policy.length, program.patternsPerLine, Math.max(16, capacity)),
+    shape: program.shape.copy(),
+    allows: program.plans(true).map((plan) => WayIndex.empty(plan)),
+    denies: program.plans(false).map((plan) => WayIndex.empty(plan)),
+  };
+}
+
+const copyState = (state: State): State => ({
+  lines: state.lines.copy(state.lines.roles.map((roles) => roles.copy())),
+  shape: state.shape.copy(),
+  allows: state.allows.map((index) => index.copy()),
+  denies: state.denies.map((index) => index.copy()),
+});
+
+/** Everything is parsed by now; what is still wrong throws, and the state that was begun is dropped. */
+function change(program: Program, state: State, added: PolicyFile, removed: PolicyFile): void {
+  const { model, texts, policyFile } = program;
+  const { lines, shape } = state;
+  const edit: Edit = {};
+  const asked: Asked = { values: [], numbers: noNumbers, lines };
+  const kinds = [...model.roles.keys()];
+  const rolesOf = (kind: string): Roles | undefined => lines.roles[kinds.indexOf(kind)];
+  for (const { kind, member, role, domain, line } of removed.roles) {
+    const found = rolesOf(kind)?.unlink(
+      texts.numberOf(member),
+      texts.numberOf(role),
+      domain === '' ? 0 : texts.numberOf(domain),
+      edit,
+    );
+    if (found !== true) throw missing(policyFile, line, [kind, member, role, domain]);
   }
-  return true;
+  for (const { kind, member, role, domain } of added.roles) {
+    rolesOf(kind)?.link(texts.add(member), texts.add(role), domain === '' ? 0 : texts.add(domain), edit);
+  }
+  for (const roles of lines.roles) roles.close(texts, policyFile);
+  for (const { values, line } of removed.lines) {
+    const index = lines.find(program.row(values));
+    if (index === undefined) throw missing(policyFile, line, ['p', ...values]);
+    for (const way of lines.allows[index] === 1 ? state.allows : state.denies) way.remove(index, asked, edit);
+    lines.remove(index);
+  }
+  for (const parsed of added.lines) {
+    const index = lines.add(program.line(parsed, shape));
+    for (const way of parsed.allow ? state.allows : state.denies) way.add(index, asked, edit);
+  }
+}
+
+const noNumbers = new Uint32Array(0);
+
+const missing = (file: string, line: number, columns: readonly string[]): Error =>
+  engineErrors.error(
+    'ENGINE_CASBIN_POLICY',
+    `there is no line "${columns.filter((text) => text !== '').join(', ')}" to remove`,
+    {
+      place: { file, line },
+    },
+  );
+
+class CompiledModel implements CasbinModel {
+  readonly #program: Program;
+  readonly #state: State;
+  /** Of the request that is being judged; nothing is judged while another request is. */
+  readonly #numbers: Uint32Array;
+
+  constructor(program: Program, state: State) {
+    this.#program = program;
+    this.#state = state;
+    this.#numbers = new Uint32Array(program.model.request.length);
+  }
+
+  get request(): readonly string[] {
+    return this.#program.model.request;
+  }
+
+  get policyFile(): string {
+    return this.#program.policyFile;
+  }
+
+  enforce = (values: readonly CasbinValue[]): CasbinVerdict => {
+    const { lines, shape } = this.#state;
+    // Empty equals missing in the reference, and an empty policy allows what a bug leaves empty (faults 1 and 14).
+    if (lines.count === 0) return denied(0, 'empty-policy');
+    if (!shape.read(values, lines.texts, this.#numbers)) return denied(0, 'unusable-request');
+    try {
+      return this.#judge({ values, numbers: this.#numbers, lines });
+    } catch (error) {
+      if (error instanceof TooManySteps) return denied(0, 'too-many-steps');
+      throw error;
+    }
+  };
+
+  with = (delta: CasbinDelta): CasbinModel => {
+    const added = this.#parse(delta.add ?? []);
+    const removed = this.#parse((delta.remove ?? []).map((text, index) => ({ text, line: index + 1 })));
+    const state = copyState(this.#state);
+    change(this.#program, state, added, removed);
+    return new CompiledModel(this.#program, state);
+  };
+
+  #judge(asked: Asked): CasbinVerdict {
+    const { effect } = this.#program.model;
+    const { allows, denies } = this.#state;
+    const { lineNumbers } = asked.lines;
+    if (effect === 'allow-override') {
+      const allow = this.#find(allows, asked, false);
+      return allow.found === undefined ? denied(0, 'no-line') : allowed(lineNumbers[allow.found] ?? 0);
+    }
+    const ordered = effect === 'priority';
+    const deny = this.#find(denies, asked, ordered);
+    if (deny.found !== undefined && !ordered) return denied(lineNumbers[deny.found] ?? 0, 'denied');
+    if (effect === 'deny-override') return allowed(0);
+    const allow = this.#find(allows, asked, ordered);
+    if (deny.found !== undefined && deny.foundOrder < allow.foundOrder) {
+      return denied(lineNumbers[deny.found] ?? 0, 'denied');
+    }
+    return allow.found === undefined ? denied(0, 'no-line') : allowed(lineNumbers[allow.found] ?? 0);
+  }
+
+  #find(ways: readonly WayIndex[], asked: Asked, ordered: boolean): Search {
+    const search = new Search(asked, ordered);
+    for (const way of ways) {
+      way.search(search);
+      if (search.done) break;
+    }
+    return search;
+  }
+
+  #parse(lines: readonly { readonly text: string; readonly line: number }[]): PolicyFile {
+    const parsed = lines.map(({ text, line }) =>
+      parsePolicyLine(text, line, this.#program.policyFile, this.#program.model),
+    );
+    return {
+      lines: parsed.flatMap((line) => (line !== undefined && 'values' in line ? [line] : [])),
+      roles: parsed.flatMap((line) => (line !== undefined && 'kind' in line ? [line] : [])),
+    };
+  }
+}
+
+const allowed = (line: number): CasbinVerdict => ({ allow: true, line });
+
+function denied(line: number, why: Extract<CasbinVerdict, { allow: false }>['why']): CasbinVerdict {
+  return { allow: false, line, why };
 }

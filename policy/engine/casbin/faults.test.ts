@@ -142,8 +142,12 @@ test('fault 11: keyMatch forgets what follows a star; here such a pattern does n
   // Dot segments under /public/* never get here: http-path.test.ts.
 });
 
-test('fault 12: keyMatch4 compares repeated names wrongly; it is not part of the language here', () => {
-  assert.ok(refused(onObject('keyMatch4'), line('/p/{id}/c/{id}')));
+test('fault 12: keyMatch4 compares all parameters once a name repeats; here those of one name', async () => {
+  const parts = onObject('keyMatch4');
+  const pattern = line('/p/{id}/c/{id}/x/{other}');
+  assert.equal(await theirs(parts, pattern, 'a', '/p/1/c/1/x/2', 'read'), false);
+  assert.equal(ours(parts, pattern, 'a', '/p/1/c/1/x/2', 'read'), true);
+  assert.equal(ours(parts, pattern, 'a', '/p/1/c/2/x/2', 'read'), false);
 });
 
 test('fault 13: networks that are none do not load, a mapped address is the one it carries, a bad one denies', async () => {

@@ -1,28 +1,53 @@
-// The matcher's language: text compared, looked up and matched, joined by && || ! and brackets. A recursive descent
+// The matcher's language: values compared, looked up and matched, joined by && || ! and brackets. A recursive descent
 // parser that gives a typed tree; what the reference would coerce, guess or crash on is an error with line and column.
 //
 //   or      = and { "||" and }
 //   and     = unary { "&&" unary }          (a comparison binds tighter than &&)
 //   unary   = "!" unary | compare
-//   compare = value [ ("==" | "!=") value | "in" "(" value { "," value } ")" ] | call | "(" or ")"
-//   value   = "r." name | "p." name | text in quotes | number
+//   compare = value [ ("==" | "!=" | "<" | "<=" | ">" | ">=") value | "in" "(" value { "," value } ")" ]
+//           | call | "(" or ")"             (a value alone is an attribute that has to be true)
+//   value   = "r." name { "." name } | "p." name | text in quotes | number | "true" | "false"
 //   call    = name "(" value { "," value } ")"
 import { engineErrors } from '../errors.ts';
-import { MAX_MATCHER_DEPTH } from '../limits.ts';
-import type { ModelFile, MatcherSource } from './model-file.ts';
+import { MAX_ATTRIBUTE_DEPTH, MAX_MATCHER_DEPTH } from '../limits.ts';
+import type { ModelFile, TextSource } from './model-file.ts';
 
 export type Value =
-  | { readonly kind: 'request'; readonly field: number; readonly at: number }
+  | { readonly kind: 'request'; readonly field: number; readonly path: readonly string[]; readonly at: number }
   | { readonly kind: 'policy'; readonly column: number; readonly at: number }
   | { readonly kind: 'text'; readonly text: string; readonly at: number }
-  | { readonly kind: 'number'; readonly number: number; readonly at: number };
+  | { readonly kind: 'number'; readonly number: number; readonly at: number }
+  | { readonly kind: 'boolean'; readonly boolean: boolean; readonly at: number };
+
+export type Order = '<' | '<=' | '>' | '>=';
+
+export type Atom =
+  | { readonly kind: 'equal'; readonly left: Value; readonly right: Value }
+  | { readonly kind: 'order'; readonly order: Order; readonly left: Value; readonly right: Value }
+  | { readonly kind: 'in'; readonly value: Value; readonly list: readonly Value[] }
+  /** An attribute that is a boolean. */
+  | { readonly kind: 'truth'; readonly value: Value }
+  | { readonly kind: 'call'; readonly name: string; readonly values: readonly Value[]; readonly at: number };
 
 export type Expression =
   | { readonly kind: 'or' | 'and'; readonly terms: readonly Expression[] }
   | { readonly kind: 'not'; readonly term: Expression }
-  | { readonly kind: 'equal'; readonly left: Value; readonly right: Value }
-  | { readonly kind: 'in'; readonly value: Value; readonly list: readonly Value[] }
-  | { readonly kind: 'call'; readonly name: string; readonly values: readonly Value[]; readonly at: number };
+  | Atom;
+
+/** The values an atom looks at. */
+export function valuesOf(atom: Atom): readonly Value[] {
+  switch (atom.kind) {
+    case 'equal':
+    case 'order':
+      return [atom.left, atom.right];
+    case 'in':
+      return [atom.value, ...atom.list];
+    case 'truth':
+      return [atom.value];
+    case 'call':
+      return atom.values;
+  }
+}
 
 interface Token {
   readonly kind: 'name' | 'text' | 'number' | 'mark' | 'end';
@@ -30,17 +55,27 @@ interface Token {
   readonly at: number;
 }
 
-const tokenPattern = /\s+|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?|"[^"\\]*"|'[^'\\]*'|&&|\|\||==|!=|[!().,]/y;
+const tokenPattern = /\s+|[A-Za-z_][A-Za-z0-9_]*|-?\d+(?:\.\d+)?|"[^"\\]*"|'[^'\\]*'|&&|\|\||==|!=|<=|>=|[!().,<>]/y;
+const orders: ReadonlySet<string> = new Set(['<', '<=', '>', '>=']);
 
+/** What the reference refuses to read inside an object, and what no attribute should be called. */
+const forbiddenAttributes: ReadonlySet<string> = new Set(['__proto__', 'prototype', 'constructor']);
+
+/** The model's matcher. */
 export function parseMatcher(model: ModelFile): Expression {
-  return new MatcherParser(model).parse();
+  return new MatcherParser(model, model.matcher).parse();
 }
 
-export function matcherError(source: MatcherSource, at: number, message: string): Error {
+/** Another text in the same language: a rule that `eval(p.rule)` finds in a line. */
+export function parseExpression(model: ModelFile, source: TextSource): Expression {
+  return new MatcherParser(model, source).parse();
+}
+
+export function matcherError(source: TextSource, at: number, message: string): Error {
   return engineErrors.error('ENGINE_CASBIN_MATCHER', message, { place: source.placeAt(at) });
 }
 
-function tokens(source: MatcherSource): Token[] {
+function tokens(source: TextSource): Token[] {
   const result: Token[] = [];
   const { text } = source;
   let at = 0;
@@ -58,19 +93,21 @@ function tokens(source: MatcherSource): Token[] {
 function kindOf(text: string): Token['kind'] {
   const first = text[0] ?? '';
   if (first === '"' || first === "'") return 'text';
-  if (first >= '0' && first <= '9') return 'number';
+  if (/[0-9-]/.test(first)) return 'number';
   return /[A-Za-z_]/.test(first) ? 'name' : 'mark';
 }
 
 class MatcherParser {
   readonly #model: ModelFile;
+  readonly #source: TextSource;
   readonly #tokens: readonly Token[];
   #next = 0;
   #depth = 0;
 
-  constructor(model: ModelFile) {
+  constructor(model: ModelFile, source: TextSource) {
     this.#model = model;
-    this.#tokens = tokens(model.matcher);
+    this.#source = source;
+    this.#tokens = tokens(source);
   }
 
   parse(): Expression {
@@ -92,9 +129,7 @@ class MatcherParser {
   }
 
   #unary(): Expression {
-    if (this.#depth >= MAX_MATCHER_DEPTH) {
-      throw matcherError(this.#model.matcher, this.#peek().at, `nested deeper than ${MAX_MATCHER_DEPTH}`);
-    }
+    if (this.#depth >= MAX_MATCHER_DEPTH) throw this.#error(this.#peek().at, `nested deeper than ${MAX_MATCHER_DEPTH}`);
     this.#depth++;
     const expression = this.#take('!') ? this.#negated() : this.#comparison();
     this.#depth--;
@@ -104,8 +139,9 @@ class MatcherParser {
   /** In the reference `!a == b` means `(!a) == b`, which nobody wants: after `!` only a call or brackets may stand. */
   #negated(): Expression {
     const token = this.#peek();
-    const call = token.kind === 'name' && this.#tokens[this.#next + 1]?.text === '(';
-    if (token.text !== '(' && token.text !== '!' && !call) throw this.#expected('a function or ( after !', token);
+    if (token.text !== '(' && token.text !== '!' && !this.#isCall(token)) {
+      throw this.#expected('a function or ( after !', token);
+    }
     return { kind: 'not', term: this.#unary() };
   }
 
@@ -116,18 +152,37 @@ class MatcherParser {
       this.#require(')');
       return inner;
     }
-    if (token.kind === 'name' && this.#tokens[this.#next + 1]?.text === '(') return this.#call();
+    if (this.#isCall(token)) return this.#call();
     const left = this.#value();
     if (this.#take('==')) return this.#equal(left, this.#value());
     if (this.#take('!=')) return { kind: 'not', term: this.#equal(left, this.#value()) };
     if (this.#take('in')) return { kind: 'in', value: this.#text(left), list: this.#list().map((v) => this.#text(v)) };
-    throw this.#expected('==, != or in: a value alone is neither true nor false', this.#peek());
+    const operator = this.#peek();
+    if (operator.kind === 'mark' && orders.has(operator.text)) {
+      this.#advance();
+      return {
+        kind: 'order',
+        order: operator.text as Order,
+        left: this.#numeric(left),
+        right: this.#numeric(this.#value()),
+      };
+    }
+    if (left.kind === 'request' && left.path.length > 0) return { kind: 'truth', value: left };
+    throw this.#expected('==, !=, <, >, <=, >= or in: a value alone is neither true nor false', this.#peek());
+  }
+
+  #isCall(token: Token): boolean {
+    return token.kind === 'name' && this.#tokens[this.#next + 1]?.text === '(';
   }
 
   #equal(left: Value, right: Value): Expression {
-    if ((left.kind === 'number') !== (right.kind === 'number')) {
-      const at = left.kind === 'number' ? left.at : right.at;
-      throw matcherError(this.#model.matcher, at, 'a number is never equal to text here: put it in quotes');
+    for (const [constant, other] of [
+      [left, right],
+      [right, left],
+    ] as const) {
+      const typed = constant.kind === 'number' || constant.kind === 'boolean';
+      if (!typed || other.kind === constant.kind || other.kind === 'request') continue;
+      throw this.#error(constant.at, `a ${constant.kind} is never equal to text here: put it in quotes`);
     }
     return { kind: 'equal', left, right };
   }
@@ -146,8 +201,13 @@ class MatcherParser {
   }
 
   #text(value: Value): Value {
-    if (value.kind !== 'number') return value;
-    throw matcherError(this.#model.matcher, value.at, 'expected text: put the number in quotes');
+    if (value.kind !== 'number' && value.kind !== 'boolean') return value;
+    throw this.#error(value.at, `expected text: put the ${value.kind} in quotes`);
+  }
+
+  #numeric(value: Value): Value {
+    if (value.kind !== 'text' && value.kind !== 'boolean') return value;
+    throw this.#error(value.at, 'expected a number: only numbers have an order here');
   }
 
   #value(): Value {
@@ -156,20 +216,37 @@ class MatcherParser {
     if (token.kind === 'text') return { kind: 'text', text: token.text.slice(1, -1), at };
     if (token.kind === 'number') return { kind: 'number', number: Number(token.text), at };
     if (token.kind !== 'name') throw this.#expected('a value such as r.sub or "text"', token);
+    if (token.text === 'true' || token.text === 'false') {
+      return { kind: 'boolean', boolean: token.text === 'true', at };
+    }
     if (token.text !== 'r' && token.text !== 'p') throw this.#expected('r., p. or a text in quotes', token);
     this.#require('.');
     const name = this.#advance();
     const names = token.text === 'r' ? this.#model.request : this.#model.policy;
     const index = names.indexOf(name.text);
     if (index === -1) throw this.#expected(`a field of ${token.text} (${names.join(', ')})`, name);
-    if (this.#peek().text === '.') {
-      throw matcherError(this.#model.matcher, this.#peek().at, 'fields hold text; there is nothing inside them');
+    if (token.text === 'r') return { kind: 'request', field: index, path: this.#path(), at };
+    if (this.#peek().text === '.')
+      throw this.#error(this.#peek().at, 'columns of p hold text; there is nothing inside');
+    return { kind: 'policy', column: index, at };
+  }
+
+  #path(): string[] {
+    const path: string[] = [];
+    while (this.#take('.')) {
+      const name = this.#advance();
+      if (name.kind !== 'name') throw this.#expected('the name of an attribute', name);
+      if (forbiddenAttributes.has(name.text)) throw this.#error(name.at, `${name.text} is not an attribute`);
+      path.push(name.text);
+      if (path.length > MAX_ATTRIBUTE_DEPTH) {
+        throw this.#error(name.at, `attributes are nested at most ${MAX_ATTRIBUTE_DEPTH} deep`);
+      }
     }
-    return token.text === 'r' ? { kind: 'request', field: index, at } : { kind: 'policy', column: index, at };
+    return path;
   }
 
   #peek(): Token {
-    return this.#tokens[this.#next] ?? { kind: 'end', text: 'the end', at: this.#model.matcher.text.length };
+    return this.#tokens[this.#next] ?? { kind: 'end', text: 'the end', at: this.#source.text.length };
   }
 
   #advance(): Token {
@@ -190,6 +267,10 @@ class MatcherParser {
   }
 
   #expected(what: string, found: Token): Error {
-    return matcherError(this.#model.matcher, found.at, `expected ${what}, found ${found.text}`);
+    return this.#error(found.at, `expected ${what}, found ${found.text}`);
+  }
+
+  #error(at: number, message: string): Error {
+    return matcherError(this.#source, at, message);
   }
 }

@@ -4,11 +4,12 @@ import type { Place } from '../../../runtime/errors.ts';
 import { engineErrors } from '../errors.ts';
 import { MAX_MATCHER_LENGTH } from '../limits.ts';
 
-export type CasbinEffect = 'allow-override' | 'deny-override' | 'allow-and-deny';
+export type CasbinEffect = 'allow-override' | 'deny-override' | 'allow-and-deny' | 'priority';
 
-export interface MatcherSource {
+/** A text in the matcher's language with where it stands. */
+export interface TextSource {
   readonly text: string;
-  /** Place of the character at `offset` in model.conf. */
+  /** Place of the character at `offset`. */
   readonly placeAt: (offset: number) => Place;
 }
 
@@ -16,10 +17,12 @@ export interface ModelFile {
   readonly request: readonly string[];
   /** Columns of a `p` line; `eft` among them when the policy carries effects. */
   readonly policy: readonly string[];
+  /** Column of p with the line's priority, for the effect that asks for one; without it the order of the lines counts. */
+  readonly priority: number | undefined;
   /** Role definitions by name (`g`, `g2`), with the columns of their lines: 2, or 3 with a domain. */
   readonly roles: ReadonlyMap<string, number>;
   readonly effect: CasbinEffect;
-  readonly matcher: MatcherSource;
+  readonly matcher: TextSource;
 }
 
 const sections = ['request_definition', 'policy_definition', 'role_definition', 'policy_effect', 'matchers'] as const;
@@ -29,6 +32,7 @@ const effects: ReadonlyMap<string, CasbinEffect> = new Map([
   ['some(where(p.eft==allow))', 'allow-override'],
   ['!some(where(p.eft==deny))', 'deny-override'],
   ['some(where(p.eft==allow))&&!some(where(p.eft==deny))', 'allow-and-deny'],
+  ['priority(p.eft)||deny', 'priority'],
 ]);
 
 interface Piece {
@@ -60,9 +64,6 @@ export function parseModelFile(text: string, file: string): ModelFile {
   const request = fields(definition('request_definition', 'r'), file);
   const policyDefinition = definition('policy_definition', 'p');
   const policy = fields(policyDefinition, file);
-  if (policy.includes('priority')) {
-    throw unsupported(file, policyDefinition.line, 'priorities are not supported; order never decides here');
-  }
   const effectDefinition = definition('policy_effect', 'e');
   const effect = effects.get(effectDefinition.text.replaceAll(/\s/g, ''));
   if (effect === undefined) {
@@ -75,6 +76,10 @@ export function parseModelFile(text: string, file: string): ModelFile {
       'this effect looks for deny, but no column of p is eft: nothing could deny',
     );
   }
+  const priority = policy.indexOf('priority');
+  if (priority !== -1 && effect !== 'priority') {
+    throw refusal(file, policyDefinition.line, 'a column priority, but the effect does not look at priorities');
+  }
   const matcher = definition('matchers', 'm');
   if (matcher.text.length > MAX_MATCHER_LENGTH) {
     throw refusal(file, matcher.line, `the matcher is longer than ${MAX_MATCHER_LENGTH} characters`);
@@ -83,6 +88,7 @@ export function parseModelFile(text: string, file: string): ModelFile {
     request,
     policy,
     roles: roleDefinitions(found.get('role_definition') ?? [], file),
+    priority: priority === -1 ? undefined : priority,
     effect,
     matcher: { text: matcher.text, placeAt: (offset) => placeAt(matcher.pieces, offset, file) },
   };

@@ -7,12 +7,17 @@ import type { ModelFile } from './model-file.ts';
 export interface PolicyLine {
   /** Line in policy.csv, from 1. */
   readonly line: number;
+  /** Columns after `p`. */
   readonly values: readonly string[];
   readonly allow: boolean;
+  /** Lower comes first; 0 where the model has no column for it. */
+  readonly priority: number;
 }
 
 export interface RoleLine {
   readonly line: number;
+  /** Name of the role definition, e.g. `g`. */
+  readonly kind: string;
   readonly member: string;
   readonly role: string;
   /** Empty where the definition has no domain. */
@@ -21,60 +26,79 @@ export interface RoleLine {
 
 export interface PolicyFile {
   readonly lines: readonly PolicyLine[];
-  readonly roles: ReadonlyMap<string, readonly RoleLine[]>;
+  readonly roles: readonly RoleLine[];
 }
 
 export function parsePolicyFile(text: string, file: string, model: ModelFile): PolicyFile {
   const lines: PolicyLine[] = [];
-  const roles = new Map<string, RoleLine[]>([...model.roles.keys()].map((name) => [name, []]));
-  const effectColumn = model.policy.indexOf('eft');
-  for (const [index, raw] of text.split('\n').entries()) {
-    const line = index + 1;
-    const content = raw.trim();
-    if (content === '' || content.startsWith('#')) continue;
+  const roles: RoleLine[] = [];
+  let line = 0;
+  for (let from = 0; from <= text.length;) {
+    line++;
+    const end = text.indexOf('\n', from);
+    const raw = end === -1 ? text.slice(from) : text.slice(from, end);
+    from = end === -1 ? text.length + 1 : end + 1;
+    const parsed = parsePolicyLine(raw, line, file, model);
+    if (parsed === undefined) continue;
     if (line > MAX_CASBIN_LINES) {
       throw engineErrors.error('ENGINE_CASBIN_TOO_LARGE', `more than ${MAX_CASBIN_LINES} lines`, {
         place: { file, line },
       });
     }
-    const fail = (message: string): Error =>
-      engineErrors.error('ENGINE_CASBIN_POLICY', message, { place: { file, line } });
-    const [kind = '', ...values] = columns(content, fail);
-    if (kind === 'p') {
-      lines.push({ line, values, allow: effectOf(values, model.policy, effectColumn, fail) });
-      continue;
-    }
-    const arity = model.roles.get(kind);
-    if (arity === undefined) throw fail(`unknown line type "${kind}": the model defines ${known(model)}`);
-    if (values.length !== arity)
-      throw fail(`${kind} has ${arity} columns in the model, this line has ${values.length}`);
-    const [member = '', role = '', domain = ''] = values;
-    roles.get(kind)?.push({ line, member, role, domain });
+    if ('values' in parsed) lines.push(parsed);
+    else roles.push(parsed);
   }
   return { lines, roles };
 }
 
-function known(model: ModelFile): string {
-  return ['p', ...model.roles.keys()].join(', ');
+/** One line; undefined for an empty one and for a comment. */
+export function parsePolicyLine(
+  raw: string,
+  line: number,
+  file: string,
+  model: ModelFile,
+): PolicyLine | RoleLine | undefined {
+  const content = raw.trim();
+  if (content === '' || content.startsWith('#')) return undefined;
+  const fail = (message: string): Error =>
+    engineErrors.error('ENGINE_CASBIN_POLICY', message, { place: { file, line } });
+  const [kind = '', ...values] = columns(content, fail);
+  if (kind === 'p') {
+    if (values.length !== model.policy.length) {
+      const names = model.policy.join(', ');
+      throw fail(`p has ${model.policy.length} columns in the model (${names}), this line has ${values.length}`);
+    }
+    return { line, values, allow: effectOf(values, model, fail), priority: priorityOf(values, model, fail) };
+  }
+  const arity = model.roles.get(kind);
+  if (arity === undefined) {
+    throw fail(`unknown line type "${kind}": the model defines ${['p', ...model.roles.keys()].join(', ')}`);
+  }
+  if (values.length !== arity) throw fail(`${kind} has ${arity} columns in the model, this line has ${values.length}`);
+  const [member = '', role = '', domain = ''] = values;
+  return { line, kind, member, role, domain };
 }
 
-function effectOf(
-  values: readonly string[],
-  names: readonly string[],
-  effectColumn: number,
-  fail: (message: string) => Error,
-): boolean {
-  if (values.length !== names.length) {
-    throw fail(`p has ${names.length} columns in the model (${names.join(', ')}), this line has ${values.length}`);
-  }
-  if (effectColumn === -1) return true;
-  const effect = values[effectColumn];
+function effectOf(values: readonly string[], model: ModelFile, fail: (message: string) => Error): boolean {
+  const column = model.policy.indexOf('eft');
+  if (column === -1) return true;
+  const effect = values[column];
   if (effect !== 'allow' && effect !== 'deny') throw fail(`effect "${effect ?? ''}": expected allow or deny`);
   return effect === 'allow';
 }
 
+function priorityOf(values: readonly string[], { priority }: ModelFile, fail: (message: string) => Error): number {
+  if (priority === undefined) return 0;
+  const text = values[priority] ?? '';
+  // The reference reads `1x` as 1 and lets what is no number sort anywhere.
+  if (!/^(0|-?[1-9][0-9]{0,8})$/.test(text)) throw fail(`priority "${text}": expected a whole number`);
+  return Number(text);
+}
+
 /** RFC 4180 columns of one line, blanks around them removed as the reference does. */
 function columns(line: string, fail: (message: string) => Error): string[] {
+  // Nearly every line: no quotes, so a comma always ends a column.
+  if (!line.includes('"')) return line.split(',').map((value) => checked(value.trim(), fail));
   const result: string[] = [];
   let at = 0;
   for (;;) {
@@ -113,15 +137,19 @@ function plain(line: string, start: number, fail: (message: string) => Error): {
   return { value, next };
 }
 
+// eslint-disable-next-line no-control-regex
+const controlOrBracket = /[\u0000-\u001f\u007f-\u009f\u2028\u2029()]/;
+
 function checked(value: string, fail: (message: string) => Error): string {
   if (value === '') throw fail('an empty column: an empty value would equal a missing one');
   if (value.length > MAX_CASBIN_COLUMN_LENGTH)
     throw fail(`a column is longer than ${MAX_CASBIN_COLUMN_LENGTH} characters`);
+  if (!controlOrBracket.test(value)) return value;
   let depth = 0;
   for (const character of value) {
-    if (character < ' ' || character === '\u007f') throw fail('a control character');
     if (character === '(') depth++;
-    if (character === ')') depth--;
+    else if (character === ')') depth--;
+    else if (controlOrBracket.test(character)) throw fail('a control character or line separator');
   }
   if (depth !== 0) throw fail('round brackets do not pair up: the reference would join this column with the next');
   return value;

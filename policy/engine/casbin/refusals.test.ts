@@ -37,7 +37,7 @@ test('model.conf: sections and definitions are known, complete and said once', (
     [whole(plain).replace('r = sub, obj, act', 'r = sub, obj, sub'), /^MODEL model.conf:2: r names a field twice/],
     [whole(plain).replace('r = sub, obj, act', 'r = sub,, act'), /^MODEL model.conf:2: "" is not a field name/],
     [whole(plain).replace('r = sub, obj, act', 'r'), /^MODEL model.conf:2: expected a definition/],
-    [whole(plain).replace('eft\n', 'eft, priority\n'), /^UNSUPPORTED model.conf:4: priorities/],
+    [whole(plain).replace('eft\n', 'eft, priority\n'), /^MODEL model.conf:4: a column priority, but the effect/],
     [whole(plain) + '[role_definition]\ng = _\n', /^UNSUPPORTED model.conf:10: a role definition/],
     [whole(plain) + '[role_definition]\ng = _, x\n', /^MODEL model.conf:10: expected "_, _"/],
     [whole(plain) + '[role_definition]\nrole = _, _\n', /^MODEL model.conf:10: role in/],
@@ -45,9 +45,9 @@ test('model.conf: sections and definitions are known, complete and said once', (
   for (const [model, expected] of rows) assert.match(refusal(model), expected);
 });
 
-test('model.conf: an effect is one of the three, and a deny needs a column to stand in', () => {
+test('model.conf: an effect is one of the four, and a deny needs a column to stand in', () => {
   const withEffect = (text: string): string => whole(plain).replace('some(where (p.eft == allow))', text);
-  assert.match(refusal(withEffect('priority(p.eft) || deny')), /^UNSUPPORTED model.conf:6/);
+  assert.match(refusal(withEffect('subjectPriority(p.eft) || deny')), /^UNSUPPORTED model.conf:6/);
   assert.match(refusal(withEffect('some(where (p.eft == allowed))')), /^UNSUPPORTED model.conf:6/);
   assert.match(
     refusal(withEffect('!some(where (p.eft == deny))').replace(', eft', ''), 'p, a, b, c'),
@@ -84,7 +84,13 @@ test('matcher: errors name line and column', () => {
     ['(r.sub == p.sub', /^MATCHER model.conf:8:20: expected \)/],
     ['r.sub == p.sub)', /^MATCHER model.conf:8:19: expected &&, \|\| or the end/],
     ['r.subject == p.sub', /^MATCHER model.conf:8:7: expected a field of r \(sub, obj, act\), found subject/],
-    ['r.sub.name == p.sub', /^MATCHER model.conf:8:10: .*nothing inside/],
+    ['p.sub.name == r.sub', /^MATCHER model.conf:8:10: .*nothing inside/],
+    ['r.sub.__proto__ == p.sub', /^MATCHER model.conf:8:11: __proto__ is not an attribute/],
+    ['r.sub.a.b.c.d.e == p.sub', /^MATCHER model.conf:8:19: attributes are nested at most 4 deep/],
+    ['r.sub.1 == p.sub', /^MATCHER model.conf:8:11: expected the name of an attribute/],
+    ['r.sub.age > 1 && r.sub == p.sub', /^MATCHER model.conf:8:22: r.sub is used as text here and as attributes/],
+    ['r.obj > 1 && keyMatch(r.obj, p.obj)', /^MATCHER model.conf:8:27: r.obj is used as text here and as number/],
+    ['r.sub < "a" && r.obj == p.obj', /^MATCHER model.conf:8:13: expected a number/],
     ['sub == p.sub', /^MATCHER model.conf:8:5: expected r\., p\./],
     ['r.sub', /^MATCHER model.conf:8:10: .*neither true nor false/],
     ['!r.sub == p.sub', /^MATCHER model.conf:8:6: expected a function or \( after !/],
@@ -92,8 +98,8 @@ test('matcher: errors name line and column', () => {
     ['r.sub in (1) && r.obj == p.obj', /^MATCHER model.conf:8:15: expected text/],
     ['r.sub == "a\\"b"', /^MATCHER model.conf:8:14: "\\?""? is not part/],
     ['r.sub == "root"', /^MATCHER model.conf:8:5: the matcher never looks at p/],
-    ['eval(p.sub)', /^MATCHER model.conf:8:5: unknown function eval/],
-    ['globMatch(r.obj, p.obj)', /^MATCHER .*unknown function globMatch; known here are keyMatch/],
+    ['eval(r.sub) && r.obj == p.obj', /^MATCHER model.conf:8:5: eval takes a column of p/],
+    ['keyGet(r.obj, p.obj)', /^MATCHER .*unknown function keyGet; known here are keyMatch/],
     ['keyMatch(p.obj, r.obj)', /^MATCHER model.conf:8:21: a pattern comes from the policy/],
     ['r.sub == p.sub && keyMatch(r.obj)', /^MATCHER .*takes a value and a pattern/],
     ['ipMatch(p.sub, p.obj)', /^MATCHER .*the address comes from the request/],

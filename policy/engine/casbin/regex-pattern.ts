@@ -12,7 +12,18 @@ export function regexPattern(pattern: string, fail: Fail): Pattern {
   if (/\[\^?\]|\[[^\]]*\[[:.=]/.test(pattern))
     throw fail(`regex "${pattern}": a character class that is not supported`);
   const expression = compile(pattern, fail);
-  return { exact: (value) => expression.testExact(value), wide: (value) => expression.test(value) };
+  const names = alternatives(pattern);
+  return {
+    exact: names === undefined ? (value) => expression.testExact(value) : (value) => names.has(value),
+    wide: (value) => expression.test(value),
+  };
+}
+
+/** The texts of `^(GET|POST)$`, the usual regex for an action, which are compared as texts. */
+function alternatives(pattern: string): ReadonlySet<string> | undefined {
+  const inner = /^\^?(?:\(([\w|-]+)\)|([\w-]+))\$?$/.exec(pattern);
+  const texts = (inner?.[1] ?? inner?.[2])?.split('|');
+  return texts === undefined || texts.includes('') ? undefined : new Set(texts);
 }
 
 function compile(pattern: string, fail: Fail): RE2JS {
