@@ -124,7 +124,7 @@ function makeRequests(
     const request: [string, string, string, string, string] = [
       sub,
       rule.dom,
-      `${rule.obj.replaceAll(/:\w+/g, () => String(below(10_000))).replace(/\*$/, `${pick(assets)}/${below(100_000)}`)}`,
+      rule.obj.replaceAll(/:\w+/g, () => String(below(10_000))).replace(/\*$/, `${pick(assets)}/${below(100_000)}`),
       rule.act,
       addressIn(rule.net, below),
     ];

@@ -49,7 +49,7 @@ function segmentPattern(text: string, fail: () => Error): FitsSegment {
     return (segment) =>
       segment.length === text.length &&
       (text[0] === '.' || segment[0] !== '.') &&
-      [...text].every((sign, index) => sign === '?' || sign === segment[index]);
+      text.split('').every((sign, index) => sign === '?' || sign === segment[index]);
   }
   const [first = '', ...others] = text.split('*');
   const last = others.pop();

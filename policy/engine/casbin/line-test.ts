@@ -64,7 +64,11 @@ export function compileExpression(expression: Expression, compilation: Compilati
         ? (asked, line) => tests.every((test) => test(asked, line))
         : (asked, line) => tests.some((test) => test(asked, line));
     }
-    default:
+    case 'equal':
+    case 'order':
+    case 'in':
+    case 'truth':
+    case 'call':
       return compileLiteral({ atom: expression, negated }, compilation);
   }
 }
@@ -332,16 +336,8 @@ function attributeOf(value: CasbinValue | undefined, name: string): CasbinValue 
 
 /** Unknown: what is missing, has parts, is no number or an empty text. */
 function scalar(value: CasbinValue | undefined): Scalar {
-  switch (typeof value) {
-    case 'string':
-      return value === '' ? undefined : value;
-    case 'number':
-      return finite(value);
-    case 'boolean':
-      return value;
-    default:
-      return undefined;
-  }
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  return typeof value === 'boolean' ? value : typeof value === 'number' ? finite(value) : undefined;
 }
 
 /** Checks what the numeric readings assume of a line. */

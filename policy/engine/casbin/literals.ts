@@ -26,17 +26,21 @@ export function waysOf(expression: Expression, negated = false): readonly Way[] 
       return (expression.kind === 'or') === negated
         ? productOf(expression.terms, negated)
         : sumOf(expression.terms, negated);
-    default:
+    case 'equal':
+    case 'order':
+    case 'in':
+    case 'truth':
+    case 'call':
       return [[{ atom: expression, negated }]];
   }
 }
 
 function sumOf(terms: readonly Expression[], negated: boolean): readonly Way[] | undefined {
-  let sum: readonly Way[] = [];
+  const sum: Way[] = [];
   for (const term of terms) {
     const ways = waysOf(term, negated);
     if (ways === undefined || sum.length + ways.length > MAX_MATCHER_WAYS) return undefined;
-    sum = [...sum, ...ways];
+    sum.push(...ways);
   }
   return sum;
 }

@@ -181,7 +181,7 @@ class MatcherParser {
       [right, left],
     ] as const) {
       const typed = constant.kind === 'number' || constant.kind === 'boolean';
-      if (!typed || other.kind === constant.kind || other.kind === 'request') continue;
+      if (!typed || other.kind === constant.kind || (other.kind === 'request' && other.path.length > 0)) continue;
       throw this.#error(constant.at, `a ${constant.kind} is never equal to text here: put it in quotes`);
     }
     return { kind: 'equal', left, right };

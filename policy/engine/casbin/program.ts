@@ -141,7 +141,11 @@ function readsPolicy(expression: Expression): boolean {
       return expression.terms.some(readsPolicy);
     case 'not':
       return readsPolicy(expression.term);
-    default:
+    case 'equal':
+    case 'order':
+    case 'in':
+    case 'truth':
+    case 'call':
       return valuesOf(expression).some(({ kind }) => kind === 'policy');
   }
 }

@@ -88,7 +88,7 @@ test('matcher: errors name line and column', () => {
     ['r.sub.__proto__ == p.sub', /^MATCHER model.conf:8:11: __proto__ is not an attribute/],
     ['r.sub.a.b.c.d.e == p.sub', /^MATCHER model.conf:8:19: attributes are nested at most 4 deep/],
     ['r.sub.1 == p.sub', /^MATCHER model.conf:8:11: expected the name of an attribute/],
-    ['r.sub.age > 1 && r.sub == p.sub', /^MATCHER model.conf:8:22: r.sub is used as text here and as attributes/],
+    ['r.sub.age > 1 && r.sub == p.sub', /^MATCHER model.conf:8:5: r.sub is used as attributes here and as text/],
     ['r.obj > 1 && keyMatch(r.obj, p.obj)', /^MATCHER model.conf:8:27: r.obj is used as text here and as number/],
     ['r.sub < "a" && r.obj == p.obj', /^MATCHER model.conf:8:13: expected a number/],
     ['sub == p.sub', /^MATCHER model.conf:8:5: expected r\., p\./],

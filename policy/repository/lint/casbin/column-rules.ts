@@ -59,7 +59,7 @@ function comparedColumns(expression: Expression): number[] {
 }
 
 /** Patterns written in the matcher itself. */
-function lintLiteralPatterns(expression: Expression, { matcher }: ModelFile, problems: Report): void {
+export function lintLiteralPatterns(expression: Expression, { matcher }: ModelFile, problems: Report): void {
   for (const { term, positive } of termsOf(expression)) {
     if (term.kind !== 'call') continue;
     const pattern = term.values[1];

@@ -6,6 +6,7 @@ import { isPatternFunction, patternFunctions } from '../../../engine/casbin/patt
 import { nearest } from '../../nearest.ts';
 import type { Report } from '../../problems.ts';
 import { columnsOf, termsOf, valuesOf, wholeField } from './matcher-terms.ts';
+import { lintLiteralPatterns } from './column-rules.ts';
 import type { ModelShape } from './model-rules.ts';
 
 /** The parsed matcher, or undefined where it is not one (reported). `compiles`: the engine takes the model alone. */
@@ -23,6 +24,7 @@ export function lintMatcher(shape: ModelShape, compiles: boolean, problems: Repo
   }
   if (!compiles) {
     lintCalls(expression, model, problems);
+    lintLiteralPatterns(expression, model, problems);
     return undefined;
   }
   lintShapes(expression, model, problems);

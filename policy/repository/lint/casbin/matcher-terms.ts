@@ -29,7 +29,7 @@ export function columnsOf(term: Term): number[] {
 /** The field of the request that the value is; undefined for anything else, also for an attribute inside a field. */
 export function wholeField(value: Value | undefined): number | undefined {
   if (value?.kind !== 'request') return undefined;
-  const { field, path = [] }: { field: number; path?: readonly string[] } = value;
+  const { field, path } = value;
   return path.length === 0 ? field : undefined;
 }
 
