@@ -23,15 +23,23 @@ export function globPattern(pattern: string, fail: Fail): Pattern {
   );
   const exact = (value: string): boolean => {
     const segments = value.split('/');
+    const rest = segments.slice(named.length);
+    // Alone, ** is any path, also one that begins with a slash.
+    if (named.length === 0 && rest[0] === '') rest.shift();
     return (
-      (open ? segments.length > named.length : segments.length === named.length) &&
+      (open ? rest.length > 0 : segments.length === named.length) &&
       fits.every((fitsSegment, index) => fitsSegment(segments[index] ?? '')) &&
-      segments.slice(named.length).every((segment) => segment !== '' && !segment.startsWith('.'))
+      rest.every((segment) => segment !== '' && !segment.startsWith('.'))
     );
+  };
+  const wide = (value: string): boolean => {
+    const joined = value.replaceAll(/\/+/g, '/').replace(/(.)\/$/, '$1');
+    // To minimatch a last slash is something that ** matches.
+    return exact(value) || exact(joined) || (open && value.endsWith('/') && exact(`${joined.replace(/\/$/, '')}/x`));
   };
   return {
     exact,
-    wide: (value) => exact(value) || exact(value.replaceAll(/\/+/g, '/').replace(/(.)\/$/, '$1')),
+    wide,
     path: (): PathPattern => ({
       segments: named.map((part) => (/[*?]/.test(part) ? undefined : part)),
       tail: open ? '' : undefined,
@@ -44,6 +52,12 @@ type FitsSegment = (segment: string) => boolean;
 
 /** Texts between stars are looked for from left to right: linear, where a regex or a glob walker backtracks. */
 function segmentPattern(text: string, fail: () => Error): FitsSegment {
+  const fits = wildcardPattern(text, fail);
+  // No wildcard stands for a dot segment: `.*` is a hidden file, not the folder above.
+  return (segment) => segment !== '.' && segment !== '..' && fits(segment);
+}
+
+function wildcardPattern(text: string, fail: () => Error): FitsSegment {
   if (text.includes('?')) {
     if (text.includes('*')) throw fail();
     return (segment) =>
