@@ -15,7 +15,6 @@ export {
 } from './signed-json.ts';
 export {
   idPattern,
-  regoNamePattern,
   manifestSchema,
   releaseSchema,
   sliceSchema,
@@ -31,5 +30,4 @@ export {
   type SliceGrant,
   type SliceInterface,
   type SliceOperation,
-  type SliceRego,
 } from './slice.ts';

@@ -79,7 +79,6 @@ export type Reason =
   | 'condition'
   | 'binding'
   | 'casbin'
-  | 'rego'
   | 'unknown-interface'
   | 'unknown-operation'
   | 'ambiguous'

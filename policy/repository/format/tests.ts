@@ -30,7 +30,6 @@ const reasons = {
   condition: true,
   binding: true,
   casbin: true,
-  rego: true,
   'unknown-interface': true,
   'unknown-operation': true,
   ambiguous: true,

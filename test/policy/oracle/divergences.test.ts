@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileCasbin } from '../../../policy/engine/casbin/casbin-model.ts';
+import type { CasbinValue } from '../../../policy/engine/casbin/value.ts';
 import { answerDivergences, divergences, type Example } from './divergences.ts';
 import { effects } from './language.ts';
 import { openReference } from './reference.ts';
@@ -32,6 +33,6 @@ for (const { id, example } of divergences) {
     const reference = await openReference(model, policy);
     assert.equal(reference.answer(request), example.casbin);
     const compiled = compileCasbin({ model, policy, modelFile: 'model.conf', policyFile: 'policy.csv' });
-    assert.equal(compiled.enforce(request).allow ? 'allow' : 'deny', example.here);
+    assert.equal(compiled.enforce(request as readonly CasbinValue[]).allow ? 'allow' : 'deny', example.here);
   });
 }

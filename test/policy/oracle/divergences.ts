@@ -1,7 +1,7 @@
 // The published list of answers that differ from node-casbin's on purpose. spec.ts has a switch for every row that shows
 // in an answer, refusals.ts a predicate for every row that does not compile; divergences.test.ts shows each on its
 // example, and keeps the table in policy/engine/casbin/README.md equal to this one.
-import type { EffectName } from './language.ts';
+import type { EffectName, RequestValue } from './language.ts';
 import type { Answer } from './spec.ts';
 
 export const answerDivergences = [
@@ -11,8 +11,14 @@ export const answerDivergences = [
   'regex-whole',
   'literal-dot',
   'code-points',
+  'glob-slashes',
+  'repeated-names',
   'mapped-address',
   'compatible-address',
+  'missing-attribute',
+  'mistyped-attribute',
+  'attribute-names',
+  'numeric-columns',
   'in-binds',
   'in-one',
   'text-operators',
@@ -29,7 +35,7 @@ export interface Example {
   readonly roles?: string;
   readonly matcher: string;
   readonly policy: string;
-  readonly request: readonly string[];
+  readonly request: readonly RequestValue[];
   readonly casbin: Answer;
   readonly here: 'allow' | 'deny';
 }
@@ -39,8 +45,10 @@ export interface Divergence {
   readonly casbin: string;
   readonly here: string;
   readonly why: string;
-  /** Why it is right that this engine allows where node-casbin does not; absent where it never does. */
+  /** Why it is right that this engine allows where node-casbin denies; absent where it never does. */
   readonly widens?: string;
+  /** Why it is right that this engine allows where node-casbin throws; absent where it never does. */
+  readonly answers?: string;
   readonly example: Example;
 }
 
@@ -82,6 +90,7 @@ export const divergences: readonly Divergence[] = [
       'ipMatch throws for what is no address, reads 10.0.0.01 as 10.0.0.1, and does not look where another condition fails first',
     here: 'a field that ipMatch reads has to be an address, written one way; else the request is denied',
     why: 'octal, short and zoned forms are another address to another program',
+    answers: 'an attribute that is no address is unknown; another condition or line opens the request without it',
     example: {
       matcher: onObject('ipMatch(r.obj, p.obj)'),
       policy: 'p, alice, 10.0.0.0/8',
@@ -131,6 +140,33 @@ export const divergences: readonly Divergence[] = [
     },
   },
   {
+    id: 'glob-slashes',
+    casbin: 'globMatch joins slashes and drops the last one: /a//b/ matches /a/b',
+    here: 'the value as it stands to allow, both ways to deny',
+    why: 'whoever serves the path may not join them',
+    example: {
+      matcher: onObject('globMatch(r.obj, p.obj)'),
+      policy: 'p, alice, /a/*',
+      request: ['alice', '/a//b'],
+      casbin: 'allow',
+      here: 'deny',
+    },
+  },
+  {
+    id: 'repeated-names',
+    casbin: 'keyMatch4 compares all parameters with the first as soon as one name stands twice (fault 12)',
+    here: 'parameters of one name are equal, others are free; to deny, a pattern with a dot does not compare them',
+    why: 'it is what the function is documented to do',
+    widens: 'the pattern that its author wrote: /p/1/c/1/x/2 is an instance of /p/{id}/c/{id}/x/{o}',
+    example: {
+      matcher: onObject('keyMatch4(r.obj, p.obj)'),
+      policy: 'p, alice, /p/{id}/c/{id}/x/{o}',
+      request: ['alice', '/p/1/c/1/x/2'],
+      casbin: 'deny',
+      here: 'allow',
+    },
+  },
+  {
     id: 'mapped-address',
     casbin: '::ffff:10.0.0.1 is not in 10.0.0.0/8, so a deny of the network is passed by writing the address longer',
     here: 'an IPv4-mapped address is the IPv4 address it carries',
@@ -160,11 +196,63 @@ export const divergences: readonly Divergence[] = [
     },
   },
   {
+    id: 'missing-attribute',
+    casbin:
+      'a missing attribute is undefined: it equals another missing one, differs from every text, or throws one level deeper',
+    here: 'it is unknown: never enough to allow, always enough to deny, and the same after a negation',
+    why: 'who leaves an attribute away must not gain by it',
+    answers: 'another condition or line opens the request without the attribute',
+    example: {
+      matcher: "r.sub.role != 'guest'&&r.obj == p.obj",
+      policy: 'p, alice, /a',
+      request: [{}, '/a'],
+      casbin: 'allow',
+      here: 'deny',
+    },
+  },
+  {
+    id: 'mistyped-attribute',
+    casbin: 'types are coerced: true equals 1, the number 7 equals the text 7, and 1 is a role name',
+    here: 'an attribute of another type is unknown',
+    why: 'a comparison that its author did not write must not open anything',
+    answers: 'another condition or line opens the request without the attribute',
+    example: {
+      matcher: 'r.sub.level == 7&&r.obj == p.obj',
+      policy: 'p, alice, /a',
+      request: [{ level: '7' }, '/a'],
+      casbin: 'allow',
+      here: 'deny',
+    },
+  },
+  {
+    id: 'attribute-names',
+    casbin: 'attributes whose name contains prototype, begins with __proto__ or ends with constructor throw',
+    here: 'only __proto__, prototype and constructor themselves are no attributes; they do not compile',
+    why: 'attributes are own properties alone, so that nothing is behind a name',
+    answers: 'the attribute is there and has the value asked for',
+    example: {
+      matcher: 'r.sub.prototypes == p.sub',
+      policy: 'p, alice, /a',
+      request: [{ prototypes: 'alice' }, '/a'],
+      casbin: 'error',
+      here: 'allow',
+    },
+  },
+  {
+    id: 'numeric-columns',
+    casbin: 'two columns are compared as texts: 10 is less than 9',
+    here: 'columns that are compared by order are numbers',
+    why: 'limits are numbers',
+    widens: 'the order of the numbers that stand in the line',
+    example: { matcher: 'p.sub < p.obj', policy: 'p, 9, 10', request: ['alice', '/a'], casbin: 'deny', here: 'allow' },
+  },
+  {
     id: 'in-binds',
     casbin: '`a || x in (...)` reads `(a || x) in (...)`, and `x in (...) && a` throws',
     here: '`in` is a comparison, as tight as ==',
     why: 'it says what its author sees',
     widens: 'the matcher read as every other comparison in it is read; brackets make both engines agree',
+    answers: 'the same',
     example: {
       matcher: "r.sub == p.sub||r.obj in ('/x', '/y')",
       policy: 'p, alice, /a',
@@ -178,7 +266,7 @@ export const divergences: readonly Divergence[] = [
     casbin: 'a list of one element is no list: `in` throws',
     here: 'a list of one element',
     why: 'removing an element of a list must not break every decision',
-    widens: 'the element is listed',
+    answers: 'the element is listed',
     example: {
       matcher: "r.sub == p.sub&&(r.obj in ('/a'))",
       policy: 'p, alice, /a',
@@ -192,7 +280,7 @@ export const divergences: readonly Divergence[] = [
     casbin: 'a single | or & inside a quoted text keeps the model from loading',
     here: 'a text is a text',
     why: 'the pattern (GET|PUT) in a matcher is no operator',
-    widens: 'the text is compared as it stands',
+    answers: 'the text is compared as it stands',
     example: {
       matcher: onObject("regexMatch(r.obj, '^(GET|PUT)$')"),
       policy: 'p, alice, /a',

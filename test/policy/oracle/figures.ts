@@ -50,15 +50,15 @@ export function tableOf(tally: Tally): string {
   const exercise = [...tally.operators, ...tally.effects].map(([name, { cases, held, failed }]) =>
     row([cases, held, failed]).concat(`  ${name}`),
   );
-  const explained = [...tally.explained].map(([id, { denies, allows }]) =>
-    row([denies + allows, denies, allows]).concat(`  ${id}`),
+  const explained = [...tally.explained].map(([id, { denies, widens, answers }]) =>
+    row([denies, widens, answers]).concat(`  ${id}`),
   );
   const refused = [...tally.refused].map(([id, cases]) => row([cases]).concat(`  ${id}`));
   return [
     `${tally.cases} cases of ${tally.instances} models, ${((100 * tally.allowed) / tally.cases).toFixed(1)} % allowed`,
     row(['exercised', 'true', 'false']),
     ...exercise,
-    row(['diverge', 'deny here', 'allow here']),
+    row(['denied', 'widened', 'answered']),
     ...explained,
     row(['refused']),
     ...refused,

@@ -9,7 +9,8 @@ export type Term =
   | { readonly kind: 'request'; readonly field: string; readonly path?: readonly string[] }
   | { readonly kind: 'policy'; readonly column: string }
   | { readonly kind: 'text'; readonly text: string; readonly quote: '"' | "'" }
-  | { readonly kind: 'number'; readonly value: number };
+  | { readonly kind: 'number'; readonly value: number }
+  | { readonly kind: 'boolean'; readonly value: boolean };
 
 export type CompareOperator = '==' | '!=' | '<' | '<=' | '>' | '>=';
 
@@ -20,13 +21,16 @@ export type Matcher =
   /** `bare` leaves the brackets around the whole away. */
   | { readonly kind: 'in'; readonly value: Term; readonly list: readonly Term[]; readonly bare?: boolean }
   | { readonly kind: 'call'; readonly name: string; readonly values: readonly Term[] }
-  /** A value where a condition is expected. */
-  | { readonly kind: 'value'; readonly term: Term };
+  /** A value where a condition is expected: an attribute that has to be true. */
+  | { readonly kind: 'value'; readonly term: Term }
+  /** The rule that stands in a column of the line. */
+  | { readonly kind: 'eval'; readonly column: string };
 
 export const effects = {
   'allow-override': 'some(where (p.eft == allow))',
   'deny-override': '!some(where (p.eft == deny))',
   'allow-and-deny': 'some(where (p.eft == allow)) && !some(where (p.eft == deny))',
+  priority: 'priority(p.eft) || deny',
 } as const;
 export type EffectName = keyof typeof effects;
 
@@ -39,6 +43,8 @@ export interface Instance {
   readonly matcher: Matcher;
   /** Lines of policy.csv in order, the line's type first. */
   readonly lines: readonly (readonly string[])[];
+  /** What the texts in columns that eval reads say. */
+  readonly rules: ReadonlyMap<string, Matcher>;
   readonly requests: readonly (readonly RequestValue[])[];
 }
 
@@ -93,6 +99,8 @@ export function matcherText(matcher: Matcher, above: 'none' | 'or' | 'and' | 'no
       return `${matcher.name}(${matcher.values.map(termText).join(', ')})`;
     case 'value':
       return termText(matcher.term);
+    case 'eval':
+      return `eval(p.${matcher.column})`;
   }
 }
 
@@ -105,6 +113,7 @@ export function termText(term: Term): string {
     case 'text':
       return `${term.quote}${term.text}${term.quote}`;
     case 'number':
+    case 'boolean':
       return String(term.value);
   }
 }
@@ -133,6 +142,8 @@ export function termsOf(matcher: Matcher): readonly Term[] {
       return matcher.values;
     case 'value':
       return [matcher.term];
+    case 'eval':
+      return [{ kind: 'policy', column: matcher.column }];
   }
 }
 
@@ -148,6 +159,7 @@ export function partsOf(matcher: Matcher): readonly Matcher[] {
     case 'in':
     case 'call':
     case 'value':
+    case 'eval':
       return [matcher];
   }
 }

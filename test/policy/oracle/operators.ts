@@ -8,17 +8,27 @@ export const operators = [
   '&&',
   '||',
   '!',
+  '<',
+  '<=',
+  '>',
+  '>=',
   'in',
+  'attribute',
+  'attribute-alone',
+  'eval',
   'g',
   'g2',
   'g-domain',
   'keyMatch',
   'keyMatch2',
   'keyMatch3',
+  'keyMatch4',
+  'keyMatch5',
+  'globMatch',
   'regexMatch',
   'ipMatch',
 ] as const;
-export type OperatorName = (typeof operators)[number] | '<' | '<=' | '>' | '>=';
+export type OperatorName = (typeof operators)[number];
 
 export const effectNames = Object.keys(effects) as readonly EffectName[];
 

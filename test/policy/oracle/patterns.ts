@@ -8,16 +8,19 @@ export interface Cell {
   readonly witness: (draw: Draw) => string;
 }
 
-export type Dialect = 'plain' | 'star' | 'colon' | 'braces' | 'regex' | 'network';
+export type Dialect = 'plain' | 'star' | 'colon' | 'braces' | 'named' | 'glob' | 'regex' | 'network' | 'number';
 
 /** Functions and operators that read a column of the dialect; the first are the ones it is written for. */
 export const readers: Readonly<Record<Dialect, readonly string[]>> = {
-  plain: ['==', '!=', 'keyMatch', 'keyMatch2', 'keyMatch3', 'regexMatch'],
-  star: ['keyMatch', 'keyMatch', 'keyMatch2', 'keyMatch3'],
+  plain: ['==', '!=', 'keyMatch', 'keyMatch2', 'keyMatch3', 'keyMatch4', 'keyMatch5', 'regexMatch'],
+  star: ['keyMatch', 'keyMatch', 'keyMatch2', 'keyMatch3', 'keyMatch5'],
   colon: ['keyMatch2'],
-  braces: ['keyMatch3'],
+  braces: ['keyMatch3', 'keyMatch5'],
+  named: ['keyMatch4'],
+  glob: ['globMatch'],
   regex: ['regexMatch'],
   network: ['ipMatch'],
+  number: ['<', '<=', '>', '>='],
 };
 
 export function drawCell(dialect: Dialect, draw: Draw): Cell {
@@ -36,6 +39,12 @@ export function drawCell(dialect: Dialect, draw: Draw): Cell {
       return segments(draw, (name) => `:${name}`);
     case 'braces':
       return segments(draw, (name) => `{${name}}`);
+    case 'named':
+      return segments(draw, (name) => `{${name}}`, false);
+    case 'glob':
+      return glob(draw);
+    case 'number':
+      return number(draw);
     case 'regex':
       return drawRegex(draw);
     case 'network':
@@ -46,7 +55,13 @@ export function drawCell(dialect: Dialect, draw: Draw): Cell {
 /** A value close to `value`: what a careless comparison would take for it. */
 export function nearby(value: string, draw: Draw): string {
   const at = draw.below(value.length + 1);
-  switch (draw.below(10)) {
+  switch (draw.below(13)) {
+    case 9:
+      return `${value}?x=/1`;
+    case 10:
+      return value.replace(/\/[^/]*/, draw.pick(['/.', '/..', '/.a', '/']));
+    case 11:
+      return value.replace(/[^/]+/, '.$&');
     case 0:
       return `${value}/`;
     case 1:
@@ -97,16 +112,50 @@ function tail(draw: Draw): string {
   return draw.chance(0.15) ? '' : draw.picks([...literals, ''], draw.between(1, 3)).join('/');
 }
 
-function segments(draw: Draw, parameter: (name: string) => string): Cell {
+function segments(draw: Draw, parameter: (name: string) => string, stars = true): Cell {
+  const few = names.slice(0, draw.between(1, names.length));
   const parts: Cell[] = Array.from({ length: draw.between(1, 4) }, (): Cell => {
-    const kind = draw.below(10);
-    if (kind < 4) return { text: parameter(draw.pick(names)), witness: (inner) => inner.pick(literals) };
-    if (kind < 5) return { text: '*', witness: tail };
+    const kind = draw.below(20);
+    if (kind < 9) return { text: parameter(draw.pick(few)), witness: (inner) => inner.pick(literals.slice(0, 4)) };
+    if (kind < 10 && stars) return { text: '*', witness: tail };
     return exactly(draw.chance(0.05) ? '' : draw.pick(literals));
   });
   if (draw.chance(0.15)) parts.push({ text: '*', witness: tail });
   const join = (read: (part: Cell) => string): string => `/${parts.map(read).join('/')}`;
   return { text: join(({ text }) => text), witness: (inner) => join(({ witness }) => witness(inner)) };
+}
+
+/** Stars and question marks in segments, two stars as the last one. */
+function glob(draw: Draw): Cell {
+  if (draw.chance(0.03)) return { text: '**', witness: path };
+  const parts = Array.from({ length: draw.between(1, 3) }, (): Cell => {
+    const literal = draw.pick(literals);
+    switch (draw.below(8)) {
+      case 0:
+        return { text: `*${literal}`, witness: (inner) => `${inner.pick(['', 'x', '.'])}${literal}` };
+      case 1:
+        return { text: `${literal}*`, witness: (inner) => `${literal}${inner.pick(['', 'x', '.x'])}` };
+      case 2:
+        return { text: `${literal}?`, witness: (inner) => `${literal}${inner.pick(['a', '.', 'é', '💧'])}` };
+      case 3:
+        return { text: '*', witness: (inner) => inner.pick([...literals, '.a']) };
+      case 4:
+        return { text: `.*`, witness: (inner) => inner.pick(['.a', '.', '..', '.a.b']) };
+      case 5:
+        return { text: 'a*b*c', witness: (inner) => inner.pick(['abc', 'axbyc', 'abcbc', 'acb']) };
+      default:
+        return exactly(literal);
+    }
+  });
+  if (draw.chance(0.25)) parts.push({ text: '**', witness: (inner) => inner.pick(['a', 'a/b', '.a', 'a/.b/c', '']) });
+  const start = draw.chance(0.9) || parts[0]?.text === '*' ? '/' : '';
+  const join = (read: (part: Cell) => string): string => `${start}${parts.map(read).join('/')}`;
+  return { text: join(({ text }) => text), witness: (inner) => join(({ witness }) => witness(inner)) };
+}
+
+function number(draw: Draw): Cell {
+  const value = draw.chance(0.8) ? draw.between(-3, 12) : draw.between(-30, 120) / 10;
+  return { text: String(value), witness: (inner) => String(value + inner.pick([-1, 0, 0, 1])) };
 }
 
 /** Built from parts that mean the same in JavaScript and RE2; what does not is refused when compiled. */

@@ -2,11 +2,12 @@
 // said), the code it has to be refused with, and a way to spoil an instance so that the predicate holds.
 import { parseNetwork } from './addresses.ts';
 import { type Instance, linksOf, type Matcher, partsOf, policyLines, type Term, termsOf } from './language.ts';
+import { partsInForce, shapeOf } from './request-shape.ts';
 import type { Draw } from './random.ts';
 
 export interface Refusal {
   readonly id: string;
-  readonly code: string;
+  readonly code: readonly string[];
   /** node-casbin never returns for it, so it is not asked. */
   readonly hangs?: true;
   readonly holds: (instance: Instance) => boolean;
@@ -18,22 +19,23 @@ type Call = Extract<Matcher, { kind: 'call' }>;
 
 const POLICY = 'ENGINE_CASBIN_POLICY';
 const MATCHER = 'ENGINE_CASBIN_MATCHER';
+/** A pattern stands in a line, or as a text in the matcher or in a rule. */
+const PATTERN = [POLICY, MATCHER];
 
-const calls = (instance: Instance): readonly Call[] => partsOf(instance.matcher).filter((part) => part.kind === 'call');
+const calls = (instance: Instance): readonly Call[] => partsInForce(instance).filter((part) => part.kind === 'call');
 
 /** Every pattern of one function, from the matcher and from each line. */
 function patternsOf(instance: Instance, names: readonly string[]): readonly { name: string; pattern: string }[] {
   return calls(instance).flatMap(({ name, values }) => {
     const term = values[1];
     if (!names.includes(name) || term === undefined) return [];
-    // A text in the matcher is compiled for each line too: without a line nobody reads it.
-    const texts = policyLines(instance).map((line) => textOf(term, instance, line));
+    const texts =
+      term.kind === 'text' ? [term.text] : policyLines(instance).map((line) => columnOf(term, instance, line));
     return [...new Set(texts)].flatMap((pattern) => (pattern === undefined ? [] : [{ name, pattern }]));
   });
 }
 
-function textOf(term: Term, instance: Instance, line: readonly string[]): string | undefined {
-  if (term.kind === 'text') return term.text;
+function columnOf(term: Term, instance: Instance, line: readonly string[]): string | undefined {
   return term.kind === 'policy' ? line[instance.columns.indexOf(term.column)] : undefined;
 }
 
@@ -66,7 +68,8 @@ const conjoined = (instance: Instance, part: Matcher): Instance => ({
   },
 });
 
-const parameterMatchers = ['keyMatch2', 'keyMatch3'];
+const parameterMatchers = ['keyMatch2', 'keyMatch3', 'keyMatch4', 'keyMatch5'];
+const functions = new Set(['keyMatch', ...parameterMatchers, 'globMatch', 'regexMatch', 'ipMatch']);
 const opening = (name: string): string => (name === 'keyMatch2' ? ':' : '{');
 
 /** A segment that is neither text, nor a parameter, nor a star of its own. */
@@ -106,7 +109,7 @@ function depthBeyond(instance: Instance, name: string, limit: number): boolean {
 export const refusals: readonly Refusal[] = [
   {
     id: 'effect-unknown',
-    code: POLICY,
+    code: [POLICY],
     holds: (instance) => {
       const column = instance.columns.indexOf('eft');
       return column !== -1 && policyLines(instance).some((line) => line[column] !== 'allow' && line[column] !== 'deny');
@@ -120,7 +123,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'column-count',
-    code: POLICY,
+    code: [POLICY],
     holds: (instance) =>
       policyLines(instance).some((line) => line.length !== instance.columns.length) ||
       [...instance.roles].some(([name, arity]) => linksOf(instance, name).some((line) => line.length !== arity)),
@@ -131,14 +134,14 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'line-type-unknown',
-    code: POLICY,
+    code: [POLICY],
     holds: (instance) => instance.lines.some(([type = '']) => type !== 'p' && !instance.roles.has(type)),
     spoil: (instance, draw) =>
       onLine(instance, 'p', draw, (line) => [draw.pick(['P', 'p2', 'deny', 'g9', '__proto__']), ...line.slice(1)]),
   },
   {
     id: 'column-empty',
-    code: POLICY,
+    code: [POLICY],
     holds: (instance) => instance.lines.some((line) => line.includes('')),
     spoil: (instance, draw) =>
       onLine(instance, draw.pick(['p', 'g']), draw, (line) => {
@@ -148,7 +151,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'brackets-unpaired',
-    code: POLICY,
+    code: [POLICY],
     holds: (instance) =>
       instance.lines.some((line) => line.some((value) => value.split('(').length !== value.split(')').length)),
     spoil: (instance, draw) => {
@@ -160,7 +163,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'roles-too-deep',
-    code: 'ENGINE_CASBIN_TOO_LARGE',
+    code: ['ENGINE_CASBIN_TOO_LARGE'],
     holds: (instance) => [...instance.roles.keys()].some((name) => depthBeyond(instance, name, 10)),
     spoil: (instance, draw) => {
       const [role] = draw.shuffled([...instance.roles]);
@@ -173,16 +176,16 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'pattern-endless',
-    code: POLICY,
+    code: PATTERN,
     hangs: true,
     holds: (instance) => patternsOf(instance, parameterMatchers).some(({ name, pattern }) => endless(name, pattern)),
     spoil: (instance, draw) =>
       withColumn(instance, ['keyMatch2'], draw.pick(['/:', '/a/:', '/:/x']), draw) ??
-      withColumn(instance, ['keyMatch3'], draw.pick(['/{', '/{}', '/{a']), draw),
+      withColumn(instance, parameterMatchers.slice(1), draw.pick(['/{', '/{}', '/{a']), draw),
   },
   {
     id: 'pattern-is-regex',
-    code: POLICY,
+    code: PATTERN,
     holds: (instance) => patternsOf(instance, parameterMatchers).some(({ name, pattern }) => badSegment(name, pattern)),
     spoil: (instance, draw) =>
       withColumn(
@@ -194,7 +197,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'text-after-star',
-    code: POLICY,
+    code: PATTERN,
     holds: (instance) =>
       patternsOf(instance, ['keyMatch']).some(
         ({ pattern }) => pattern.includes('*') && pattern.indexOf('*') !== pattern.length - 1,
@@ -203,7 +206,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'network-bad',
-    code: POLICY,
+    code: PATTERN,
     holds: (instance) => patternsOf(instance, ['ipMatch']).some(({ pattern }) => parseNetwork(pattern) === undefined),
     spoil: (instance, draw) =>
       withColumn(
@@ -224,7 +227,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'regex-outside-common-part',
-    code: POLICY,
+    code: PATTERN,
     holds: (instance) => patternsOf(instance, ['regexMatch']).some(({ pattern }) => !commonRegex(pattern)),
     spoil: (instance, draw) =>
       withColumn(
@@ -249,7 +252,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'matcher-ignores-policy',
-    code: MATCHER,
+    code: [MATCHER],
     holds: (instance) => !termsOf(instance.matcher).some(({ kind }) => kind === 'policy'),
     spoil: (instance, draw) => ({
       ...instance,
@@ -263,7 +266,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'field-unknown',
-    code: MATCHER,
+    code: [MATCHER],
     holds: (instance) =>
       termsOf(instance.matcher).some(
         (term) =>
@@ -283,12 +286,8 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'function-unknown',
-    code: MATCHER,
-    holds: (instance) =>
-      calls(instance).some(
-        ({ name }) =>
-          !instance.roles.has(name) && !['keyMatch', 'keyMatch2', 'keyMatch3', 'regexMatch', 'ipMatch'].includes(name),
-      ),
+    code: [MATCHER],
+    holds: (instance) => calls(instance).some(({ name }) => !instance.roles.has(name) && !functions.has(name)),
     spoil: (instance, draw) =>
       // A function that is not there answers undefined in the reference: false, and true after a negation.
       conjoined(instance, {
@@ -305,7 +304,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'pattern-from-request',
-    code: MATCHER,
+    code: [MATCHER],
     holds: (instance) =>
       calls(instance).some(({ name, values }) => !instance.roles.has(name) && values[1]?.kind === 'request'),
     spoil: (instance, draw) =>
@@ -320,27 +319,182 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'value-alone',
-    code: MATCHER,
-    holds: (instance) => partsOf(instance.matcher).some(({ kind }) => kind === 'value'),
+    code: [MATCHER],
+    holds: (instance) =>
+      partsInForce(instance).some(
+        (part) => part.kind === 'value' && (part.term.kind !== 'request' || part.term.path === undefined),
+      ),
     spoil: (instance, draw) =>
       conjoined(instance, { kind: 'value', term: { kind: 'request', field: draw.pick(instance.fields) } }),
   },
   {
     id: 'number-and-text',
-    code: MATCHER,
+    code: [MATCHER],
     holds: (instance) =>
-      partsOf(instance.matcher).some(
-        (part) => part.kind === 'compare' && (part.left.kind === 'number') !== (part.right.kind === 'number'),
+      partsInForce(instance).some(
+        (part) =>
+          part.kind === 'compare' &&
+          ['==', '!='].includes(part.operator) &&
+          (isMixed(part.left, part.right) || isMixed(part.right, part.left)),
       ),
     spoil: (instance, draw) =>
       conjoined(instance, {
         kind: 'compare',
         operator: '==',
+        left: { kind: 'policy', column: draw.pick(instance.columns) },
+        right: { kind: 'number', value: 10 },
+      }),
+  },
+  {
+    id: 'field-two-kinds',
+    code: [MATCHER],
+    holds: (instance) => shapeOf(instance).torn,
+    spoil: (instance, draw) =>
+      conjoined(instance, {
+        kind: 'compare',
+        operator: draw.pick(['<', '>=']),
         left: { kind: 'request', field: draw.pick(instance.fields) },
         right: { kind: 'number', value: 10 },
       }),
   },
+  {
+    id: 'column-no-number',
+    code: [POLICY],
+    holds: (instance) =>
+      orderedColumns(instance).some((column) =>
+        policyLines(instance).some((line) => !/^-?(0|[1-9]\d{0,14})(\.\d{1,9})?$/.test(line[column] ?? '')),
+      ),
+    spoil: (instance, draw) => {
+      const columns = orderedColumns(instance);
+      if (columns.length === 0) return undefined;
+      const column = draw.pick(columns) + 1;
+      const text = draw.pick(['ten', '1e3', '0x10', ' 1 0', '01', '1.', 'NaN', 'Infinity']);
+      return onLine(instance, 'p', draw, (line) => line.map((value, index) => (index === column ? text : value)));
+    },
+  },
+  {
+    id: 'priority-unused',
+    code: ['ENGINE_CASBIN_MODEL'],
+    holds: (instance) => instance.columns.includes('priority') && instance.effect !== 'priority',
+    spoil: (instance) => (instance.columns.includes('priority') ? { ...instance, effect: 'deny-override' } : undefined),
+  },
+  {
+    id: 'priority-no-number',
+    code: [POLICY],
+    holds: (instance) => {
+      const column = instance.columns.indexOf('priority');
+      return column !== -1 && policyLines(instance).some((line) => !/^(0|-?[1-9]\d{0,8})$/.test(line[column] ?? ''));
+    },
+    spoil: (instance, draw) => {
+      const column = instance.columns.indexOf('priority') + 1;
+      if (column === 0) return undefined;
+      const text = draw.pick(['1x', 'high', '1.5', '-0', '01', '']);
+      return onLine(instance, 'p', draw, (line) => line.map((value, index) => (index === column ? text : value)));
+    },
+  },
+  {
+    id: 'rule-unreadable',
+    code: [MATCHER],
+    holds: (instance) =>
+      ruleColumns(instance).some((column) =>
+        policyLines(instance).some((line) => !instance.rules.has(line[column] ?? '')),
+      ),
+    spoil: (instance, draw) => {
+      const columns = ruleColumns(instance);
+      if (columns.length === 0) return undefined;
+      const column = draw.pick(columns) + 1;
+      const field = draw.pick(instance.fields);
+      const text = draw.pick([
+        'true',
+        `r.${field}`,
+        `r.${field} = 'x'`,
+        'eval(p.rule)',
+        `r.${field} === 'x'`,
+        '1',
+        `keyMatch(r.${field}, p.rule)`,
+      ]);
+      return onLine(instance, 'p', draw, (line) => line.map((value, index) => (index === column ? text : value)));
+    },
+  },
+  {
+    id: 'glob-unsupported',
+    code: PATTERN,
+    holds: (instance) => patternsOf(instance, ['globMatch']).some(({ pattern }) => !plainGlob(pattern)),
+    spoil: (instance, draw) =>
+      withColumn(
+        instance,
+        ['globMatch'],
+        draw.pick([
+          '*/a',
+          '/{a,b}',
+          '/[ab]',
+          '!/a',
+          '#a',
+          '/+(a)',
+          '/a/',
+          '/a//b',
+          '/a/**/b',
+          '/../a',
+          '/a*?b',
+          '/a**',
+        ]),
+        draw,
+      ),
+  },
+  {
+    id: 'star-in-keyMatch4',
+    code: PATTERN,
+    holds: (instance) => patternsOf(instance, ['keyMatch4']).some(({ pattern }) => /\/\*\//.test(pattern)),
+    spoil: (instance, draw) => withColumn(instance, ['keyMatch4'], draw.pick(['/a/*/{id}', '/*/b']), draw),
+  },
+  {
+    id: 'attribute-reserved',
+    code: [MATCHER],
+    holds: (instance) =>
+      partsInForce(instance)
+        .flatMap(termsOf)
+        .some((term) => term.kind === 'request' && term.path?.some((name) => reserved.includes(name)) === true),
+    spoil: (instance, draw) =>
+      conjoined(instance, {
+        kind: 'compare',
+        operator: '!=',
+        left: { kind: 'request', field: draw.pick(instance.fields), path: [draw.pick(reserved)] },
+        right: { kind: 'text', text: 'x', quote: '"' },
+      }),
+  },
 ];
+
+const reserved = ['__proto__', 'prototype', 'constructor'];
+
+/** Columns that the matcher, not a rule, compares by order. */
+function orderedColumns(instance: Instance): readonly number[] {
+  return partsOf(instance.matcher).flatMap((part) =>
+    part.kind === 'compare' && part.operator !== '==' && part.operator !== '!='
+      ? [part.left, part.right].flatMap((term) =>
+          term.kind === 'policy' ? [instance.columns.indexOf(term.column)] : [],
+        )
+      : [],
+  );
+}
+
+const ruleColumns = (instance: Instance): readonly number[] =>
+  partsOf(instance.matcher).flatMap((part) => (part.kind === 'eval' ? [instance.columns.indexOf(part.column)] : []));
+
+/** A number or boolean beside a column, a text or a bare field, which hold texts. */
+const isMixed = (constant: Term, other: Term): boolean =>
+  (constant.kind === 'number' || constant.kind === 'boolean') &&
+  other.kind !== constant.kind &&
+  !(other.kind === 'request' && other.path !== undefined);
+
+/** Stars and question marks, not both in one segment; two stars as the last segment; no empty or dot segments. */
+function plainGlob(pattern: string): boolean {
+  if (/[[\]{}()\\|+@!#]/.test(pattern) || pattern.startsWith('*/')) return false;
+  return pattern.split('/').every((segment, index, all) => {
+    if (segment === '**') return index === all.length - 1;
+    if (segment.includes('**') || (segment.includes('*') && segment.includes('?'))) return false;
+    return (segment !== '' || index === 0) && segment !== '.' && segment !== '..';
+  });
+}
 
 /** Tries kinds in random order until one applies; the predicates alone say what has to be refused. */
 export function spoil(instance: Instance, draw: Draw): Instance {

@@ -73,6 +73,7 @@ function* simpler(matcher: Matcher): Generator<Matcher> {
     case 'compare':
     case 'call':
     case 'value':
+    case 'eval':
       break;
   }
 }
