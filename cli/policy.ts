@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
-import { createIo, exitCodes, type Io, table, timeText } from './io.ts';
+import { createIo, type Io, table, timeText } from './io.ts';
 import { registerPolicyLint } from './policy-lint.ts';
-
-const loadRooms = async () => await import('../policy/repository/index.ts');
-type Rooms = Awaited<ReturnType<typeof loadRooms>>;
+import { loadRooms, mustLoad } from './policy-rooms.ts';
+import { registerPolicyTest } from './policy-test.ts';
 
 export function registerPolicy(program: Command): void {
   const policy = program
@@ -32,17 +31,7 @@ export function registerPolicy(program: Command): void {
 
   registerPolicyLint(policy);
 
-  local(policy.command('test'))
-    .description('run the tests of the repository against the engine that the edges run')
-    .argument('<dir>')
-    .action(async (directory: string, options: { json: boolean }) => {
-      const rooms = await loadRooms();
-      const repository = mustLoad(rooms, await rooms.readDirectory(directory));
-      const report = rooms.runPolicyTests(repository, rooms.decideWithEngine(), Date.now());
-      const lines = [...report.results.map(rooms.formatTestResult), `${report.passed} passed, ${report.failed} failed`];
-      createIo(options.json).result(report, lines.join('\n'));
-      if (!report.ok) process.exitCode = exitCodes.refused;
-    });
+  registerPolicyTest(policy);
 
   local(policy.command('build'))
     .description('write the slice of every device as JSON, to look at; nothing is signed')
@@ -96,16 +85,6 @@ export function registerPolicy(program: Command): void {
     );
 }
 
-function mustLoad(rooms: Rooms, tree: Awaited<ReturnType<Rooms['readDirectory']>>) {
-  const { repository, problems } = rooms.loadRepository(tree, Date.now());
-  if (repository !== undefined) return repository;
-  const errors = problems.filter(rooms.isError);
-  throw cliErrors.error(
-    'CLI_CHECK_FAILED',
-    `the repository has ${errors.length} errors:\n${errors.map(rooms.formatProblem).join('\n')}`,
-  );
-}
-
 async function publishPolicy(
   admin: AdminClient,
   io: Io,
@@ -155,10 +134,7 @@ async function publishPolicy(
     case 'tests-failed':
       throw cliErrors.error(
         'CLI_CHECK_FAILED',
-        `not published: ${result.tests.failed} tests failed:\n${result.tests.results
-          .filter((test) => !test.ok)
-          .map(rooms.formatTestResult)
-          .join('\n')}`,
+        `not published: ${result.tests.failed} tests failed:\n${rooms.formatTestReport(result.tests, 'failed')}`,
       );
   }
 }

@@ -58,3 +58,12 @@ export const UPLOAD_GRACE_MS = 24 * 3_600_000;
 export const REPLACED_BUNDLE_GRACE_MS = 10 * 60_000;
 /** Characters of an edge's refusal that are kept. */
 export const MAX_NACK_MESSAGE = 1_024;
+
+/** Different places that the path patterns of one interface can leave a request in; each is asked. */
+export const MAX_PATH_SETS = 2_000;
+/** Registers asked one by one where a Casbin model reads them. */
+export const MAX_SINGLE_REGISTERS = 4_096;
+/** Requests that one invariant or one comparison of two policies asks: some seconds. */
+export const MAX_CELLS = 5_000_000;
+/** Texts that lists are asked for, of one attribute: each combination of them is a list. */
+export const MAX_LIST_ITEMS_ASKED = 8;

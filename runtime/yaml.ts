@@ -1,6 +1,18 @@
 // YAML 1.2 files written by people: parsed strictly, checked by a schema, and every fault answered with
 // file:line:column, what was found and what was expected.
-import { isAlias, isCollection, isMap, isNode, isPair, isScalar, LineCounter, parse, parseDocument, visit } from 'yaml';
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  Document as YamlDocument,
+  LineCounter,
+  parse,
+  parseDocument,
+  visit,
+} from 'yaml';
 import type { Document, Pair, YAMLMap } from 'yaml';
 import { z } from 'zod';
 import type { CodedError, Place } from './errors.ts';
@@ -136,6 +148,17 @@ export function yamlFaults(error: CodedError): readonly CodedError[] {
 /** A value as a file would have it: true, 12, text. What is more than one word stays a text. */
 export function parseScalar(text: string): unknown {
   return /^[\w.+-]+$/.test(text) ? parse(text, { schema: 'core' }) : text;
+}
+
+/** Plain data as YAML 1.2 that this reader takes again: no aliases, no tags, maps below the second level on one line. */
+export function formatYaml(value: unknown): string {
+  const document = new YamlDocument(value, { aliasDuplicateObjects: false, version: '1.2', schema: 'core' });
+  visit(document, {
+    Collection: (_, node, path) => {
+      if (path.filter(isCollection).length >= 2) node.flow = true;
+    },
+  });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: true });
 }
 
 const tooDeep = `expected at most ${maxYamlDepth} levels, found more`;

@@ -2,7 +2,7 @@
 // into a denial with reason `fault`.
 import type { Slice } from '../bundle/slice.ts';
 import { compilePolicy, type CompiledPolicy } from './compile.ts';
-import { judge, type Freshness, type StepName } from './judge.ts';
+import { findInterface, judge, type Freshness, type StepName } from './judge.ts';
 import type { AccessRequest, Decision, Reason } from './request.ts';
 import { runSelfTest, type SelfTestReport } from './self-test.ts';
 
@@ -27,6 +27,12 @@ export interface Explanation {
   readonly steps: readonly ExplanationStep[];
 }
 
+export interface NamedOperations {
+  readonly sure: readonly string[];
+  /** A superset of `sure`: in a deny, doubt counts as a match. */
+  readonly possible: readonly string[];
+}
+
 export interface Engine {
   readonly digest: string;
   /** Device the bundle was built for. */
@@ -37,6 +43,8 @@ export interface Engine {
    */
   readonly decide: (request: AccessRequest, freshness: Freshness) => Decision;
   readonly explain: (request: AccessRequest, freshness?: Freshness) => Explanation;
+  /** Named operations of the interface that the request surely and possibly is an instance of; undefined without the interface. */
+  readonly operationsOf: (request: AccessRequest) => NamedOperations | undefined;
   /** Asks the vectors that came with the bundle. */
   readonly selfTest: () => SelfTestReport;
 }
@@ -57,6 +65,7 @@ export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
     device: policy.device,
     decide,
     explain: (request, freshness = 'fresh') => explain(policy, meta, request, freshness),
+    operationsOf: (request) => operationsOf(policy, request),
     selfTest: () => runSelfTest(slice.selfTest, slice.grants, meta.softExpiry, decide),
   };
 }
@@ -96,6 +105,15 @@ function explain(policy: CompiledPolicy, meta: EngineMeta, request: AccessReques
       steps: [...steps, { step: 'fault', outcome, rule: '', place: '' }],
     };
   }
+}
+
+function operationsOf(policy: CompiledPolicy, request: AccessRequest): NamedOperations | undefined {
+  const entry = findInterface(policy, request);
+  if (entry === undefined) return undefined;
+  const matched = entry.match(request.operation);
+  if (matched.kind === 'ambiguous') return { sure: [], possible: entry.operations.map(({ name }) => name) };
+  const names = (indexes: readonly number[]): string[] => indexes.map((index) => entry.operations[index]?.name ?? '');
+  return { sure: names(matched.sure), possible: names(matched.possible()) };
 }
 
 function refusal(reason: Exclude<Reason, 'granted'>, bundle: string): Decision {

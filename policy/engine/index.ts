@@ -1,6 +1,6 @@
 // The decision engine: the same code in the cloud (test, simulate, replay) and on the edge.
 export { compileSlice, freshnessAt, noBundleDecision } from './engine.ts';
-export type { Engine, EngineMeta, Explanation, ExplanationStep } from './engine.ts';
+export type { Engine, EngineMeta, Explanation, ExplanationStep, NamedOperations } from './engine.ts';
 export type { Freshness } from './judge.ts';
 export { calendarAt } from './calendar.ts';
 export type { Calendar, CalendarState } from './calendar.ts';

@@ -60,7 +60,7 @@ function decision({ reason, rule, operation }: Judgement, bundle: string): Decis
 }
 
 /** The one the request names by device, else this device's own, else the only one of that name. */
-function findInterface(policy: CompiledPolicy, request: AccessRequest): CompiledInterface | undefined {
+export function findInterface(policy: CompiledPolicy, request: AccessRequest): CompiledInterface | undefined {
   const named = policy.interfaces.get(request.resource.interface) ?? [];
   const { attributes } = request.resource;
   if (Object.hasOwn(attributes, attributeNames.device)) {

@@ -1,18 +1,32 @@
-// The decision engine as the tests of a repository ask it: fresh bundle, no digest, each slice compiled once.
+// The decision engine as whoever works on a repository asks it: each slice compiled once, no digest, no expiry by the
+// clock. How old the policy is, the question says.
 import { compileSlice } from '../engine/index.ts';
-import type { Engine } from '../engine/index.ts';
-import type { DecideOverSlice } from './run-tests.ts';
+import type { AccessRequest, Decision, Engine, Explanation, Freshness, NamedOperations } from '../engine/index.ts';
+import type { Slice } from '../bundle/slice.ts';
 
-export function decideWithEngine(): DecideOverSlice {
+/** Answers as an edge with this slice in force would. */
+export interface SliceEngine {
+  readonly decide: (slice: Slice, request: AccessRequest, freshness?: Freshness) => Decision;
+  readonly explain: (slice: Slice, request: AccessRequest, freshness?: Freshness) => Explanation;
+  readonly operationsOf: (slice: Slice, request: AccessRequest) => NamedOperations | undefined;
+}
+
+/** Throws ENGINE_* for a slice that does not compile. */
+export function decideWithEngine(): SliceEngine {
   const engines = new WeakMap<object, Engine>();
-  return (slice, request) => {
+  const engineOf = (slice: Slice): Engine => {
     let engine = engines.get(slice);
     if (engine === undefined) {
-      // Tests choose their own time; expiry is not what they are about.
+      // Questions choose their own time; expiry is what `freshness` says.
       const never = Number.MAX_SAFE_INTEGER;
       engine = compileSlice(slice, { digest: '', softExpiry: never, hardExpiry: never });
       engines.set(slice, engine);
     }
-    return engine.decide(request, 'fresh');
+    return engine;
+  };
+  return {
+    decide: (slice, request, freshness = 'fresh') => engineOf(slice).decide(request, freshness),
+    explain: (slice, request, freshness = 'fresh') => engineOf(slice).explain(request, freshness),
+    operationsOf: (slice, request) => engineOf(slice).operationsOf(request),
   };
 }

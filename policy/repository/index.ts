@@ -1,6 +1,7 @@
 // The policy repository: reading, lint, tests, build and publication of one git commit.
+export type { InvariantResult, Violation } from './ask/invariants.ts';
 export { buildSlices } from './build.ts';
-export { decideWithEngine } from './decide.ts';
+export { decideWithEngine, type SliceEngine } from './decide.ts';
 export { readCommit, type CommitTree, type GitSource } from './git-source.ts';
 export { loadRepository, type Loaded } from './load.ts';
 export { formatProblem, isError, type Problem } from './problems.ts';
@@ -18,13 +19,7 @@ export {
 export type { Repository } from './repository.ts';
 export { explainRule, formatReport, isRuleId, lintReport, type LintReport } from './report.ts';
 export { lintRules, type LintRule, type RuleId } from './rules.ts';
-export {
-  formatTestResult,
-  runPolicyTests,
-  type DecideOverSlice,
-  type TestReport,
-  type TestResult,
-} from './run-tests.ts';
+export { formatTestReport, runPolicyTests, type TestReport, type TestResult } from './run-tests.ts';
 export { sarifLog } from './sarif.ts';
 export { scaffold, type ScaffoldOptions } from './scaffold.ts';
 export { readDirectory, type PolicyTree } from './tree.ts';

@@ -17,6 +17,7 @@ import {
   resolveFirewall,
   resolveGrants,
   resolveInterfaces,
+  resolveInvariants,
   resolveTests,
   resolveWaivers,
   unique,
@@ -64,6 +65,7 @@ function resolve(files: Files, problems: Problems): Repository | undefined {
   const waivers = unique(resolveWaivers(files, resolver, grants), (waiver) => waiver.id, 'id', problems);
   const tests = resolveTests(files, resolver, interfaces);
   for (const test of tests) checkGivenAttributes(test.given.attributes, test.at, files, attributes, resolver);
+  const invariants = resolveInvariants(files, resolver, interfaces);
   const root = files.root[0]?.value;
   if (root === undefined) return undefined;
   return {
@@ -81,6 +83,7 @@ function resolve(files: Files, problems: Problems): Repository | undefined {
     detections: readDetections(files, problems),
     playbooks: readPlaybooks(files, problems),
     tests,
+    invariants,
     waivers: sorted(waivers),
     attributes,
   };

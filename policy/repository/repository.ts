@@ -11,7 +11,7 @@ import type {
   SliceInterface,
   SliceOperation,
 } from '../bundle/slice.ts';
-import type { TestEntry } from './format/tests.ts';
+import type { InvariantScope, TestCase } from './format/tests.ts';
 import type { RuleId } from './rules.ts';
 
 /** Place of a value inside the entry, e.g. `at('operations', 0)`. */
@@ -65,7 +65,17 @@ export interface Waiver {
   readonly at: At;
 }
 
-export type PolicyTest = TestEntry & { readonly at: At };
+/** One question with its expected answer; `at` is that of the row in a table. */
+export type PolicyTest = TestCase & { readonly at: At };
+
+/** A statement about every request of a scope. */
+export interface Invariant extends Omit<InvariantScope, 'subjects'> {
+  readonly name: string;
+  readonly kind: 'never' | 'always';
+  /** `all` also means devices that nobody knows. */
+  readonly subjects: 'all' | readonly string[];
+  readonly at: At;
+}
 
 /** The schema of schema/*.json, by source and name. */
 export type Attributes = Readonly<Record<AttributeSource, ReadonlyMap<string, SliceAttribute>>>;
@@ -86,6 +96,7 @@ export interface Repository {
   readonly detections: Readonly<Record<string, string>>;
   readonly playbooks: Readonly<Record<string, string>>;
   readonly tests: readonly PolicyTest[];
+  readonly invariants: readonly Invariant[];
   readonly waivers: readonly Waiver[];
   readonly attributes: Attributes;
 }

@@ -3,6 +3,7 @@
 import type { Place } from '../../runtime/errors.ts';
 import type { SliceOperation } from '../bundle/slice.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
+import { casesOf } from './format/tests.ts';
 import type { Selector, SelectorOrAll } from './format/scalars.ts';
 import { denyConditions, grantConditions } from './resolve-conditions.ts';
 import { nearest } from './nearest.ts';
@@ -16,6 +17,7 @@ import type {
   FirewallRule,
   Grant,
   Interface,
+  Invariant,
   Network,
   PolicyTest,
   Waiver,
@@ -240,15 +242,42 @@ export function resolveTests(
   interfaces: ReadonlyMap<string, Interface>,
 ): PolicyTest[] {
   return files.tests.flatMap((file) =>
-    file.value.tests.map((entry, index) => {
-      const at = entryAt(file, 'tests', index);
-      const found = interfaces.get(entry.when.interface);
-      if (found === undefined) {
-        unknown(resolver, 'interfaces', 'interface', entry.when.interface, interfaces.keys(), at('when', 'interface'));
-      } else {
-        checkTestTarget(entry.when, found, resolver, at);
-      }
-      return { ...entry, at };
+    file.value.tests.flatMap((entry, index) =>
+      casesOf(entry).map((test) => {
+        const rows = test.row === undefined ? [] : ['rows', test.row];
+        const at = entryAt(file, 'tests', index, ...rows);
+        const found = interfaces.get(test.when.interface);
+        if (found !== undefined) checkTestTarget(test.when, found, resolver, at);
+        else {
+          const place = at('when', 'interface');
+          unknown(resolver, 'interfaces', 'interface', test.when.interface, interfaces.keys(), place);
+        }
+        return { ...test, at };
+      }),
+    ),
+  );
+}
+
+export function resolveInvariants(
+  files: Files,
+  resolver: Resolver,
+  interfaces: ReadonlyMap<string, Interface>,
+): Invariant[] {
+  return files.tests.flatMap((file) =>
+    file.value.invariants.flatMap((entry, index): Invariant[] => {
+      const kind = entry.never === undefined ? 'always' : 'never';
+      const scope = entry[kind];
+      if (scope === undefined) return [];
+      const at = entryAt(file, 'invariants', index, kind);
+      checkOperations(
+        resolver,
+        interfaces,
+        scope.interface,
+        Array.isArray(scope.operations) ? scope.operations : [],
+        at,
+      );
+      const subjects = scope.subjects === 'all' ? 'all' : chooseDevices(scope.subjects, resolver, at('subjects'));
+      return [{ ...scope, name: entry.name, kind, subjects, at }];
     }),
   );
 }

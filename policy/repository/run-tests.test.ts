@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { AccessRequest } from '../engine/index.ts';
 import { decideWithEngine } from './decide.ts';
 import { loadRepository } from './load.ts';
+import { isError } from './problems.ts';
 import { formatTestResult, runPolicyTests } from './run-tests.ts';
 import { sampleFiles, sampleNow, treeOf } from './sample-tree.ts';
 import type { Repository } from './repository.ts';
@@ -73,10 +74,13 @@ test('given and when become the access request of an enforcement point', () => {
   const decision = { allow: false, reason: 'no-grant', rule: '', place: '', operation: '', bundle: '' } as const;
   runPolicyTests(
     repository,
-    (slice, request) => {
-      assert.equal(slice.device, 'plc-1');
-      asked.push(request);
-      return decision;
+    {
+      ...decideWithEngine(),
+      decide: (slice, request) => {
+        assert.equal(slice.device, 'plc-1');
+        asked.push(request);
+        return decision;
+      },
     },
     sampleNow,
   );
@@ -100,3 +104,108 @@ test('given and when become the access request of an enforcement point', () => {
     },
   ]);
 });
+
+test('a table is a test for each row, said once and at the place of the row', () => {
+  const repository = withTests(`tests:
+  - name: reading
+    given: {subject: gateway-1}
+    when: {interface: plc-modbus, modbus: {function: 3, quantity: 10}}
+    then: allow
+    rows:
+      - {when: {modbus: {address: 90}}}
+      - {name: too far, when: {modbus: {address: 91}}, then: deny, reason: no-grant}
+      - given: {state: revoked, attributes: {}}
+        then: deny
+        reason: state
+      - {given: {subject: desk-1}}
+`);
+  const { results, passed } = runPolicyTests(repository, decideWithEngine(), sampleNow);
+  assert.deepEqual(
+    results.map(({ name, place, ok }) => [name, place, ok]),
+    [
+      ['reading: row 1', 'tests/cell.yaml:7:9', true],
+      ['reading: too far', 'tests/cell.yaml:8:9', false],
+      ['reading: row 3', 'tests/cell.yaml:9:9', true],
+      ['reading: row 4', 'tests/cell.yaml:12:9', false],
+    ],
+  );
+  assert.equal(passed, 2);
+  assert.deepEqual(results[1]?.differences, ['expected reason no-grant, found unknown-operation']);
+});
+
+test('rule, operation and steps of the explanation can be expected', () => {
+  const expecting = (then: string): readonly string[] => {
+    const repository = withTests(`tests:
+  - name: nobody writes
+    given: {subject: gateway-1}
+    when: {interface: plc-modbus, modbus: {function: 6, values: [1]}}
+    then: {allow: false, ${then}}
+`);
+    return runPolicyTests(repository, decideWithEngine(), sampleNow).results.flatMap(({ differences }) => differences);
+  };
+  const steps = '[{step: operation, outcome: write-setpoint}, {step: deny, rule: deny:nobody-writes}]';
+  assert.deepEqual(expecting('reason: denied, rule: deny:nobody-writes, operation: write-setpoint'), []);
+  assert.deepEqual(expecting(`explain: ${steps}`), []);
+  assert.deepEqual(expecting('rule: deny:somebody-writes'), [
+    'expected rule deny:somebody-writes, found deny:nobody-writes',
+  ]);
+  const [missing] = expecting('explain: [{step: deny}, {step: operation}]');
+  assert.match(missing ?? '', /^expected the step "operation", the explanation is: bundle fresh > interface /);
+});
+
+const wrong: readonly [what: string, text: string, expected: RegExp][] = [
+  ['no subject', 'tests: [{name: a, when: {interface: plc-modbus, port: true}, then: deny}]', /subject is missing/],
+  [
+    'a row without an answer',
+    'tests: [{name: a, given: {subject: x}, when: {interface: plc-modbus, modbus: {function: 3}}, rows: [{}]}]',
+    /rows\[0\].*then is missing/,
+  ],
+  [
+    'two protocols',
+    'tests: [{name: a, given: {subject: x}, when: {interface: plc-modbus, port: true}, then: deny, rows: [{when: {modbus: {function: 3}}}]}]',
+    /exactly one of http, modbus, port/,
+  ],
+  [
+    'no function',
+    'tests: [{name: a, given: {subject: x}, when: {interface: plc-modbus, modbus: {}}, then: deny}]',
+    /function is missing/,
+  ],
+  [
+    'a misspelt key',
+    'tests: [{name: a, given: {subjet: x}, when: {interface: plc-modbus, modbus: {function: 3}}, then: deny}]',
+    /unknown key "subjet".*did you mean "subject"/,
+  ],
+  [
+    'the reason twice',
+    'tests: [{name: a, given: {subject: x}, when: {interface: plc-modbus, modbus: {function: 3}}, then: {allow: false, reason: state}, reason: state}]',
+    /the reason once/,
+  ],
+  [
+    'an unknown step',
+    'tests: [{name: a, given: {subject: x}, when: {interface: plc-modbus, modbus: {function: 3}}, then: {allow: false, explain: [{step: granted}]}}]',
+    /expected .*grant/,
+  ],
+  ['neither never nor always', 'invariants: [{name: a}]', /either never: .* or always:/],
+  [
+    'an invariant of an unknown operation',
+    'invariants: [{name: a, never: {subjects: all, interface: plc-modbus, operations: [red]}}]',
+    /unknown operation of plc-modbus red/,
+  ],
+  [
+    'an invariant of nobody',
+    'invariants: [{name: a, never: {subjects: {labels: {role: camera}}, interface: plc-modbus}}]',
+    /no device of the inventory has labels/,
+  ],
+];
+for (const [what, text, expected] of wrong) {
+  test(`a test that cannot be run is refused with its place: ${what}`, () => {
+    const { repository, problems } = loadRepository(treeOf({ ...sampleFiles, 'tests/cell.yaml': text }), sampleNow);
+    assert.equal(repository, undefined);
+    const errors = problems.filter(isError);
+    assert.match(errors.map(({ message }) => message).join('\n'), expected);
+    assert.ok(
+      errors.every(({ place }) => place.file === 'tests/cell.yaml' && place.column > 1),
+      JSON.stringify(problems),
+    );
+  });
+}

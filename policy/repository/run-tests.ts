@@ -1,24 +1,26 @@
 // Runs the repository's tests: each given/when/then becomes an access request, decided over the slice of the device
-// that serves the interface. The decision engine comes in as an argument.
-import type { AccessRequest, Decision, Operation, Reason } from '../engine/request.ts';
+// that serves the interface; each invariant is asked of every request in its scope.
+import type { Decision, ExplanationStep } from '../engine/index.ts';
 import type { Slice } from '../bundle/slice.ts';
 import { formatPlace } from '../../runtime/errors.ts';
+import { checkInvariant, formatInvariantResult, type InvariantResult } from './ask/invariants.ts';
+import { requestOf, type Question } from './ask/question.ts';
 import { buildSlices } from './build.ts';
-import { requestAttributes } from './given-attributes.ts';
+import type { SliceEngine } from './decide.ts';
+import type { Expectation } from './format/tests.ts';
 import type { PolicyTest, Repository } from './repository.ts';
-
-/** Answers as an edge with this slice in force would. Called once per test; the same slice object may come again. */
-export type DecideOverSlice = (slice: Slice, request: AccessRequest) => Decision;
 
 export interface TestResult {
   readonly name: string;
-  /** `file:line:column` of the test. */
+  /** `file:line:column` of the test, or of its row in a table. */
   readonly place: string;
   readonly ok: boolean;
   /** Whose slice decided. */
   readonly device: string;
-  readonly expected: { readonly answer: 'allow' | 'deny'; readonly reason?: Reason };
+  readonly expected: Expectation;
   readonly decision: Decision;
+  /** What differs from what was expected, in words; empty when nothing does. */
+  readonly differences: readonly string[];
 }
 
 export interface TestReport {
@@ -26,83 +28,122 @@ export interface TestReport {
   readonly passed: number;
   readonly failed: number;
   readonly results: readonly TestResult[];
+  readonly invariants: readonly InvariantResult[];
 }
 
 /** `now` is the time of requests that give none, milliseconds since the epoch. */
 export function runPolicyTests(
   repository: Repository,
-  decide: DecideOverSlice,
+  engine: SliceEngine,
   now: number,
   slices: ReadonlyMap<string, Slice> = buildSlices(repository),
 ): TestReport {
-  const results = repository.tests.map((test) => runTest(repository, test, decide, now, slices));
-  const passed = results.filter((result) => result.ok).length;
-  return { ok: passed === results.length, passed, failed: results.length - passed, results };
+  const results = repository.tests.map((test) => runTest(repository, test, engine, now, slices));
+  const invariants = repository.invariants.map((entry) => checkInvariant(repository, entry, engine, slices, now));
+  const all = [...results, ...invariants];
+  const passed = all.filter(({ ok }) => ok).length;
+  return { ok: passed === all.length, passed, failed: all.length - passed, results, invariants };
 }
 
-function runTest(
+export function runTest(
   repository: Repository,
   test: PolicyTest,
-  decide: DecideOverSlice,
+  engine: SliceEngine,
   now: number,
   slices: ReadonlyMap<string, Slice>,
 ): TestResult {
-  const device = test.when.device ?? servingDevice(repository, test.when.interface);
-  const slice = slices.get(device);
-  const decision = slice === undefined ? undecided : decide(slice, requestOf(test, now, device));
-  const answer = decision.allow ? 'allow' : 'deny';
+  const question = questionOf(repository, test, now);
+  const slice = slices.get(question.when.device);
+  const { decision, differences } =
+    slice === undefined
+      ? { decision: undecided, differences: [`no device serves ${test.when.interface}`] }
+      : answer(question, test.expected, engine, slice);
   return {
     name: test.name,
     place: formatPlace(test.at()),
-    ok: answer === test.then && (test.reason === undefined || test.reason === decision.reason),
-    device,
-    expected: { answer: test.then, ...(test.reason === undefined ? {} : { reason: test.reason }) },
+    ok: differences.length === 0,
+    device: question.when.device,
+    expected: test.expected,
     decision,
+    differences,
   };
 }
 
-/** Reading made sure that without `device` there is exactly one. */
-function servingDevice(repository: Repository, name: string): string {
-  return repository.interfaces.find((entry) => entry.name === name)?.devices[0] ?? '';
+/** The question of a test, with the device that answers it. Reading made sure that without `device` there is one. */
+export function questionOf(repository: Repository, { given, when }: PolicyTest, now: number): Question {
+  const device = when.device ?? repository.interfaces.find((entry) => entry.name === when.interface)?.devices[0] ?? '';
+  return { given: { ...given, time: given.time ?? now }, when: { ...when, device } };
 }
 
 const undecided: Decision = { allow: false, reason: 'no-bundle', rule: '', place: '', operation: '', bundle: '' };
 
-function requestOf(test: PolicyTest, now: number, device: string): AccessRequest {
-  const { given, when } = test;
-  const time = given.time ?? now;
-  const further = requestAttributes(given.attributes, time);
-  return {
-    subject: {
-      id: given.subject,
-      binding: given.binding ?? (when.http === undefined ? 'ip' : 'svid'),
-      state: given.state,
-      attributes: {
-        attestation: { value: given.attestation, asOf: time - given.attestedAgo },
-        risk: { value: given.risk, asOf: time },
-        reduced: { value: false, asOf: time },
-        ...further.subject,
-      },
-    },
-    operation: operationOf(when),
-    resource: { interface: when.interface, attributes: { ...further.resource, device: { value: device } } },
-    context: { time, source: 'test', connection: '', attributes: further.context },
-  };
+function answer(
+  question: Question,
+  expected: Expectation,
+  engine: SliceEngine,
+  slice: Slice,
+): { decision: Decision; differences: readonly string[] } {
+  const { request, freshness } = requestOf(question);
+  const decision = engine.decide(slice, request, freshness);
+  const differences = differencesOf(decision, expected);
+  if (expected.explain === undefined) return { decision, differences };
+  const { steps } = engine.explain(slice, request, freshness);
+  const missing = missingStep(steps, expected.explain);
+  return { decision, differences: missing === undefined ? differences : [...differences, missing] };
 }
 
-function operationOf({ http, modbus }: PolicyTest['when']): Operation {
-  if (http !== undefined) return { protocol: 'http', ...http };
-  if (modbus === undefined) return { protocol: 'port' };
-  const { function: functionCode, ...rest } = modbus;
-  return { protocol: 'modbus', functionCode, ...rest };
+function differencesOf(decision: Decision, { allow, reason, rule, operation }: Expectation): string[] {
+  const wanted = (what: string, expected: string | undefined, found: string): string[] =>
+    expected === undefined || expected === found ? [] : [`expected ${what} ${expected}, found ${found || 'none'}`];
+  return [
+    ...(decision.allow === allow ? [] : [`expected ${allow ? 'allow' : 'deny'}`]),
+    ...wanted('reason', reason, decision.reason),
+    ...wanted('rule', rule, decision.rule),
+    ...wanted('operation', operation, decision.operation),
+  ];
+}
+
+/** The first expected step that does not come after the ones before it. */
+function missingStep(
+  steps: readonly ExplanationStep[],
+  expected: NonNullable<Expectation['explain']>,
+): string | undefined {
+  let at = 0;
+  for (const { step, rule, outcome } of expected) {
+    const found = steps.findIndex(
+      (candidate, index) =>
+        index >= at &&
+        candidate.step === step &&
+        (rule === undefined || candidate.rule === rule) &&
+        (outcome === undefined || candidate.outcome.includes(outcome)),
+    );
+    if (found === -1) {
+      const wanted = [step, rule, outcome].filter((part) => part !== undefined).join(' ');
+      const told = steps.map((each) => [each.step, each.rule, each.outcome].filter((part) => part !== '').join(' '));
+      return `expected the step "${wanted}", the explanation is: ${told.join(' > ')}`;
+    }
+    at = found + 1;
+  }
+  return undefined;
+}
+
+/** Lines for a terminal: all of it, or only what failed. */
+export function formatTestReport(report: TestReport, which: 'all' | 'failed' = 'all'): string {
+  const shown = <T extends { readonly ok: boolean }>(all: readonly T[]): readonly T[] =>
+    which === 'all' ? all : all.filter(({ ok }) => !ok);
+  const lines = [
+    ...shown(report.results).map(formatTestResult),
+    ...shown(report.invariants).map(formatInvariantResult),
+  ];
+  if (which === 'failed') return lines.join('\n');
+  return [...lines, `${report.passed} passed, ${report.failed} failed`].join('\n');
 }
 
 /** One line for a terminal. */
 export function formatTestResult(result: TestResult): string {
   if (result.ok) return `ok       ${result.name}`;
-  const { decision, expected } = result;
-  const wanted = expected.reason === undefined ? expected.answer : `${expected.answer} (${expected.reason})`;
+  const { decision, differences } = result;
   const by = decision.rule === '' ? '' : ` by ${decision.rule} at ${decision.place}`;
   const found = `${decision.allow ? 'allow' : 'deny'} (${decision.reason})${by}`;
-  return `FAILED   ${result.place}: ${result.name}: expected ${wanted}, ${result.device} decides ${found}`;
+  return `FAILED   ${result.place}: ${result.name}: ${differences.join(', ')}, ${result.device} decides ${found}`;
 }

@@ -1,0 +1,159 @@
+// A question to a policy: given and when, as tests write them, and the access request of an enforcement point that they
+// stand for. Whatever asks (tests, invariants, explain, who-can) asks through here, so that every answer can be written
+// down as a test.
+import type { AccessRequest, Freshness, Operation } from '../../engine/index.ts';
+import { attributeNames } from '../../engine/index.ts';
+import { formatYaml } from '../../../runtime/yaml.ts';
+import { givenDefaults } from '../format/tests.ts';
+import type { Given, When } from '../format/tests.ts';
+import { requestAttributes } from '../given-attributes.ts';
+import { modbusFunctions } from '../modbus-functions.ts';
+
+export interface Question {
+  readonly given: Given & { readonly time: number };
+  /** With the device that serves the interface. */
+  readonly when: When & { readonly device: string };
+}
+
+export interface Asked {
+  readonly request: AccessRequest;
+  readonly freshness: Freshness;
+}
+
+export function requestOf({ given, when }: Question): Asked {
+  const { time } = given;
+  const further = requestAttributes(given.attributes, time);
+  const { attestation, risk } = given;
+  const request: AccessRequest = {
+    subject: {
+      id: given.subject,
+      binding: given.binding ?? defaultBinding(when),
+      state: given.state,
+      attributes: {
+        ...(attestation === 'missing'
+          ? {}
+          : { [attributeNames.attestation]: { value: attestation, asOf: time - given.attestedAgo } }),
+        ...(risk === 'missing' ? {} : { [attributeNames.risk]: { value: risk, asOf: time } }),
+        [attributeNames.reduced]: { value: given.reduced, asOf: time },
+        ...further.subject,
+      },
+    },
+    operation: operationOf(when),
+    resource: {
+      interface: when.interface,
+      attributes: { ...further.resource, [attributeNames.device]: { value: when.device } },
+    },
+    context: { time, source: 'test', connection: '', attributes: further.context },
+  };
+  return { request, freshness: given.freshness };
+}
+
+/** A certificate where the protocol carries one. */
+export function defaultBinding(when: Pick<When, 'http'>): NonNullable<Given['binding']> {
+  return when.http === undefined ? 'ip' : 'svid';
+}
+
+export function operationOf({ http, modbus }: When): Operation {
+  if (http !== undefined) return { protocol: 'http', ...http };
+  if (modbus === undefined) return { protocol: 'port' };
+  const { function: functionCode, ...rest } = modbus;
+  return { protocol: 'modbus', functionCode, ...rest };
+}
+
+/** The other way: an operation on the wire as a test writes it. */
+export function whenOf(name: string, device: string, operation: Operation): Question['when'] {
+  switch (operation.protocol) {
+    case 'http':
+      return { interface: name, device, http: { method: operation.method, path: operation.path } };
+    case 'modbus': {
+      const { protocol: _, functionCode, ...rest } = operation;
+      return { interface: name, device, modbus: { function: functionCode, ...rest } };
+    }
+    case 'port':
+      return { interface: name, device, port: true };
+  }
+}
+
+/** One line for people: `gateway-1 (stale), GET /status on hmi-web of hmi-1`. */
+export function describeQuestion({ given, when }: Question): string {
+  const binding = given.binding ?? defaultBinding(when);
+  const circumstances = [
+    given.state,
+    binding,
+    ...(given.freshness === givenDefaults.freshness ? [] : [`${given.freshness} policy`]),
+    ...(given.attestation === givenDefaults.attestation ? [] : [`attestation ${given.attestation}`]),
+    ...(given.attestedAgo === givenDefaults.attestedAgo ? [] : [`attested ${durationText(given.attestedAgo)} ago`]),
+    ...(given.risk === givenDefaults.risk ? [] : [`risk ${given.risk}`]),
+    ...(given.reduced ? ['reduced'] : []),
+    ...Object.entries(given.attributes).map(([name, value]) => `${name} ${JSON.stringify(value)}`),
+  ];
+  const at = new Date(given.time).toISOString().replace('.000Z', 'Z');
+  return `${given.subject} (${circumstances.join(', ')}) at ${at}: ${describeOperation(when)} on ${when.interface} of ${when.device}`;
+}
+
+export function describeOperation({ http, modbus }: Pick<When, 'http' | 'modbus'>): string {
+  if (http !== undefined) return `${http.method} ${http.path}`;
+  if (modbus === undefined) return 'connect';
+  const { unit, address, quantity, values } = modbus;
+  const last = address + Math.max(quantity, 1) - 1;
+  const registers = last === address ? `${address}` : `${address}-${last}`;
+  const written = values.length === 0 ? '' : ` = ${values.slice(0, 4).join(', ')}${values.length > 4 ? ', …' : ''}`;
+  const name = codeNames.get(modbus.function) ?? `function ${modbus.function}`;
+  return `${name} unit ${unit} address ${registers}${written}`;
+}
+
+function functionName(code: number): string | number {
+  return codeNames.get(code) ?? code;
+}
+
+const codeNames = new Map(Object.entries(modbusFunctions).map(([name, code]) => [code, name]));
+
+/** The question with its answer as an entry of tests/*.yaml, ready to paste. */
+export function testEntry(name: string, question: Question, allow: boolean): object {
+  const { given, when } = question;
+  const { modbus, ...rest } = when;
+  const { subject, time, binding = defaultBinding(when), ...known } = given;
+  const unusual = Object.entries(known).filter(
+    ([key, value]) => JSON.stringify(value) !== JSON.stringify(givenDefaults[key as keyof typeof known]),
+  );
+  return {
+    name,
+    given: {
+      subject,
+      ...(binding === defaultBinding(when) ? {} : { binding }),
+      ...Object.fromEntries(
+        unusual.map(([key, value]) => [key, key === 'attestedAgo' ? durationText(known.attestedAgo) : value]),
+      ),
+      time: new Date(time).toISOString().replace('.000Z', 'Z'),
+    },
+    when: { ...rest, ...(modbus === undefined ? {} : { modbus: modbusEntry(modbus) }) },
+    // oxlint-disable-next-line unicorn/no-thenable -- the word of given/when/then; the object is never awaited
+    then: allow ? 'allow' : 'deny',
+  };
+}
+
+function modbusEntry({ function: code, unit, address, quantity, values }: NonNullable<When['modbus']>): object {
+  return {
+    function: functionName(code),
+    ...(unit === 1 ? {} : { unit }),
+    address,
+    ...(quantity === 1 ? {} : { quantity }),
+    ...(values.length === 0 ? {} : { values }),
+  };
+}
+
+/** As the format reads it: `90s`, `15m`, `24h`, `7d`. */
+export function durationText(ms: number): string {
+  const [unit, size] = (
+    [
+      ['d', 86_400_000],
+      ['h', 3_600_000],
+      ['m', 60_000],
+    ] as const
+  ).find(([, each]) => ms >= each && ms % each === 0) ?? ['s', 1_000];
+  return `${Math.max(Math.round(ms / size), 1)}${unit}`;
+}
+
+export function testYaml(name: string, question: Question, allow: boolean): string {
+  return formatYaml([testEntry(name, question, allow)]);
+}
