@@ -14,19 +14,13 @@ import { type EdgeConfig, loadEdgeConfig } from './edge/config.ts';
 import { openControlAddresses } from './edge/control-addresses.ts';
 import { type EdgeCore, openEdgeCore } from './edge/core.ts';
 import { type Enforcement, openEnforcement } from './edge/enforcement.ts';
-import { raiseFirstRules } from './edge/first-rules.ts';
+import { type FirstRules, raiseFirstRules } from './edge/first-rules.ts';
 import { programVersion } from './edge/program.ts';
 
 const drainMs = 8_000;
 
 export async function runEdgeNode(configFile: string, signal: AbortSignal): Promise<void> {
-  const config = await loadEdgeConfig(configFile);
-  const log = createLogger({ name: 'edge', level: config.logLevel });
-  const parts = { config, fs: nodeFiles, clock: systemClock, random: Math.random, log };
-  const control = await openControlAddresses(parts);
-  // ---- below this line the host changes ----
-  const lock = await lockState(config, async () => await raiseFirstRules({ ...parts, control }));
-  const rules = await raiseFirstRules({ ...parts, control });
+  const { config, log, lock, control, rules } = await startWithRules(configFile);
   const core = await openEdgeCore(config, log);
   const enforcement = await openEnforcement(core, rules);
   const { emit, deviceId, spool } = core;
@@ -54,6 +48,24 @@ export async function runEdgeNode(configFile: string, signal: AbortSignal): Prom
     await spool.close();
     lock.release();
   }
+}
+
+/** The first rules and nothing else: for a service that has to be done before any network. */
+export async function raiseEdgeRules(configFile: string): Promise<FirstRules['raised']> {
+  const { lock, rules } = await startWithRules(configFile);
+  lock.release();
+  return rules.raised;
+}
+
+async function startWithRules(configFile: string) {
+  const config = await loadEdgeConfig(configFile);
+  const log = createLogger({ name: 'edge', level: config.logLevel });
+  const parts = { config, fs: nodeFiles, clock: systemClock, random: Math.random, log };
+  const control = await openControlAddresses(parts);
+  // ---- below this line the host changes ----
+  const lock = await lockState(config, async () => await raiseFirstRules({ ...parts, control }));
+  const rules = await raiseFirstRules({ ...parts, control });
+  return { config, log, lock, control, rules };
 }
 
 /** Another edge here has its own rules in force. A disk that takes no lock is no reason to leave this host open. */

@@ -1,4 +1,4 @@
-// edgeward enroll, edgeward edge run|status, edgeward attest measure
+// edgeward enroll, edgeward edge run|rules|status, edgeward attest measure
 import type { Command } from 'commander';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -66,6 +66,17 @@ export function registerEdge(program: Command): void {
       }
       const { runEdgeNode } = await import('../bin/edge-node.ts');
       await untilStopped(async (signal) => await runEdgeNode(options.config, signal));
+    });
+
+  edge
+    .command('rules')
+    .description('put the last good packet rules, else lock-down, in force and end; before any network')
+    .requiredOption('--config <file>', 'configuration; see examples/config/edge.yaml')
+    .option('--json', 'one JSON document on standard output', false)
+    .action(async (options: EdgeOptions) => {
+      const { raiseEdgeRules } = await import('../bin/edge-node.ts');
+      const rules = await raiseEdgeRules(options.config);
+      createIo(options.json).result({ ok: true, rules }, `rules in force: ${rules}`);
     });
 
   edge

@@ -19,6 +19,10 @@ export const policyErrors = errorTable({
     status: 'FAILED_PRECONDITION',
     remedy: 'Run the git command by hand; it says what is missing',
   },
+  POLICY_OPA_FAILED: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Run the opa command by hand on the package; it says what it waits for',
+  },
   POLICY_TREE_DIRTY: {
     status: 'FAILED_PRECONDITION',
     remedy: 'Commit or remove the listed files, then publish the commit',

@@ -17,6 +17,13 @@ export const MAX_LINT_COMPARISONS = 5_000_000;
 /** Of these for one rule, so that a single one with very many candidates does not use up the rest. */
 export const MAX_LINT_COMPARISONS_A_LINE = 10_000;
 
+/** Milliseconds an opa command may take; a package compiles in a few hundredths of a second. */
+export const OPA_TIMEOUT_MS = 60_000;
+/** Bytes that an opa command may answer: its capabilities are about a hundred thousand. */
+export const OPA_MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+/** Bytes of the archive that opa writes, unpacked: the module, the sources, the data. */
+export const MAX_REGO_ARCHIVE_BYTES = 32 * 1024 * 1024;
+
 /** Milliseconds a git command may take; clones of a policy repository are small. */
 export const GIT_TIMEOUT_MS = 120_000;
 /** Bytes a git command may answer: the repository's cap plus headers. */
@@ -30,6 +37,11 @@ export const WAIVER_NOTICE_MS = 14 * 86_400_000;
 /** Bounds of bundle expiry in milliseconds: below the first no edge survives a reboot, above the last offline means forever. */
 export const MIN_EXPIRY_MS = 60_000;
 export const MAX_EXPIRY_MS = 90 * 86_400_000;
+
+/** Bytes of one compiled Rego package: what opa adds to every package is about 170 KB, with regular expressions 450 KB. */
+export const MAX_REGO_MODULE_BYTES = 2 * 1024 * 1024;
+/** Characters of the base documents of one Rego package: a data.json of the largest accepted size, and its name. */
+export const MAX_REGO_DATA_LENGTH = MAX_FILE_BYTES + 1024;
 
 /** Self-test vectors of one slice: checked at every activation, so bounded well below a tenth of a second. */
 export const MAX_SELF_TEST_VECTORS = 512;

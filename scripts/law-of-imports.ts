@@ -23,6 +23,7 @@ export const edges: Readonly<Record<string, readonly string[]>> = {
 export const boundaries: Readonly<Record<string, RegExp>> = {
   '@peculiar/x509': /^identity\/csr\.ts$/,
   'reflect-metadata': /^identity\/csr\.ts$/,
+  '@open-policy-agent/opa-wasm': /^policy\/engine\/rego\/opa-module\.ts$/,
   jose: /^identity\/jws\.ts$/,
   '@grpc/grpc-js': /^runtime\/grpc[a-z-]*\.ts$/,
   koffi: /^runtime\/linux[a-z-]*\.ts$/,

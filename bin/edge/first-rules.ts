@@ -21,6 +21,8 @@ import type { ControlAddresses } from './control-addresses.ts';
 export interface FirstRules {
   /** undefined where packets are not filtered. */
   readonly firewall: Firewall | undefined;
+  /** `none` where packets are not filtered, and on a host that was never enrolled. */
+  readonly raised: 'last-good' | 'lockdown' | 'none';
   /** This host as the next plan sees it. */
   readonly hostNow: (deviceId: string) => HostConfig;
   /** Hands over what was to be recorded so far; from then on events go to `emit` and orders close streams. */
@@ -56,7 +58,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   };
   if (config.firewall.mode === 'off') {
     log.warn('firewall.mode is off: packets are not filtered on this host');
-    return { firewall: undefined, hostNow, attach: () => Promise.resolve() };
+    return { firewall: undefined, raised: 'none', hostNow, attach: () => Promise.resolve() };
   }
   const { firewall: directory } = edgePaths(config);
   await fs.mkdir(directory).catch((error: unknown) => {
@@ -77,13 +79,15 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     control: () => planned,
     closeStreams: (device) => later?.closeStreams(device),
   });
+  let raised: FirstRules['raised'] = 'none';
   if (await hasBeenInForce(parts)) {
     const state = { epoch: firewall.nextEpoch(), now: clock.now(), ordersSequence: 0, states: {} };
-    const rules = await firewall.restore(compileFirewall(undefined, state, hostNow(unnamed)));
-    log.info({ rules }, 'firewall rules in force before any network');
+    raised = await firewall.restore(compileFirewall(undefined, state, hostNow(unnamed)));
+    log.info({ rules: raised }, 'firewall rules in force before any network');
   }
   return {
     firewall,
+    raised,
     hostNow,
     attach: async (now) => {
       later = now;

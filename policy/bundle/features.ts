@@ -11,6 +11,7 @@ const features = {
   modbus: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'modbus'),
   port: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'port'),
   casbin: (slice: Slice) => slice.casbin.length > 0,
+  rego: (slice: Slice) => slice.rego !== undefined,
   conditions: (slice: Slice) => slice.grants.some((grant) => Object.keys(grant.conditions).length > 0),
   attributes: (slice: Slice) => slice.attributes !== undefined || rulesOf(slice).some((rule) => reads(rule)),
   calendar: (slice: Slice) =>

@@ -15,6 +15,7 @@ export {
 } from './signed-json.ts';
 export {
   idPattern,
+  regoNamePattern,
   manifestSchema,
   releaseSchema,
   sliceSchema,
@@ -30,4 +31,5 @@ export {
   type SliceGrant,
   type SliceInterface,
   type SliceOperation,
+  type SliceRego,
 } from './slice.ts';

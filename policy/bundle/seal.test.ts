@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { canonicalJson } from '../../runtime/canonical-json.ts';
-import { MAX_CHUNK_BYTES } from '../limits.ts';
+import { MAX_CHUNK_BYTES, MAX_REGO_MODULE_BYTES } from '../limits.ts';
 import { cutChunks } from './chunks.ts';
 import { knownFeatures, requiredFeatures } from './features.ts';
 import { newPublisher, openOptions, sampleGrant, sampleMeta, sampleSlice } from './sample-slice.ts';
@@ -61,6 +61,18 @@ test('a slice of two thousand grants opens again', async () => {
   assert.deepEqual((await openBundle(openOptions(sealed, publisher))).slice, sampleSlice(2000));
 });
 
+test('the largest Rego package opens again, in chunks that edges take', async () => {
+  const publisher = newPublisher();
+  const wasm = Buffer.alloc(MAX_REGO_MODULE_BYTES, 'module').toString('base64');
+  const slice: Slice = { ...sampleSlice(), rego: [{ name: 'p', wasm, data: '{"p":{}}', place: 'rego/p/p.rego:3' }] };
+  const sealed = await sealBundle(slice, sampleMeta, publisher);
+  assert.ok(sealed.chunks.every(({ content }) => content.length <= MAX_CHUNK_BYTES));
+  assert.deepEqual((await openBundle(openOptions(sealed, publisher))).slice, slice);
+  const larger = { ...slice, rego: [{ name: 'p', wasm: `${wasm}AAAA`, data: '{}', place: 'rego/p/p.rego:3' }] };
+  const refused = await sealBundle(larger, sampleMeta, publisher);
+  await assert.rejects(openBundle(openOptions(refused, publisher)), { code: 'BUNDLE_MALFORMED' });
+});
+
 test('features are what the slice uses, and every one can be told', () => {
   assert.deepEqual(requiredFeatures(sampleSlice()), ['modbus']);
   const [entry] = sampleSlice().interfaces;
@@ -83,6 +95,7 @@ test('features are what the slice uses, and every one can be told', () => {
     denies: [{ id: 'd', subjects: [], interface: 'web', device: 'plc-1', operations: [], until: 1, place: 'g:1' }],
     firewall: [{ id: 'f', verdict: 'deny', direction: 'in', transport: 'any', peer: '0.0.0.0/0', place: 'f:1' }],
     casbin: [{ name: 'm', model: '', policy: '', place: 'c:1' }],
+    rego: [{ name: 'p', wasm: '', data: '{}', place: 'r:1' }],
   };
   assert.deepEqual(requiredFeatures(everything), [...knownFeatures].sort());
 });

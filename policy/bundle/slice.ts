@@ -1,6 +1,7 @@
 // What a bundle holds: the slice of the fleet's policy that one device needs, and nothing else. Made by the build,
 // carried in content-addressed chunks under a signed manifest, read by the edge after verification.
 import { z } from 'zod';
+import { MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
 import {
   attributeValueSchema,
   sliceAttributeSchema,
@@ -10,6 +11,8 @@ import {
 
 /** Ids of devices, interfaces, operations and rules, in the repository as in the bundle. */
 export const idPattern: RegExp = /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
+/** Name of a Rego package and of its folder: an identifier of the language. */
+export const regoNamePattern: RegExp = /^[a-z][a-z0-9_]{0,62}$/;
 const id = z.string().regex(idPattern, 'lower case letters, digits, dots, dashes; 1 to 64 characters');
 /** `file:line` in the policy repository at the published commit. */
 const place = z.string().max(512);
@@ -81,6 +84,8 @@ export const sliceInterfaceSchema = z.strictObject({
   operations: z.array(sliceOperationSchema).min(1),
   /** Name of the Casbin model that narrows its grants; absent for none. */
   casbin: id.optional(),
+  /** Name of the Rego package that narrows its grants; absent for none. */
+  rego: z.string().regex(regoNamePattern).optional(),
   /** What the enforcement point does when the enforcer dies. */
   onEnforcerDeath: z.enum(['closed', 'hold', 'open']),
   /** Audit has to be on disk before the answer leaves. */
@@ -138,6 +143,16 @@ export const sliceFirewallRuleSchema = z.strictObject({
 
 export const sliceCasbinSchema = z.strictObject({ name: id, model: z.string(), policy: z.string(), place });
 
+export const sliceRegoSchema = z.strictObject({
+  name: z.string().regex(regoNamePattern),
+  /** The package as opa compiled it to WebAssembly, in base64. */
+  wasm: z.base64().max(Math.ceil(MAX_REGO_MODULE_BYTES / 3) * 4),
+  /** Its base documents: JSON of an object with data.json of the folder below the package's name. */
+  data: z.string().max(MAX_REGO_DATA_LENGTH),
+  /** Of its rule `decision`. */
+  place,
+});
+
 export const selfTestVectorSchema = z.strictObject({
   subject: id,
   binding: z.enum(['svid', 'port+mac+ip', 'ip']),
@@ -174,6 +189,8 @@ export const sliceSchema = z.strictObject({
   attributes: z.array(sliceAttributeSchema).max(1024).optional(),
   firewall: z.array(sliceFirewallRuleSchema),
   casbin: z.array(sliceCasbinSchema),
+  /** Absent when no interface here names a package. */
+  rego: z.array(sliceRegoSchema).min(1).optional(),
   selfTest: z.array(selfTestVectorSchema),
 });
 
@@ -227,6 +244,7 @@ export type SliceGrant = z.infer<typeof sliceGrantSchema>;
 export type SliceDeny = z.infer<typeof sliceDenySchema>;
 export type SliceFirewallRule = z.infer<typeof sliceFirewallRuleSchema>;
 export type SliceCasbin = z.infer<typeof sliceCasbinSchema>;
+export type SliceRego = z.infer<typeof sliceRegoSchema>;
 export type SelfTestVector = z.infer<typeof selfTestVectorSchema>;
 export type Slice = z.infer<typeof sliceSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;

@@ -41,13 +41,14 @@ function asked({ operation, resource }: AccessRequest): { act: string; objects: 
       };
     }
     case 'modbus':
-      return { act: functionName(operation.functionCode), objects: modbusObjects(operation) };
+      return { act: modbusFunctionName(operation.functionCode), objects: modbusObjects(operation) };
     case 'port':
       return { act: 'connect', objects: [resource.interface] };
   }
 }
 
-function functionName(code: number): string {
+/** As model.conf, policy.csv and Rego packages know a function code. */
+export function modbusFunctionName(code: number): string {
   return functionNames.get(code) ?? `function-${code}`;
 }
 

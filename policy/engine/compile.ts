@@ -15,6 +15,8 @@ import { compileHttp } from './http-operation.ts';
 import { compileModbus } from './modbus-operation.ts';
 import { strictlyInside } from './operation-contains.ts';
 import type { MatchOperation } from './operation-match.ts';
+import { compileInput, type RegoQuestion } from './rego/input-document.ts';
+import { compileRego, type RegoVerdict } from './rego/rego-package.ts';
 import type { Binding } from './request.ts';
 import type { SafetyClass } from './state-table.ts';
 
@@ -38,6 +40,9 @@ export interface CompiledOperation {
   readonly grants: ReadonlyMap<string, readonly CompiledGrant[]>;
 }
 
+export type CompiledModel = NamedRule & { readonly model: CasbinModel };
+export type CompiledRego = NamedRule & { readonly ask: (question: RegoQuestion) => RegoVerdict };
+
 export interface CompiledInterface {
   readonly name: string;
   readonly device: string;
@@ -45,7 +50,8 @@ export interface CompiledInterface {
   readonly operations: readonly CompiledOperation[];
   readonly match: MatchOperation;
   readonly denies: CompiledDenies;
-  readonly casbin: (NamedRule & { readonly model: CasbinModel }) | undefined;
+  readonly casbin: CompiledModel | undefined;
+  readonly rego: CompiledRego | undefined;
 }
 
 export interface CompiledDeny extends NamedRule {
@@ -72,8 +78,8 @@ export interface CompiledPolicy {
 }
 
 export function compilePolicy(slice: Slice): CompiledPolicy {
-  const models = compileModels(slice);
   const schemas = attributeSchemas(slice.attributes ?? [], 'schema');
+  const narrowing: Narrowing = { models: compileModels(slice), packages: compilePackages(slice, schemas) };
   const grants = groupBy(slice.grants, (grant) => interfaceKey(grant.interface, grant.device));
   const denies = groupBy(slice.denies, (deny) => interfaceKey(deny.interface, deny.device));
   const keys = new Set<string>();
@@ -82,7 +88,7 @@ export function compilePolicy(slice: Slice): CompiledPolicy {
     const key = interfaceKey(entry.name, entry.device);
     if (keys.has(key)) throw sliceError(entry.place, `interface ${entry.name} of ${entry.device} appears twice`);
     keys.add(key);
-    const compiled = compileInterface(entry, grants.get(key) ?? [], denies.get(key) ?? [], models, schemas);
+    const compiled = compileInterface(entry, grants.get(key) ?? [], denies.get(key) ?? [], narrowing, schemas);
     interfaces.set(entry.name, [...(interfaces.get(entry.name) ?? []), compiled]);
   }
   for (const rule of [...slice.grants, ...slice.denies]) {
@@ -100,11 +106,17 @@ function interfaceKey(name: string, device: string): string {
   return `${device}/${name}`;
 }
 
+/** What an interface may name to narrow its grants. */
+interface Narrowing {
+  readonly models: ReadonlyMap<string, CompiledModel>;
+  readonly packages: ReadonlyMap<string, CompiledRego>;
+}
+
 function compileInterface(
   entry: SliceInterface,
   grants: readonly SliceGrant[],
   denies: readonly SliceDeny[],
-  models: ReadonlyMap<string, NamedRule & { readonly model: CasbinModel }>,
+  { models, packages }: Narrowing,
   schemas: AttributeSchemas,
 ): CompiledInterface {
   const indexes = new Map<string, number>();
@@ -128,6 +140,10 @@ function compileInterface(
   if (entry.casbin !== undefined && casbin === undefined) {
     throw sliceError(entry.place, `Casbin model ${entry.casbin} is not in the bundle`);
   }
+  const rego = entry.rego === undefined ? undefined : packages.get(entry.rego);
+  if (entry.rego !== undefined && rego === undefined) {
+    throw sliceError(entry.place, `Rego package ${entry.rego} is not in the bundle`);
+  }
   return {
     name: entry.name,
     device: entry.device,
@@ -142,6 +158,7 @@ function compileInterface(
     match: compileMatch(entry),
     denies: compileDenies(denies, operationIndex, schemas),
     casbin,
+    rego,
   };
 }
 
@@ -248,8 +265,8 @@ function addRule(rules: CompiledDeny[], rule: CompiledDeny): void {
   rules.push(rule);
 }
 
-function compileModels(slice: Slice): Map<string, NamedRule & { readonly model: CasbinModel }> {
-  const models = new Map<string, NamedRule & { readonly model: CasbinModel }>();
+function compileModels(slice: Slice): Map<string, CompiledModel> {
+  const models = new Map<string, CompiledModel>();
   for (const { name, model, policy, place } of slice.casbin) {
     if (models.has(name)) throw sliceError(place, `Casbin model ${name} appears twice`);
     const modelFile = `casbin/${name}/model.conf`;
@@ -265,6 +282,17 @@ function compileModels(slice: Slice): Map<string, NamedRule & { readonly model: 
     models.set(name, { rule: `casbin:${name}`, place, model: compiled });
   }
   return models;
+}
+
+function compilePackages({ rego = [] }: Slice, schemas: AttributeSchemas): Map<string, CompiledRego> {
+  const inputOf = compileInput(schemas);
+  const packages = new Map<string, CompiledRego>();
+  for (const { name, wasm, data, place } of rego) {
+    if (packages.has(name)) throw sliceError(place, `Rego package ${name} appears twice`);
+    const compiled = compileRego({ name, wasm: Buffer.from(wasm, 'base64'), data, place });
+    packages.set(name, { rule: `rego:${name}`, place, ask: (question) => compiled.decide(inputOf(question)) });
+  }
+  return packages;
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {

@@ -30,6 +30,14 @@ export const engineErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Split the model, or flatten its roles',
   },
+  ENGINE_REGO_MODULE: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Build the package again with the version of opa that `npm run setup` brings',
+  },
+  ENGINE_REGO_DATA: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Make data.json smaller; it shares 16 MiB of memory with the request',
+  },
 } as const);
 
 export type EngineErrorCode = keyof typeof engineErrors.codes;

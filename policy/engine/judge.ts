@@ -19,7 +19,7 @@ import { admitsNothing, rowOf, type SafetyClass, type StateRow } from './state-t
 /** How old the policy state is, worst first: see design, "Offline". */
 export type Freshness = 'fresh' | 'soft-expired' | 'hard-expired';
 
-export type StepName = 'interface' | 'operation' | 'state' | 'deny' | 'grant' | 'casbin' | 'observe';
+export type StepName = 'interface' | 'operation' | 'state' | 'deny' | 'grant' | 'casbin' | 'rego' | 'observe';
 export type Trace = (step: StepName, outcome: string, rule?: NamedRule) => void;
 
 interface Judgement {
@@ -232,7 +232,7 @@ function sparing(
 }
 
 /** How far a grant came before it failed; the furthest one gives the reason. */
-const progress = { 'no-grant': 0, binding: 1, condition: 2, casbin: 3 } as const;
+const progress = { 'no-grant': 0, binding: 1, condition: 2, casbin: 3, rego: 4 } as const;
 
 function judgeGrants(
   entry: CompiledInterface,
@@ -246,9 +246,11 @@ function judgeGrants(
     const grants = request.subject.id === '' ? [] : (operation.grants.get(request.subject.id) ?? []);
     if (grants.length === 0) trace?.('grant', `none opens ${operation.name} to ${request.subject.id || 'nobody'}`);
     for (const grant of grants) {
-      const failure = failureOf(grant, entry, request, row, trace);
+      const failure = failureOf(grant, entry, operation, request, row, trace);
       if (failure === undefined) return { reason: 'granted', rule: grant, operation };
       if (progress[failure.reason] > progress[best.reason]) best = { ...failure, operation };
+      // Model and package do not look at the grant: the next one would hear the same.
+      if (failure.reason === 'casbin' || failure.reason === 'rego') break;
     }
   }
   return best;
@@ -260,11 +262,12 @@ const satisfies = (shown: Binding, asked: Binding): boolean =>
 
 function failureOf(
   grant: CompiledGrant,
-  { casbin }: CompiledInterface,
+  entry: CompiledInterface,
+  operation: CompiledOperation,
   request: AccessRequest,
   row: StateRow,
   trace: Trace | undefined,
-): { reason: 'binding' | 'condition' | 'casbin'; rule: NamedRule } | undefined {
+): { reason: Exclude<keyof typeof progress, 'no-grant'>; rule: NamedRule } | undefined {
   const { binding } = request.subject;
   if (!satisfies(binding, grant.binding)) {
     trace?.('grant', `asks for binding ${grant.binding}, the subject has ${binding}`, grant);
@@ -277,10 +280,29 @@ function failureOf(
     return { reason: 'condition', rule: grant };
   }
   trace?.('grant', 'opens it', grant);
-  if (casbin === undefined) return undefined;
-  const refused = casbinRefusal(casbin, request);
-  trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
-  return refused === undefined ? undefined : { reason: 'casbin', rule: refused.rule };
+  return narrow(entry, operation, request, row, trace);
+}
+
+/** The interface's Casbin model and Rego package, where it names them, both have to allow what a grant opened. */
+function narrow(
+  { casbin, rego, device }: CompiledInterface,
+  operation: CompiledOperation,
+  request: AccessRequest,
+  row: StateRow,
+  trace: Trace | undefined,
+): { reason: 'casbin' | 'rego'; rule: NamedRule } | undefined {
+  if (casbin !== undefined) {
+    const refused = casbinRefusal(casbin, request);
+    trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
+    if (refused !== undefined) return { reason: 'casbin', rule: refused.rule };
+  }
+  if (rego !== undefined) {
+    const { unattested } = row;
+    const verdict = rego.ask({ request, operation: operation.name, device, unattested });
+    trace?.('rego', verdict.allow ? 'allows' : `${verdict.kind}: ${verdict.why}`, rego);
+    if (!verdict.allow) return { reason: 'rego', rule: rego };
+  }
+  return undefined;
 }
 
 function inWords({ why }: Condition, truth: Truth, request: AccessRequest): string {

@@ -34,3 +34,17 @@ export const MAX_CASBIN_STEPS = 20_000;
 export const MAX_ROLE_DEPTH = 10;
 /** Pairs (member, role) after closing all chains: a few hundred MB at worst, refused above. */
 export const MAX_ROLE_PAIRS = 2_000_000;
+
+/** Functions in the table of a compiled package; opa writes one for each rule and each function of its library. */
+export const MAX_REGO_TABLE = 65_536;
+/** Pages of 64 KiB that a Rego package may use, its data and the request included. */
+export const MAX_REGO_MEMORY_PAGES = 256;
+/** Instructions that one question to a Rego package may run: tens of milliseconds on a small gateway. */
+export const MAX_REGO_FUEL = 20_000_000;
+/** Bytes of the input document of a Rego package: a request line and every attribute fit many times. */
+export const MAX_REGO_INPUT_BYTES = 64 * 1024;
+/** Bytes of the decision of a Rego package. */
+export const MAX_REGO_RESULT_BYTES = 64 * 1024;
+/** Entries of the deny set of a decision, and characters of each. */
+export const MAX_REGO_DENIES = 64;
+export const MAX_REGO_DENY_LENGTH = 512;

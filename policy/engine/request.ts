@@ -79,6 +79,7 @@ export type Reason =
   | 'condition'
   | 'binding'
   | 'casbin'
+  | 'rego'
   | 'unknown-interface'
   | 'unknown-operation'
   | 'ambiguous'

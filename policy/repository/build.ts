@@ -38,8 +38,13 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
   const grants = catalogue.grants.flatMap((grant) => grantFor(grant, device.id));
   const interfaces = interfacesFor(catalogue, grants, device.id);
   const denies = catalogue.denies.flatMap((deny) => denyFor(deny, device.id, interfaces));
-  const models = new Set(interfaces.filter((entry) => entry.device === device.id).map((entry) => entry.casbin));
-  const attributes = attributesFor(repository, [...grants, ...denies]);
+  const served = interfaces.filter((entry) => entry.device === device.id);
+  const models = new Set(served.map((entry) => entry.casbin));
+  const packages = new Set(served.map((entry) => entry.rego));
+  const rego = repository.rego
+    .filter(({ name }) => packages.has(name))
+    .map(({ name, wasm, data, at }) => ({ name, wasm, data, place: placeText(at) }));
+  const attributes = attributesFor(repository, [...grants, ...denies], rego.length > 0);
   const slice: Omit<Slice, 'selfTest'> = {
     format: 1,
     trustDomain: repository.trustDomain,
@@ -53,18 +58,23 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     casbin: repository.casbin
       .filter((model) => models.has(model.name))
       .map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
+    ...(rego.length === 0 ? {} : { rego }),
   };
   return { ...slice, selfTest: selfTestVectors(slice, repository.devices) };
 }
 
-/** The schema of what the rules read, as far as the repository declares it; the engine knows the built-in ones. */
+/**
+ * The schema of what the rules read, as far as the repository declares it; the engine knows the built-in ones. `every`
+ * where a Rego package sees all that a request says.
+ */
 function attributesFor(
   { attributes }: Repository,
   rules: readonly { readonly conditions?: RuleConditions | undefined }[],
+  every: boolean,
 ): SliceAttribute[] {
   const read = new Set(rules.flatMap(({ conditions }) => attributesRead(conditions ?? {})));
   return attributeSources.flatMap((source) =>
-    [...attributes[source].values()].filter((schema) => read.has(attributePath(schema))).sort(byName),
+    [...attributes[source].values()].filter((schema) => every || read.has(attributePath(schema))).sort(byName),
   );
 }
 
@@ -89,7 +99,7 @@ function denyFor(deny: SliceDeny, device: string, interfaces: readonly SliceInte
   return [{ ...deny, subjects: everyone ? [] : [device], operations }];
 }
 
-/** Own interfaces complete; those of peers with the operations that a grant gives, and without their Casbin model. */
+/** Own interfaces complete; those of peers with the operations that a grant gives, without Casbin model and Rego package. */
 function interfacesFor(catalogue: Catalogue, grants: readonly SliceGrant[], device: string): SliceInterface[] {
   return catalogue.interfaces.flatMap((entry) => {
     if (entry.device === device) return [entry];
@@ -99,7 +109,7 @@ function interfacesFor(catalogue: Catalogue, grants: readonly SliceGrant[], devi
         .flatMap((grant) => grant.operations),
     );
     if (granted.size === 0) return [];
-    const { casbin: _, ...rest } = entry;
+    const { casbin: _, rego: __, ...rest } = entry;
     return [{ ...rest, operations: entry.operations.filter((operation) => granted.has(operation.name)) }];
   });
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { formatPlace } from '../../runtime/errors.ts';
 import { pathProblem } from './lint/paths.ts';
 import { loadRepository } from './load.ts';
+import { preparedCompiler, regoTree } from './rego/sample-rego.ts';
 import { lintRules } from './rules.ts';
 import type { RuleId } from './rules.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
@@ -77,6 +78,12 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
   ],
   POLICY_PATH_PATTERN: [[sampleWith('interfaces/cell.yaml', '/status', '/st*'), 'interfaces/cell.yaml:23:20']],
   POLICY_CASBIN_UNUSED: [[sampleWith('interfaces/cell.yaml', '    casbin: hmi\n', ''), 'casbin/hmi/model.conf:1:1']],
+  POLICY_REGO: [[regoTree({ 'rego/hours/hours.rego': undefined }), 'rego/hours:1:1']],
+  POLICY_REGO_UNAVAILABLE: [[regoTree(), 'rego/hours/hours.rego:1:1']],
+  POLICY_REGO_UNUSED: [
+    [regoTree({ 'interfaces/cell.yaml': sampleFiles['interfaces/cell.yaml'] }), 'rego/hours/hours.rego:4:1'],
+  ],
+  POLICY_REGO_UNTESTED: [[regoTree({ 'rego/hours/hours_test.rego': undefined }), 'rego/hours/hours.rego:4:1']],
   POLICY_UNTIL_PASSED: [
     [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: ip\n    until: 2026-11-21'), 'grants/cell.yaml:7:12'],
   ],
@@ -127,7 +134,8 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
 for (const [rule, trees] of Object.entries(triggers) as [RepositoryRule, (typeof triggers)[RepositoryRule]][]) {
   test(`${rule} is found where it is`, () => {
     for (const [tree, place] of trees) {
-      const { repository, problems } = loadRepository(tree, sampleNow);
+      const compiler = rule === 'POLICY_REGO_UNAVAILABLE' ? undefined : preparedCompiler;
+      const { repository, problems } = loadRepository(tree, sampleNow, compiler);
       const shown = problems.map((problem) => `${formatPlace(problem.place)} ${problem.rule} ${problem.message}`);
       assert.ok(
         problems.some((problem) => problem.rule === rule && formatPlace(problem.place) === place),

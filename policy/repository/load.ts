@@ -7,8 +7,10 @@ import { collectProblems, isError } from './problems.ts';
 import type { Problem, Problems, WaivedProblem } from './problems.ts';
 import { readFiles } from './read-files.ts';
 import type { Files } from './read-files.ts';
-import { readAttributes } from './resolve-attributes.ts';
+import type { RegoCompiler } from './rego/compiler.ts';
+import { readRego } from './rego/read-rego.ts';
 import type { CasbinModel, Repository } from './repository.ts';
+import { readAttributes } from './resolve-attributes.ts';
 import {
   entryAt,
   readDevices,
@@ -35,11 +37,14 @@ export interface Loaded {
   readonly waived: readonly WaivedProblem[];
 }
 
-/** `now` in milliseconds since the epoch: end dates are compared with it. */
-export function loadRepository(tree: PolicyTree, now: number): Loaded {
+/**
+ * `now` in milliseconds since the epoch: end dates are compared with it. Without a `compiler` a repository that holds
+ * Rego packages is refused, every other one is read as ever.
+ */
+export function loadRepository(tree: PolicyTree, now: number, compiler?: RegoCompiler): Loaded {
   const problems = collectProblems();
   const files = readFiles(tree, problems);
-  const repository = resolve(files, problems);
+  const repository = resolve(files, problems, compiler);
   // Rules over half a repository would blame what is only unread.
   if (repository !== undefined && files.broken.size === 0) {
     lint(repository, problems, now);
@@ -51,14 +56,20 @@ export function loadRepository(tree: PolicyTree, now: number): Loaded {
   return broken ? { problems: list, waived } : { repository, problems: list, waived };
 }
 
-function resolve(files: Files, problems: Problems): Repository | undefined {
+function resolve(files: Files, problems: Problems, compiler: RegoCompiler | undefined): Repository | undefined {
   const devices = unique(readDevices(files), (device) => device.id, 'id', problems);
   const networks = unique(readNetworks(files), (network) => network.name, 'name', problems);
   const resolver: Resolver = { problems, broken: files.broken, devices };
   const casbin = readCasbin(files, problems);
   const attributes = readAttributes(files, problems);
+  const rego = readRego(files, problems, compiler);
   const models = new Set(casbin.map((model) => model.name));
-  const interfaces = unique(resolveInterfaces(files, resolver, models), (entry) => entry.name, 'name', problems);
+  const interfaces = unique(
+    resolveInterfaces(files, resolver, models, new Set(files.rego.keys())),
+    (entry) => entry.name,
+    'name',
+    problems,
+  );
   const grants = unique(resolveGrants(files, resolver, interfaces, attributes), (grant) => grant.id, 'id', problems);
   const denies = unique(resolveDenies(files, resolver, interfaces, attributes), (deny) => deny.id, 'id', problems);
   const firewall = unique(resolveFirewall(files, resolver), (rule) => rule.id, 'id', problems);
@@ -79,6 +90,7 @@ function resolve(files: Files, problems: Problems): Repository | undefined {
     denies: sorted(denies),
     firewall: sorted(firewall),
     casbin,
+    rego,
     referenceValues: readReferences(files, resolver),
     detections: readDetections(files, problems),
     playbooks: readPlaybooks(files, problems),

@@ -41,9 +41,10 @@ const kinds = {
   playbooks: { pattern: /^playbooks\/[^/]+\.json$/, schema: playbookSchema, read: readJson, where: 'playbooks/*.json' },
 } as const;
 
+const regoPattern = /^rego\/([^/]+)\/([^/]+\.rego|data\.json)$/;
 const casbinPattern = /^casbin\/([^/]+)\/(model\.conf|policy\.csv)$/;
 
-export type Kind = keyof typeof kinds | 'casbin';
+export type Kind = keyof typeof kinds | 'casbin' | 'rego';
 
 type ValueOf<K extends keyof typeof kinds> = (typeof kinds)[K]['schema']['_zod']['output'];
 
@@ -56,6 +57,8 @@ export type SourceFile<K extends keyof typeof kinds> = ParsedYaml<ValueOf<K>> & 
 export type Files = { readonly [K in keyof typeof kinds]: SourceFile<K>[] } & {
   /** By folder name; either text is absent when the file is. */
   readonly casbin: Map<string, { model?: string; policy?: string }>;
+  /** By folder name: the texts of its files by path. */
+  readonly rego: Map<string, Map<string, string>>;
   /** Kinds with a file that did not parse: what looks unknown there may be only unread. */
   readonly broken: Set<Kind>;
 };
@@ -75,6 +78,7 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
     detections: [],
     playbooks: [],
     casbin: new Map(),
+    rego: new Map(),
     broken: new Set(),
   };
   for (const [path, content] of tree.files) {
@@ -89,11 +93,18 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
 function readOne(files: Files, path: string, content: Uint8Array, problems: Problems): void {
   const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((name) => kinds[name].pattern.test(path));
   const casbin = casbinPattern.exec(path);
-  if (kind === undefined && casbin === null) {
+  const rego = regoPattern.exec(path);
+  if (kind === undefined && casbin === null && rego === null) {
     problems.add('POLICY_FILE_UNKNOWN', { file: path }, `no folder reads this file; expected ${expectedPaths(path)}`);
     return;
   }
   const text = decode(path, content, problems);
+  if (rego !== null) {
+    const [, name = ''] = rego;
+    if (text === undefined) files.broken.add('rego');
+    else files.rego.set(name, new Map([...(files.rego.get(name) ?? []), [path, text]]));
+    return;
+  }
   if (kind === undefined) {
     const [, name = '', part] = casbin ?? [];
     if (text === undefined) {
@@ -134,6 +145,8 @@ function expectedPaths(path: string): string {
     ...Object.values(kinds).map((kind) => kind.where),
     'casbin/<name>/model.conf',
     'casbin/<name>/policy.csv',
+    'rego/<name>/*.rego',
+    'rego/<name>/data.json',
   ];
   const near = known.filter((where) => where.split('/')[0] === folder);
   return (near.length > 0 ? near : known).join(', ');

@@ -10,8 +10,10 @@ import type {
   SliceGrant,
   SliceInterface,
   SliceOperation,
+  SliceRego,
 } from '../bundle/slice.ts';
 import type { InvariantScope, TestCase } from './format/tests.ts';
+import type { RegoFolder } from './rego/compiler.ts';
 import type { RuleId } from './rules.ts';
 
 /** Place of a value inside the entry, e.g. `at('operations', 0)`. */
@@ -53,6 +55,12 @@ export interface CasbinModel extends Omit<SliceCasbin, 'place'> {
   readonly files: { readonly model: string; readonly policy: string };
 }
 
+export interface RegoPackage extends Omit<SliceRego, 'place'> {
+  readonly folder: RegoFolder;
+  /** Of its rule `decision`. */
+  readonly at: Place;
+}
+
 export interface Waiver {
   readonly id: string;
   readonly rule: RuleId;
@@ -91,6 +99,7 @@ export interface Repository {
   readonly denies: readonly Deny[];
   readonly firewall: readonly FirewallRule[];
   readonly casbin: readonly CasbinModel[];
+  readonly rego: readonly RegoPackage[];
   /** Device id or `*`, then executable path, to accepted digests. */
   readonly referenceValues: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   readonly detections: Readonly<Record<string, string>>;

@@ -88,12 +88,20 @@ export function readDevices(files: Files): Device[] {
   );
 }
 
-export function resolveInterfaces(files: Files, resolver: Resolver, models: ReadonlySet<string>): Interface[] {
+export function resolveInterfaces(
+  files: Files,
+  resolver: Resolver,
+  models: ReadonlySet<string>,
+  packages: ReadonlySet<string>,
+): Interface[] {
   return files.interfaces.flatMap((file) =>
     file.value.interfaces.map((entry, index) => {
       const at = entryAt(file, 'interfaces', index);
       if (entry.casbin !== undefined && !models.has(entry.casbin)) {
         unknown(resolver, 'casbin', 'Casbin model', entry.casbin, models, at('casbin'));
+      }
+      if (entry.rego !== undefined && !packages.has(entry.rego)) {
+        unknown(resolver, 'rego', 'Rego package', entry.rego, packages, at('rego'));
       }
       const on = entry.device === undefined ? (entry.devices ?? { labels: {} }) : [entry.device];
       const devices = chooseDevices(on, resolver, entry.device === undefined ? at('devices') : at('device'));
@@ -105,6 +113,7 @@ export function resolveInterfaces(files: Files, resolver: Resolver, models: Read
         port: entry.port,
         operations: operationsOf(entry),
         ...(entry.casbin === undefined ? {} : { casbin: entry.casbin }),
+        ...(entry.rego === undefined ? {} : { rego: entry.rego }),
         onEnforcerDeath: entry.onEnforcerDeath,
         auditDurable: entry.audit.durable,
         ...(entry.observe === undefined ? {} : { observeUntil: entry.observe.until }),

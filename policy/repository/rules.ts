@@ -3,6 +3,7 @@
 import { casbinModelRules } from './rules/casbin-model-rules.ts';
 import { casbinLineRules, casbinMeaningRules, casbinPatternRules } from './rules/casbin-policy-rules.ts';
 import type { LintRule } from './rules/lint-rule.ts';
+import { regoRules } from './rules/rego-rules.ts';
 import { repositoryRules } from './rules/repository-rules.ts';
 
 export type { LintRule } from './rules/lint-rule.ts';
@@ -14,6 +15,7 @@ export const ruleGroups = {
   'Casbin: lines of policy.csv': casbinLineRules,
   'Casbin: patterns': casbinPatternRules,
   'Casbin: what the lines mean together': casbinMeaningRules,
+  'Rego packages': regoRules,
 } as const satisfies Record<string, Record<string, LintRule>>;
 
 export const lintRules = {
@@ -22,6 +24,7 @@ export const lintRules = {
   ...casbinLineRules,
   ...casbinPatternRules,
   ...casbinMeaningRules,
+  ...regoRules,
 } as const satisfies Record<string, LintRule>;
 
 export type RuleId = keyof typeof lintRules;

@@ -1,5 +1,6 @@
 // Self-test vectors of a slice: requests with known answers that the edge's engine has to give before it activates the
-// bundle. Derived from the grants and their conditions; what depends on a date or a Casbin model is left to the tests.
+// bundle. Derived from the grants and their conditions; what depends on a date, a Casbin model or a Rego
+// package is left to the tests.
 import type { SelfTestVector, Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { MAX_SELF_TEST_VECTORS } from '../limits.ts';
 import { isOfSameKind, matches, modbusSample, sampleOf } from './operation-match.ts';
@@ -33,12 +34,17 @@ function strangerTo(known: ReadonlySet<string>): string {
   return name;
 }
 
+/** Model and package see more of a request than its grant; what they answer is for the tests to say. */
+function isNarrowed({ casbin, rego }: SliceInterface): boolean {
+  return casbin !== undefined || rego !== undefined;
+}
+
 /** One for each grant and operation, with its first subject and what its conditions ask for; and one with nothing of it. */
 function allowVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[] {
   return grantsOf(slice, entry).flatMap((grant) => {
     const [subject] = grant.subjects;
     const given = fulfilling(grant, slice.attributes ?? []);
-    if (subject === undefined || given === undefined || entry.casbin !== undefined) return [];
+    if (subject === undefined || given === undefined || isNarrowed(entry)) return [];
     return grant.operations.flatMap((name) => {
       const operation = entry.operations.find((candidate) => candidate.name === name);
       const request = operation === undefined ? undefined : sampleOf(operation);

@@ -15,7 +15,7 @@ const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
 const known: Readonly<Record<string, string>> = {
   Unit: 'Description Documentation Wants After Before Conflicts DefaultDependencies',
   Service:
-    'ExecStart User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
+    'ExecStartPre ExecStart User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
   Install: 'WantedBy',
 };
 const hardening = [
@@ -56,13 +56,21 @@ for (const unit of units) {
   });
 }
 
+test('the rules are in force before the network may come up', () => {
+  // A service counts as started once its program is; only what runs before it holds up what is ordered behind it.
+  const lines = linesOf('edgeward-edge.service');
+  const start = lines.find((line) => line.startsWith('ExecStart=')) ?? '';
+  assert.ok(lines.includes(start.replace('ExecStart=', 'ExecStartPre=').replace(' edge run ', ' edge rules ')));
+  assert.ok(lines.some((line) => /^Before=.*\bnetwork-pre\.target\b/.test(line)));
+});
+
 test('systemd-analyze verify has nothing to say', (t) => {
   // The keys above are checked everywhere; this asks the program itself.
   if (!requires(t, 'systemd-analyze')) return;
   const scratch = mkdtempSync(join(tmpdir(), 'ewu-'));
   try {
     for (const unit of units) {
-      const text = readFileSync(join(folder, unit), 'utf8').replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true');
+      const text = readFileSync(join(folder, unit), 'utf8').replace(/^(ExecStart\w*)=\S+/gm, '$1=/bin/true');
       writeFileSync(join(scratch, unit), text.replace(/^Documentation=.*$/m, ''));
     }
     const paths = units.map((unit) => join(scratch, unit));

@@ -24,7 +24,8 @@ interface Device extends Disposable {
   readonly cache: string;
   /** What the name server of the cell knows. */
   names(known: Readonly<Record<string, string>>): void;
-  start(cell: Cell): NetProcess;
+  /** `edgeward edge run`, or another command of it. */
+  start(cell: Cell, verb?: string): NetProcess;
 }
 
 /** An enrolled device whose control plane is known by name; `enrolled: false` for one that never was. */
@@ -61,7 +62,7 @@ function device({ enrolled = true } = {}): Device {
     state,
     cache: join(state, 'control-addresses.json'),
     names: (known) => write(join(folder, 'names.json'), JSON.stringify(known)),
-    start: (cell) =>
+    start: (cell, verb = 'run') =>
       cell.spawn('plc', [
         'unshare',
         '--mount',
@@ -73,7 +74,7 @@ function device({ enrolled = true } = {}): Device {
         '--disallow-code-generation-from-strings',
         join(root, 'bin/edgeward.ts'),
         'edge',
-        'run',
+        verb,
         '--config',
         join(folder, 'edge.yaml'),
       ]),
@@ -176,6 +177,23 @@ for (const [what, code, damage] of broken) {
     await isLocked(cell);
   });
 }
+
+test('edge rules puts the first rules in force and ends, for a service that has to be done before any network', async (t) => {
+  if (!requires(t, 'root', 'netns', 'nft')) return;
+  await using cell = await openCell();
+  using plc = device();
+  await serve(cell, plc);
+  const rules = plc.start(cell, 'rules');
+  assert.equal(await rules.exited, 0, rules.output());
+  assert.match(rules.output(), /lockdown/);
+  await isLocked(cell);
+  // Where an edge runs, its rules are newer.
+  await using edge = plc.start(cell);
+  await edge.waitFor(/edge runs/, 20_000);
+  const again = plc.start(cell, 'rules');
+  assert.equal(await again.exited, 1);
+  assert.match(again.output(), /INSTANCE_RUNNING/);
+});
 
 test('a host that was never enrolled is told so and stays as it was, so that it can enrol', async (t) => {
   if (!requires(t, 'root', 'netns', 'nft')) return;

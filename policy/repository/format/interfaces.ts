@@ -1,5 +1,6 @@
 // interfaces/*.yaml: the catalogue of services, each with named operations in the terms of its protocol.
 import { z } from 'zod';
+import { regoNamePattern } from '../../bundle/slice.ts';
 import { modbusFunction } from './modbus-function.ts';
 import { id, labelSelector, port, range16, safetyClass, until, worded } from './scalars.ts';
 
@@ -29,6 +30,7 @@ const everyInterface = {
   port,
   class: safetyClass.default('normal'),
   casbin: id.optional(),
+  rego: worded(regoNamePattern, 'the name of a Rego package: lower case letters, digits, _').optional(),
   onEnforcerDeath: z.enum(['closed', 'hold', 'open']).default('closed'),
   audit: z.strictObject({ durable: z.boolean().default(false) }).default({ durable: false }),
   observe: z.strictObject({ until }).optional(),

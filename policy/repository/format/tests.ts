@@ -34,6 +34,7 @@ const reason = namesOf<Reason>({
   condition: true,
   binding: true,
   casbin: true,
+  rego: true,
   'unknown-interface': true,
   'unknown-operation': true,
   ambiguous: true,
@@ -50,6 +51,7 @@ const step = namesOf<ExplanationStep['step']>({
   deny: true,
   grant: true,
   casbin: true,
+  rego: true,
   observe: true,
   fault: true,
 });

@@ -7,6 +7,7 @@ import { lintDates } from './dates.ts';
 import { lintAssumptions } from './denies.ts';
 import { lintBindings, lintReachability, lintSelfGrants, lintUntested, lintWriteOverAddress } from './grants.ts';
 import { lintPaths } from './paths.ts';
+import { lintRego } from './rego.ts';
 import { applyWaivers } from './waivers.ts';
 
 /** Adds every problem of the repository. `now` in milliseconds since the epoch, for end dates. */
@@ -16,6 +17,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintCidrs(repository, problems);
   lintPaths(repository, problems);
   lintCasbin(repository, problems);
+  lintRego(repository, problems);
   lintDates(repository, problems, now);
   lintAssumptions(repository, problems);
   lintSelfGrants(repository, problems);

@@ -1,0 +1,34 @@
+// The answer of a Rego package: `decision`, an object with the set (or list) `deny` of reasons in words. Only that, and
+// only with nothing in `deny`, allows.
+import { MAX_REGO_DENIES, MAX_REGO_DENY_LENGTH } from '../limits.ts';
+import type { RegoVerdict } from './rego-package.ts';
+
+/** `resultSet` is what opa answers for the entrypoint: a list with one object `{result}`, or empty for undefined. */
+export function readDecision(resultSet: unknown): RegoVerdict {
+  if (!Array.isArray(resultSet)) return malformed('no result set');
+  if (resultSet.length === 0) return { allow: false, kind: 'undefined', why: 'decision is undefined for this request' };
+  const [first] = resultSet as unknown[];
+  if (resultSet.length !== 1 || !isObject(first) || !Object.hasOwn(first, 'result'))
+    return malformed('several results');
+  const decision = first['result'];
+  if (!isObject(decision)) return malformed('decision is not an object');
+  const unknown = Object.keys(decision).find((key) => key !== 'deny');
+  if (unknown !== undefined)
+    return malformed(`decision has ${JSON.stringify(unknown.slice(0, 64))}, which is not known`);
+  const { deny } = decision;
+  if (!Array.isArray(deny)) return malformed('decision.deny is not a set or list');
+  if (deny.length > MAX_REGO_DENIES) return malformed(`decision.deny has more than ${MAX_REGO_DENIES} entries`);
+  const reasons = deny.filter((entry) => typeof entry === 'string' && entry.length <= MAX_REGO_DENY_LENGTH);
+  if (reasons.length < deny.length) {
+    return malformed(`decision.deny holds something else than texts of at most ${MAX_REGO_DENY_LENGTH} characters`);
+  }
+  return reasons.length === 0 ? { allow: true } : { allow: false, kind: 'denied', why: reasons.join('; ') };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function malformed(why: string): RegoVerdict {
+  return { allow: false, kind: 'malformed', why };
+}

@@ -1,0 +1,76 @@
+// A Rego package of the policy repository, compiled to WebAssembly by opa at build time. It narrows: what it does not
+// surely allow is denied, and nothing it does can throw, hang or grow beyond its bounds.
+import { CodedError } from '../../../runtime/errors.ts';
+import { engineErrors, placeOf, type EngineErrorCode } from '../errors.ts';
+import { MAX_REGO_INPUT_BYTES } from '../limits.ts';
+import { readDecision } from './decision.ts';
+import { compileOpaModule, describe, FuelExhausted, type OpaInstance } from './opa-module.ts';
+
+export interface RegoSource {
+  /** Name of the package and of its folder, e.g. `hours`; its rule `decision` is asked. */
+  readonly name: string;
+  readonly wasm: Uint8Array;
+  /** JSON of an object: the base documents, with data.json of the folder below the package's name. */
+  readonly data: string;
+  /** `file:line` of its rule `decision`. */
+  readonly place: string;
+}
+
+/** Only `allow: true` allows; `why` says in words what else it was. */
+export type RegoVerdict =
+  | { readonly allow: true }
+  | { readonly allow: false; readonly kind: 'denied' | 'undefined' | 'malformed' | 'fault'; readonly why: string };
+
+export interface RegoPackage {
+  /** Never throws. `input` is an object that JSON can carry (input-document.ts). */
+  readonly decide: (input: object) => RegoVerdict;
+  /** Instructions that the last question paid for, of MAX_REGO_FUEL; the same on every machine. */
+  readonly fuelUsed: () => number;
+}
+
+/** Throws ENGINE_REGO_MODULE or ENGINE_REGO_DATA, with place, for what cannot be run. */
+export function compileRego(source: RegoSource): RegoPackage {
+  try {
+    return start(source);
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    const message = `Rego package ${source.name}: ${error.message}`;
+    throw engineErrors.error(error.code as EngineErrorCode, message, { place: placeOf(source.place), cause: error });
+  }
+}
+
+function start({ name, wasm, data }: RegoSource): RegoPackage {
+  const module = compileOpaModule(wasm);
+  // Made at once, so that a package which cannot start is refused when the bundle is compiled.
+  let instance: OpaInstance | undefined = module.instantiate(data);
+  let fuelUsed = 0;
+
+  const evaluate = (input: string): unknown => {
+    const used = instance ?? module.instantiate(data);
+    // Gone unless the evaluation returns: a module that trapped left its memory in no known state.
+    instance = undefined;
+    const result = used.evaluate(`${name}/decision`, input);
+    instance = used;
+    fuelUsed = used.fuelUsed();
+    return result;
+  };
+
+  return {
+    decide(input) {
+      try {
+        const text = JSON.stringify(input);
+        if (Buffer.byteLength(text) > MAX_REGO_INPUT_BYTES) {
+          return fault(`the input document has more than ${MAX_REGO_INPUT_BYTES} bytes`);
+        }
+        return readDecision(evaluate(text));
+      } catch (error) {
+        return fault(error instanceof FuelExhausted ? error.message : describe(error));
+      }
+    },
+    fuelUsed: () => fuelUsed,
+  };
+}
+
+function fault(why: string): RegoVerdict {
+  return { allow: false, kind: 'fault', why };
+}
