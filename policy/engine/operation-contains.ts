@@ -10,7 +10,8 @@ export function strictlyInside(inner: SliceOperation, outer: SliceOperation, pla
   return contains(outer, inner, place) && !contains(inner, outer, place);
 }
 
-function contains(outer: SliceOperation, inner: SliceOperation, place: string): boolean {
+/** Whether every request of `inner` is one of `outer`. */
+export function contains(outer: SliceOperation, inner: SliceOperation, place: string): boolean {
   if (outer.protocol === 'http' && inner.protocol === 'http') return containsHttp(outer, inner, place);
   if (outer.protocol === 'modbus' && inner.protocol === 'modbus') return containsModbus(outer, inner);
   return outer.protocol === inner.protocol;

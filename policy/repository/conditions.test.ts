@@ -189,7 +189,8 @@ test('a deny that reaches a safety operation assumes a value for everything it r
   assert.deepEqual(assuming('[look]'), []);
   assert.deepEqual(assuming('all', '    assume: {subject.risk: 0}\n'), both.slice(0, 1));
   assert.deepEqual(assuming('all', '    assume: {subject.risk: 0, subject.attestation: tpm}\n'), []);
-  assert.deepEqual(problemsOf(deny('    notBefore: 2027-01-01\n', 'all')), [], 'time is always known');
+  const known = problemsOf(deny('    notBefore: 2027-01-01\n', 'all'));
+  assert.ok(!known.some((problem) => problem.includes('ASSUME')), 'time is always known');
 });
 
 const everything = `${grant(`    notBefore: 2026-01-01

@@ -6,6 +6,7 @@ import { loadRepository } from './load.ts';
 import { preparedCompiler, regoTree } from './rego/sample-rego.ts';
 import { lintRules } from './rules.ts';
 import type { RuleId } from './rules.ts';
+import type { meaningRules } from './rules/meaning-rules.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
 import type { PolicyTree } from './tree.ts';
 
@@ -34,6 +35,7 @@ const writing = `grants:
     interface: plc-modbus
     operations: [write-setpoint]
     binding: ip
+    until: 2027-06-30
 `;
 const writingTest = `tests:
   - {name: panel, given: {subject: hmi-1}, when: {interface: plc-modbus, modbus: {function: 6}}, then: deny}
@@ -41,8 +43,8 @@ const writingTest = `tests:
 const withWriting = (more: Record<string, string>): PolicyTree =>
   treeOf({ ...sampleFiles, 'grants/writes.yaml': writing, 'tests/writes.yaml': writingTest, ...more });
 
-/** One repository for each rule, and where the rule points; lint/casbin.test.ts has those of Casbin. */
-type RepositoryRule = Exclude<RuleId, `CASBIN_${string}`>;
+/** One repository for each rule, and where the rule points; lint/casbin.test.ts and lint/meaning.test.ts have the others. */
+type RepositoryRule = Exclude<RuleId, `CASBIN_${string}` | keyof typeof meaningRules>;
 const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, place: string][]>> = {
   POLICY_FORMAT: [[sampleWith('edgeward.yaml', 'format: 1', 'format: 2'), 'edgeward.yaml:1:9']],
   POLICY_FILE_UNKNOWN: [
@@ -158,7 +160,10 @@ test('every rule says what it is for, what triggers it and how to mend it', () =
 });
 
 test('writing over an address passes with a waiver, and reading needs none', () => {
-  const tree = withWriting({ 'waivers/w.yaml': waiver('hmi-writes', '2027-03-31') });
+  const tree = withWriting({
+    'waivers/w.yaml': waiver('hmi-writes', '2027-03-31'),
+    'grants/cell.yaml': (sampleFiles['grants/cell.yaml'] ?? '').replace('subjects: all', 'subjects: [gateway-1]'),
+  });
   assert.deepEqual(loadRepository(tree, sampleNow).problems, []);
 });
 

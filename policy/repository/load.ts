@@ -9,8 +9,8 @@ import { readFiles } from './read-files.ts';
 import type { Files } from './read-files.ts';
 import type { RegoCompiler } from './rego/compiler.ts';
 import { readRego } from './rego/read-rego.ts';
+import { attributePlaces, readAttributes } from './resolve-attributes.ts';
 import type { CasbinModel, Repository } from './repository.ts';
-import { readAttributes } from './resolve-attributes.ts';
 import {
   entryAt,
   readDevices,
@@ -98,6 +98,7 @@ function resolve(files: Files, problems: Problems, compiler: RegoCompiler | unde
     invariants,
     waivers: sorted(waivers),
     attributes,
+    attributePlaces: attributePlaces(files),
   };
 }
 

@@ -108,6 +108,8 @@ export interface Repository {
   readonly invariants: readonly Invariant[];
   readonly waivers: readonly Waiver[];
   readonly attributes: Attributes;
+  /** Where schema/ declares each attribute, by `source.name`. */
+  readonly attributePlaces: ReadonlyMap<string, Place>;
 }
 
 /** `file:line`, as a slice carries it. */

@@ -26,6 +26,16 @@ export function readAttributes(files: Files, problems: Problems): Attributes {
   return attributes;
 }
 
+/** By `source.name`, the first declaration of each. */
+export function attributePlaces(files: Files): ReadonlyMap<string, Place> {
+  const declared = files.attributes.flatMap((file) =>
+    attributeSources.flatMap((source) =>
+      Object.keys(file.value[source]).map((name) => [`${source}.${name}`, file.placeOf([source, name])] as const),
+    ),
+  );
+  return new Map(declared.toReversed());
+}
+
 function schemaOf(
   source: AttributeSource,
   name: string,

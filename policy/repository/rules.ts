@@ -4,6 +4,7 @@ import { casbinModelRules } from './rules/casbin-model-rules.ts';
 import { casbinLineRules, casbinMeaningRules, casbinPatternRules } from './rules/casbin-policy-rules.ts';
 import type { LintRule } from './rules/lint-rule.ts';
 import { regoRules } from './rules/rego-rules.ts';
+import { meaningRules } from './rules/meaning-rules.ts';
 import { repositoryRules } from './rules/repository-rules.ts';
 
 export type { LintRule } from './rules/lint-rule.ts';
@@ -11,6 +12,7 @@ export type { LintRule } from './rules/lint-rule.ts';
 /** By what they are about, in the order of docs/lint.md. */
 export const ruleGroups = {
   'The repository': repositoryRules,
+  'The repository: what rules mean together, and what nothing uses': meaningRules,
   'Casbin: model.conf': casbinModelRules,
   'Casbin: lines of policy.csv': casbinLineRules,
   'Casbin: patterns': casbinPatternRules,
@@ -20,6 +22,7 @@ export const ruleGroups = {
 
 export const lintRules = {
   ...repositoryRules,
+  ...meaningRules,
   ...casbinModelRules,
   ...casbinLineRules,
   ...casbinPatternRules,

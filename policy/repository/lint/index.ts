@@ -5,10 +5,16 @@ import { lintAddresses, lintCidrs, lintPorts } from './addresses.ts';
 import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
 import { lintAssumptions } from './denies.ts';
+import { lintEntries } from './entries.ts';
 import { lintBindings, lintReachability, lintSelfGrants, lintUntested, lintWriteOverAddress } from './grants.ts';
 import { lintPaths } from './paths.ts';
 import { lintRego } from './rego.ts';
+import { lintPeriods } from './periods.ts';
+import { lintFirewalledGrants, lintRedundantFirewall } from './redundant-firewall.ts';
+import { lintRedundantRules } from './redundant-rules.ts';
+import { lintUnused } from './unused.ts';
 import { applyWaivers } from './waivers.ts';
+import { lintWide } from './wide.ts';
 
 /** Adds every problem of the repository. `now` in milliseconds since the epoch, for end dates. */
 export function lint(repository: Repository, problems: Problems, now: number): void {
@@ -16,14 +22,21 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintPorts(repository, problems);
   lintCidrs(repository, problems);
   lintPaths(repository, problems);
+  lintEntries(repository, problems);
   lintCasbin(repository, problems);
   lintRego(repository, problems);
   lintDates(repository, problems, now);
+  lintPeriods(repository, problems, now);
   lintAssumptions(repository, problems);
   lintSelfGrants(repository, problems);
   lintBindings(repository, problems);
   lintWriteOverAddress(repository, problems);
   lintReachability(repository, problems);
+  lintRedundantRules(repository, problems);
+  lintRedundantFirewall(repository, problems);
+  lintFirewalledGrants(repository, problems);
+  lintWide(repository, problems);
   lintUntested(repository, problems);
+  lintUnused(repository, problems);
   applyWaivers(repository, problems, now);
 }

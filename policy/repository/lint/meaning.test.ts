@@ -1,0 +1,386 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatPlace } from '../../../runtime/errors.ts';
+import { loadRepository } from '../load.ts';
+import type { meaningRules } from '../rules/meaning-rules.ts';
+import { sampleFiles, sampleNow, treeOf } from '../sample-tree.ts';
+
+type Rule = keyof typeof meaningRules;
+type Files = Readonly<Record<string, string>>;
+
+const more = (text: string): Files => ({ 'grants/more.yaml': text });
+const grant = (rest: string): Files => more(`grants:\n  - {${rest}}\n`);
+const deny = (rest: string): Files => more(`denies:\n  - {${rest}}\n`);
+const firewall = (...rules: string[]): Files => ({
+  'firewall/cell.yaml': `rules:\n${rules.map((rule) => `  - {${rule}}\n`).join('')}`,
+});
+const operations = (text: string): Files => ({
+  'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: http\n    port: 80\n    operations:\n${text}`,
+});
+const modbus = (text: string): Files => ({
+  'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: modbus\n    port: 503\n    operations:\n${text}`,
+});
+const sample = (path: string, from: string, to: string): Files => ({
+  [path]: (sampleFiles[path] ?? '').replace(from, to),
+});
+
+const reads = 'interface: plc-modbus, operations: [read-process], binding: ip';
+const onMore = (rest: string): Files =>
+  more(`grants:\n  - {id: on-more, subjects: [gateway-1], interface: more, operations: [a]${rest}}\n`);
+
+/** For each rule what it finds and where, and the nearest that it does not. */
+const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[]; silent: readonly Files[] }>> = {
+  POLICY_RULE_DUPLICATE: {
+    fires: [
+      [grant(`id: again, subjects: [gateway-1], ${reads}`), 'grants/more.yaml:2:10'],
+      [deny('id: again, subjects: all, interface: plc-modbus, operations: [write-setpoint]'), 'grants/more.yaml:2:10'],
+      [
+        firewall(
+          'id: a, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',
+          'id: b, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23-23',
+        ),
+        'firewall/cell.yaml:3:10',
+      ],
+    ],
+    silent: [grant(`id: other, subjects: [hmi-1], ${reads}`)],
+  },
+  POLICY_RULE_SHADOWED: {
+    fires: [
+      // A narrower subject, operation, condition, end.
+      [
+        more(
+          `grants:\n  - {id: all, subjects: [gateway-1, hmi-1], ${reads}}\n  - {id: b, subjects: [hmi-1], ${reads}}\n`,
+        ),
+        'grants/more.yaml:3:10',
+      ],
+      [grant(`id: strict, subjects: [gateway-1], ${reads}, conditions: {maxRisk: 10}`), 'grants/more.yaml:2:10'],
+      [grant(`id: short, subjects: [gateway-1], ${reads}, until: 2027-01-01`), 'grants/more.yaml:2:10'],
+
+      [
+        more(
+          `grants:\n  - {id: day, subjects: [hmi-1], ${reads}, conditions: {timeWindow: 06:00-18:00, attestation: [tpm, idevid]}}\n` +
+            `  - {id: noon, subjects: [hmi-1], ${reads}, conditions: {timeWindow: 11:00-13:00, weekdays: [mon], attestation: [tpm]}}\n`,
+        ),
+        'grants/more.yaml:3:10',
+      ],
+      // Covered by two together.
+      [
+        more(
+          `grants:\n  - {id: two, subjects: [gateway-1, hmi-1], ${reads}, conditions: {maxRisk: 5}}\n  - {id: one, subjects: [hmi-1], ${reads}}\n`,
+        ),
+        'grants/more.yaml:2:10',
+      ],
+      // An operation inside another.
+      [
+        {
+          ...operations('      a: {methods: [GET], paths: [/a]}\n      all: {methods: [GET, PUT], paths: [/**]}\n'),
+          ...more(
+            'grants:\n  - {id: a, subjects: [gateway-1], interface: more, operations: [a]}\n  - {id: b, subjects: [gateway-1], interface: more, operations: [all]}\n',
+          ),
+        },
+        'grants/more.yaml:2:10',
+      ],
+      [
+        deny('id: one, subjects: [hmi-1], interface: plc-modbus, operations: [write-setpoint]'),
+        'grants/more.yaml:2:10',
+      ],
+      [
+        firewall(
+          'id: a, tier: deny, devices: all, direction: in, transport: any, peer: 10.0.0.0/8',
+          'id: b, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 23',
+        ),
+        'firewall/cell.yaml:3:10',
+      ],
+    ],
+    silent: [
+      grant(`id: wider, subjects: [hmi-1], ${reads}, conditions: {maxRisk: 10}`),
+      more(
+        `grants:\n  - {id: day, subjects: [hmi-1], ${reads}, conditions: {timeWindow: 06:00-18:00}}\n` +
+          `  - {id: night, subjects: [hmi-1], ${reads}, conditions: {timeWindow: 17:00-23:00}}\n`,
+      ),
+      more(
+        `grants:\n  - {id: x, subjects: [hmi-1], ${reads}, conditions: {maxRisk: 50}}\n` +
+          `  - {id: y, subjects: [hmi-1], ${reads}, conditions: {attestation: [tpm]}}\n`,
+      ),
+      // Inside, but sensitive or for an island: another state may let only one of them through.
+      {
+        ...operations(
+          '      a: {methods: [GET], paths: [/a], island: true}\n      all: {methods: [GET], paths: [/**]}\n',
+        ),
+        ...more(
+          'grants:\n  - {id: a, subjects: [gateway-1], interface: more, operations: [a]}\n  - {id: b, subjects: [gateway-1], interface: more, operations: [all]}\n',
+        ),
+      },
+      deny('id: risky, subjects: all, interface: plc-modbus, operations: all, conditions: {minRisk: 50}'),
+      firewall(
+        'id: a, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',
+        'id: b, tier: deny, devices: all, direction: out, transport: tcp, peer: 10.0.0.0/8, ports: 23',
+        'id: c, tier: deny, devices: all, direction: in, transport: udp, peer: 10.0.0.0/8, ports: 23',
+      ),
+    ],
+  },
+  POLICY_RULE_CONTRADICTORY: {
+    fires: [
+      [
+        deny('id: no, subjects: [gateway-1], interface: plc-modbus, operations: [read-process]'),
+        'grants/cell.yaml:2:9',
+      ],
+    ],
+    silent: [
+      deny(
+        'id: no, subjects: [gateway-1], interface: plc-modbus, operations: [read-process], conditions: {minRisk: 50}',
+      ),
+    ],
+  },
+  POLICY_GRANT_UNREACHABLE: {
+    fires: [
+      [deny('id: no, subjects: all, interface: plc-modbus, operations: all'), 'grants/cell.yaml:2:9'],
+      [
+        {
+          ...operations('      a: {methods: [GET], paths: [/a]}\n      all: {methods: [GET], paths: [/**]}\n'),
+          ...more(
+            'grants:\n  - {id: a, subjects: [gateway-1], interface: more, operations: [a]}\ndenies:\n  - {id: d, subjects: all, interface: more, operations: [all]}\n',
+          ),
+        },
+        'grants/more.yaml:2:10',
+      ],
+    ],
+    silent: [deny('id: no, subjects: [hmi-1], interface: plc-modbus, operations: all')],
+  },
+  POLICY_GRANT_PART_DENIED: {
+    fires: [[sample('grants/cell.yaml', '[read-process]', '[read-process, write-setpoint]'), 'grants/cell.yaml:5:32']],
+    silent: [deny('id: no, subjects: [hmi-1], interface: plc-modbus, operations: [read-process]')],
+  },
+  POLICY_GRANT_FIREWALLED: {
+    fires: [
+      [
+        firewall('id: no, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 502'),
+        'grants/cell.yaml:2:9',
+      ],
+      [
+        firewall('id: no, tier: deny, devices: [gateway-1], direction: out, transport: any, peer: 10.77.0.12/32'),
+        'grants/cell.yaml:2:9',
+      ],
+    ],
+    silent: [
+      firewall('id: no, tier: deny, devices: [plc-1], direction: in, transport: udp, peer: 10.77.0.0/24, ports: 502'),
+      firewall('id: no, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.12/32, ports: 502'),
+    ],
+  },
+  POLICY_FIREWALL_UNREACHABLE: {
+    fires: [
+      [
+        firewall(
+          'id: a, tier: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.1/32, ports: 123',
+          'id: b, tier: deny, devices: all, direction: out, transport: any, peer: 10.77.0.0/24',
+        ),
+        'firewall/cell.yaml:2:10',
+      ],
+    ],
+    silent: [
+      firewall(
+        'id: a, tier: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.0/24, ports: 123',
+        'id: b, tier: deny, devices: all, direction: out, transport: any, peer: 10.77.0.1/32',
+      ),
+    ],
+  },
+  POLICY_NEVER_IN_FORCE: {
+    fires: [
+      [
+        grant(
+          `id: sat, subjects: [hmi-1], ${reads}, conditions: {weekdays: [sat]}, notBefore: 2027-03-01, until: 2027-03-05`,
+        ),
+        'grants/more.yaml:2:10',
+      ],
+      [
+        deny(
+          'id: gone, subjects: [hmi-1], interface: plc-modbus, operations: all, conditions: {timeWindow: 06:00-07:00}, until: 2026-11-22T18:00Z',
+        ),
+        'grants/more.yaml:2:10',
+      ],
+    ],
+    silent: [
+      grant(
+        `id: sat, subjects: [hmi-1], ${reads}, conditions: {weekdays: [sat]}, notBefore: 2027-03-01, until: 2027-03-06`,
+      ),
+    ],
+  },
+  POLICY_CONDITION_MOOT: {
+    fires: [
+      [grant(`id: day, subjects: [hmi-1], ${reads}, conditions: {timeWindow: 00:00-24:00}`), 'grants/more.yaml:2:123'],
+      [
+        grant(`id: days, subjects: [hmi-1], ${reads}, conditions: {weekdays: [mon, tue, wed, thu, fri, sat, sun]}`),
+        'grants/more.yaml:2:122',
+      ],
+    ],
+    silent: [grant(`id: day, subjects: [hmi-1], ${reads}, conditions: {timeWindow: 00:00-23:59, weekdays: [mon]}`)],
+  },
+  POLICY_ENTRY_REDUNDANT: {
+    fires: [
+      [
+        { ...operations('      a: {methods: [GET], paths: [/a/b, /a/*]}\n'), ...onMore('') },
+        'interfaces/more.yaml:7:35',
+      ],
+      [
+        { ...operations('      a: {methods: [GET, PUT, GET], paths: [/a]}\n'), ...onMore('') },
+        'interfaces/more.yaml:7:31',
+      ],
+      [
+        { ...modbus("      a: {functions: [3], addresses: ['0-99', '10-19']}\n"), ...onMore(', binding: ip') },
+        'interfaces/more.yaml:7:47',
+      ],
+      [
+        { ...modbus("      a: {functions: [3, 4, 3], addresses: ['0-99']}\n"), ...onMore(', binding: ip') },
+        'interfaces/more.yaml:7:29',
+      ],
+      [
+        grant(
+          `id: two, subjects: [hmi-1], interface: plc-modbus, operations: [read-process, read-process], binding: ip`,
+        ),
+        'grants/more.yaml:2:84',
+      ],
+    ],
+    silent: [
+      { ...operations('      a: {methods: [GET], paths: [/a, /a/*, /b/**]}\n'), ...onMore('') },
+      { ...modbus("      a: {functions: [3], addresses: ['0-99', '50-150']}\n"), ...onMore(', binding: ip') },
+    ],
+  },
+  POLICY_OPERATION_DUPLICATE: {
+    fires: [
+      [
+        {
+          ...operations('      a: {methods: [GET], paths: [/a, /b]}\n      b: {methods: [GET], paths: [/b, /a]}\n'),
+          ...onMore(''),
+        },
+        'interfaces/more.yaml:8:10',
+      ],
+    ],
+    silent: [
+      {
+        ...operations('      a: {methods: [GET], paths: [/a]}\n      b: {methods: [PUT], paths: [/a]}\n'),
+        ...onMore(''),
+      },
+    ],
+  },
+  POLICY_PATH_WIDE: {
+    fires: [[{ ...operations('      a: {methods: [GET], paths: [/**]}\n'), ...onMore('') }, 'grants/more.yaml:2:72']],
+    silent: [
+      { ...operations('      a: {methods: [GET], paths: [/a/**]}\n'), ...onMore('') },
+      // Wide, but only denied.
+      {
+        ...operations('      a: {methods: [GET], paths: [/**]}\n'),
+        ...deny('id: d, subjects: all, interface: more, operations: [a]'),
+      },
+    ],
+  },
+  POLICY_REGISTERS_WIDE: {
+    fires: [
+      [
+        { ...modbus("      a: {functions: [6], addresses: ['0-65535']}\n"), ...onMore(', binding: ip') },
+        'grants/more.yaml:2:72',
+      ],
+      [
+        { ...modbus("      a: {functions: [6], addresses: ['30000-65535', '0-29999']}\n"), ...onMore(', binding: ip') },
+        'grants/more.yaml:2:72',
+      ],
+    ],
+    silent: [
+      { ...modbus("      a: {functions: [3], addresses: ['0-65535']}\n"), ...onMore(', binding: ip') },
+      { ...modbus("      a: {functions: [6], addresses: ['0-65535'], values: 0-100}\n"), ...onMore(', binding: ip') },
+      { ...modbus("      a: {functions: [6], addresses: ['0-29999', '30001-65535']}\n"), ...onMore(', binding: ip') },
+    ],
+  },
+  POLICY_SUBJECTS_WIDE: {
+    fires: [
+      [
+        grant('id: all, subjects: [gateway-1, hmi-1, plc-1, desk-1], interface: hmi-web, operations: [view]'),
+        'grants/more.yaml:2:25',
+      ],
+    ],
+    silent: [grant('id: most, subjects: [gateway-1, plc-1, desk-1], interface: hmi-web, operations: [view]')],
+  },
+  POLICY_SENSITIVE_WITHOUT_END: {
+    fires: [
+      [
+        { ...operations('      a: {methods: [GET], paths: [/a], class: sensitive}\n'), ...onMore('') },
+        'grants/more.yaml:2:72',
+      ],
+    ],
+    silent: [
+      { ...operations('      a: {methods: [GET], paths: [/a], class: sensitive}\n'), ...onMore(', until: 2027-01-01') },
+    ],
+  },
+  POLICY_INTERFACE_UNUSED: {
+    fires: [[operations('      a: {methods: [GET], paths: [/a]}\n'), 'interfaces/more.yaml:2:11']],
+    silent: [
+      { ...operations('      a: {methods: [GET], paths: [/a]}\n'), ...onMore('') },
+      {
+        ...operations('      a: {methods: [GET], paths: [/a]}\n'),
+        'tests/more.yaml':
+          'tests:\n  - {name: closed, given: {subject: hmi-1}, when: {interface: more, http: {method: GET, path: /a}}, then: deny}\n',
+      },
+    ],
+  },
+  POLICY_OPERATION_UNUSED: {
+    fires: [
+      [
+        {
+          ...operations('      a: {methods: [GET], paths: [/a]}\n      b: {methods: [GET], paths: [/b]}\n'),
+          ...onMore(''),
+        },
+        'interfaces/more.yaml:8:10',
+      ],
+    ],
+    silent: [
+      {
+        ...operations(
+          '      a: {methods: [GET], paths: [/a]}\n      b: {methods: [GET], paths: [/b], class: sensitive}\n',
+        ),
+        ...onMore(''),
+      },
+    ],
+  },
+  POLICY_NETWORK_UNUSED: {
+    fires: [
+      [{ 'inventory/more.yaml': 'networks:\n  - {name: lab, cidrs: [10.99.0.0/24]}\n' }, 'inventory/more.yaml:2:12'],
+    ],
+    silent: [
+      {
+        'inventory/more.yaml':
+          'networks:\n  - {name: lab, cidrs: [10.99.0.0/24]}\ndevices:\n  - {id: lab-1, interfaces: [{name: e, network: lab, address: 10.99.0.1}]}\n',
+      },
+    ],
+  },
+  POLICY_ATTRIBUTE_UNUSED: {
+    fires: [[{ 'schema/more.json': '{"subject": {"vendor": {"type": "string"}}}' }, 'schema/more.json:1:24']],
+    silent: [
+      {
+        'schema/more.json': '{"subject": {"vendor": {"type": "string"}, "risk": {"type": "number"}}}',
+        ...grant(`id: acme, subjects: [hmi-1], ${reads}, conditions: {attributes: {subject.vendor: {equals: acme}}}`),
+      },
+    ],
+  },
+  POLICY_ANALYSIS_CUT: { fires: [], silent: [{}] },
+};
+
+for (const [rule, { fires, silent }] of Object.entries(cases) as [Rule, (typeof cases)[Rule]][]) {
+  test(`${rule} is found where it is, and not beside it`, () => {
+    const find = (files: Files): string[] =>
+      loadRepository(treeOf({ ...sampleFiles, ...files }), sampleNow).problems.map(
+        ({ place, rule: found, message }) => `${formatPlace(place)} ${found} ${message}`,
+      );
+    for (const [files, place] of fires) {
+      const found = find(files);
+      assert.ok(
+        found.some((line) => line.startsWith(`${place} ${rule} `)),
+        `${rule} at ${place} in\n${Object.values(files).join('\n')}\n${found.join('\n')}`,
+      );
+    }
+    for (const files of silent) {
+      const found = find(files);
+      const wrong =
+        found.some((line) => line.includes(` ${rule} `)) || found.some((line) => line.includes('POLICY_FORMAT'));
+      assert.ok(!wrong, `${Object.values(files).join('\n')}\n${found.join('\n')}`);
+    }
+  });
+}
