@@ -79,3 +79,7 @@ export const MAX_SINGLE_REGISTERS = 4_096;
 export const MAX_CELLS = 5_000_000;
 /** Texts that lists are asked for, of one attribute: each combination of them is a list. */
 export const MAX_LIST_ITEMS_ASKED = 8;
+/** Lines of one policy.csv that coverage takes out one by one. */
+export const MAX_CASBIN_LINES_COVERED = 2_000;
+/** Mistakes that one run makes in a policy: some minutes at most. */
+export const MAX_MUTANTS = 2_000;

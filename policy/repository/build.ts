@@ -12,7 +12,22 @@ import { selfTestVectors } from './self-test.ts';
 /** Slices by device id. A pure function of the repository: the same commit gives the same bytes. */
 export function buildSlices(repository: Repository): Map<string, Slice> {
   const catalogue = expandCatalogue(repository);
-  return new Map(repository.devices.map((device) => [device.id, buildSlice(repository, catalogue, device)]));
+  return new Map(
+    repository.devices.map((device) => {
+      const slice = buildSlice(repository, catalogue, device);
+      return [device.id, { ...slice, selfTest: selfTestVectors(slice, repository.devices) }];
+    }),
+  );
+}
+
+/** The slices of some devices without their self-test vectors: to ask, not to publish. */
+export function slicesToAsk(repository: Repository, devices: ReadonlySet<string>): Map<string, Slice> {
+  const catalogue = expandCatalogue(repository);
+  return new Map(
+    repository.devices
+      .filter(({ id }) => devices.has(id))
+      .map((device) => [device.id, { ...buildSlice(repository, catalogue, device), selfTest: [] }]),
+  );
 }
 
 /** Interfaces and rules with the device they concern: an interface on three devices counts three times. */
@@ -34,7 +49,7 @@ function expandCatalogue(repository: Repository): Catalogue {
   };
 }
 
-function buildSlice(repository: Repository, catalogue: Catalogue, device: Device): Slice {
+function buildSlice(repository: Repository, catalogue: Catalogue, device: Device): Omit<Slice, 'selfTest'> {
   const grants = catalogue.grants.flatMap((grant) => grantFor(grant, device.id));
   const interfaces = interfacesFor(catalogue, grants, device.id);
   const denies = catalogue.denies.flatMap((deny) => denyFor(deny, device.id, interfaces));
@@ -45,7 +60,7 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     .filter(({ name }) => packages.has(name))
     .map(({ name, wasm, data, at }) => ({ name, wasm, data, place: placeText(at) }));
   const attributes = attributesFor(repository, [...grants, ...denies], rego.length > 0);
-  const slice: Omit<Slice, 'selfTest'> = {
+  return {
     format: 1,
     trustDomain: repository.trustDomain,
     device: device.id,
@@ -60,7 +75,6 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
       .map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
     ...(rego.length === 0 ? {} : { rego }),
   };
-  return { ...slice, selfTest: selfTestVectors(slice, repository.devices) };
 }
 
 /**

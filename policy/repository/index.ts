@@ -1,5 +1,7 @@
 // The policy repository: reading, lint, tests, build and publication of one git commit.
+export { coverTests, formatCoverage, type Branch, type CoverageReport } from './ask/coverage.ts';
 export type { InvariantResult, Violation } from './ask/invariants.ts';
+export { formatMutation, mutatePolicy, type MutationReport, type Survivor } from './ask/mutate.ts';
 export { buildSlices } from './build.ts';
 export { decideWithEngine, type SliceEngine } from './decide.ts';
 export { readCommit, type CommitTree, type GitSource } from './git-source.ts';
