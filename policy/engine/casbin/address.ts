@@ -41,9 +41,11 @@ export function networkOf({ family, words }: Address, bits: number): Address {
 
 export function inNetwork(address: Address, network: Address, bits: number): boolean {
   if (address.family !== network.family) return false;
-  return network.words.every(
-    (value, index) => (((address.words[index] ?? 0) ^ value) & maskOf(bits - index * 32)) === 0,
-  );
+  for (let index = 0; index < network.words.length; index++) {
+    const different = (address.words[index] ?? 0) ^ (network.words[index] ?? 0);
+    if ((different & maskOf(bits - index * 32)) !== 0) return false;
+  }
+  return true;
 }
 
 export const longestPrefix = (family: Address['family']): number => (family === 4 ? 32 : 128);

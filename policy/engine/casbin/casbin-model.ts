@@ -132,13 +132,20 @@ const missing = (file: string, line: number, columns: readonly string[]): Error 
 class CompiledModel implements CasbinModel {
   readonly #program: Program;
   readonly #state: State;
-  /** Of the request that is being judged; nothing is judged while another request is. */
+  /** Of the request that is being judged; nothing is judged while another request is. Made once, to make no garbage. */
   readonly #numbers: Uint32Array;
+  readonly #asked: { -readonly [Key in keyof Asked]: Asked[Key] };
+  readonly #allowSearch: Search;
+  readonly #denySearch: Search;
 
   constructor(program: Program, state: State) {
     this.#program = program;
     this.#state = state;
     this.#numbers = new Uint32Array(program.model.request.length);
+    this.#asked = { values: [], numbers: this.#numbers, lines: state.lines };
+    const ordered = program.model.effect === 'priority';
+    this.#allowSearch = new Search(this.#asked, ordered);
+    this.#denySearch = new Search(this.#asked, ordered);
   }
 
   get request(): readonly string[] {
@@ -154,8 +161,9 @@ class CompiledModel implements CasbinModel {
     // Empty equals missing in the reference, and an empty policy allows what a bug leaves empty (faults 1 and 14).
     if (lines.count === 0) return denied(0, 'empty-policy');
     if (!shape.read(values, lines.texts, this.#numbers)) return denied(0, 'unusable-request');
+    this.#asked.values = values;
     try {
-      return this.#judge({ values, numbers: this.#numbers, lines });
+      return this.#judge();
     } catch (error) {
       if (error instanceof TooManySteps) return denied(0, 'too-many-steps');
       throw error;
@@ -170,27 +178,26 @@ class CompiledModel implements CasbinModel {
     return new CompiledModel(this.#program, state);
   };
 
-  #judge(asked: Asked): CasbinVerdict {
+  #judge(): CasbinVerdict {
     const { effect } = this.#program.model;
-    const { allows, denies } = this.#state;
-    const { lineNumbers } = asked.lines;
-    if (effect === 'allow-override') {
-      const allow = this.#find(allows, asked, false);
-      return allow.found === undefined ? denied(0, 'no-line') : allowed(lineNumbers[allow.found] ?? 0);
-    }
-    const ordered = effect === 'priority';
-    const deny = this.#find(denies, asked, ordered);
-    if (deny.found !== undefined && !ordered) return denied(lineNumbers[deny.found] ?? 0, 'denied');
+    const { allows, denies, lines } = this.#state;
+    if (effect === 'allow-override') return this.#allowed(this.#find(allows, this.#allowSearch));
+    const deny = this.#find(denies, this.#denySearch);
+    const denying = deny.found;
+    if (denying !== undefined && effect !== 'priority') return denied(lines.lineNumber(denying), 'denied');
     if (effect === 'deny-override') return allowed(0);
-    const allow = this.#find(allows, asked, ordered);
-    if (deny.found !== undefined && deny.foundOrder < allow.foundOrder) {
-      return denied(lineNumbers[deny.found] ?? 0, 'denied');
-    }
-    return allow.found === undefined ? denied(0, 'no-line') : allowed(lineNumbers[allow.found] ?? 0);
+    const allow = this.#find(allows, this.#allowSearch);
+    return denying !== undefined && deny.foundOrder < allow.foundOrder
+      ? denied(lines.lineNumber(denying), 'denied')
+      : this.#allowed(allow);
   }
 
-  #find(ways: readonly WayIndex[], asked: Asked, ordered: boolean): Search {
-    const search = new Search(asked, ordered);
+  #allowed({ found }: Search): CasbinVerdict {
+    return found === undefined ? denied(0, 'no-line') : allowed(this.#state.lines.lineNumber(found));
+  }
+
+  #find(ways: readonly WayIndex[], search: Search): Search {
+    search.restart();
     for (const way of ways) {
       way.search(search);
       if (search.done) break;

@@ -126,6 +126,14 @@ export class Lines {
     return this.rows[line * this.columns + column] ?? 0;
   }
 
+  lineNumber(line: number): number {
+    return this.lineNumbers[line] ?? 0;
+  }
+
+  orderOf(line: number): number {
+    return this.order[line] ?? 0;
+  }
+
   /** The reading of a line's pattern that its effect asks for. */
   pattern(line: number, index: number): Matches {
     const matches = this.patterns[line * this.#patternsPerLine + index];

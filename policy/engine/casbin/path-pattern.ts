@@ -13,28 +13,55 @@ export interface PathPattern {
 /** Where the next segment starts; END when the last one is behind. */
 export const END = -1;
 
-/** Segments at the beginning that are compared by number before anything is compared as text. */
-const startSegments = 3;
-/** Stands for "may start with anything"; no start has this number. */
-export const ANY_START = 0;
+/**
+ * A number for the text of a pattern's first segments, and in its lowest bits of how many: values are compared with
+ * numbers before they are compared with texts. ANY_START where a pattern starts with anything.
+ */
+export type Start = number;
+export const ANY_START: Start = 0;
+const countBits = 3;
+const mostSegments = 7;
 
-/** A number for the first segments of a value. Values that start alike have the same one, others nearly always not. */
-export function startOf(value: string): number {
-  let hash = 0x811c9dc5;
-  let slashes = 0;
-  for (let at = 0; at < value.length; at++) {
-    const code = value.charCodeAt(at);
-    if (code === slash && ++slashes === startSegments) break;
-    hash = Math.imul(hash ^ code, 0x01000193);
+/** The starts of one value: compute once, compare with many. */
+export class Starts {
+  readonly #starts = new Uint32Array(mostSegments + 1);
+
+  read(value: string): void {
+    const starts = this.#starts;
+    starts.fill(ANY_START);
+    let hash = seed;
+    let segments = 0;
+    for (let at = 0; at < value.length; at++) {
+      const code = value.charCodeAt(at);
+      if (code === slash) {
+        segments++;
+        starts[segments] = startFrom(hash, segments);
+        if (segments === mostSegments) return;
+      }
+      hash = Math.imul(hash ^ code, prime);
+    }
+    segments++;
+    starts[segments] = startFrom(hash, segments);
   }
-  return (hash >>> 2) | 1;
+
+  /** False only when the value cannot fit a pattern that starts so. */
+  mayFit(start: Start): boolean {
+    return start === ANY_START || this.#starts[start & mostSegments] === start;
+  }
 }
 
 const slash = 0x2f;
+const seed = 0x811c9dc5;
+const prime = 0x01000193;
+const startFrom = (hash: number, segments: number): Start => ((hash << countBits) >>> 0) + segments;
 
-/** What every value that fits the pattern starts with; ANY_START where that is not one text. */
-export function startOfPattern({ segments, tail }: PathPattern): number {
-  const start = segments.slice(0, startSegments);
-  if (start.includes(undefined)) return ANY_START;
-  return start.length === startSegments || tail === undefined ? startOf(start.join('/')) : ANY_START;
+/** What every value that fits the pattern starts with. */
+export function startOf({ segments }: PathPattern): Start {
+  const open = segments.indexOf(undefined);
+  const literal = segments.slice(0, Math.min(mostSegments, open === -1 ? segments.length : open));
+  if (literal.length === 0) return ANY_START;
+  let hash = seed;
+  const text = literal.join('/');
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), prime);
+  return startFrom(hash, literal.length);
 }

@@ -1,7 +1,7 @@
 // One walk over the indexes for one request: what it found, and how far it went.
 import { MAX_CASBIN_STEPS } from '../limits.ts';
 import type { Asked } from './line-test.ts';
-import { startOf } from './path-pattern.ts';
+import { Starts } from './path-pattern.ts';
 import type { PatternPlan, WayPlan } from './way-index.ts';
 
 /** More lines to compare than a request may cost; the caller denies. */
@@ -19,11 +19,23 @@ export class Search {
   #steps = 0;
   #path = '';
   #network = '';
-  #start: number | undefined;
+  readonly #starts = new Starts();
+  #startsRead = false;
 
   constructor(asked: Asked, ordered: boolean) {
     this.asked = asked;
     this.#ordered = ordered;
+  }
+
+  /** A search is used again and again: the next request leaves nothing of the one before. */
+  restart(): void {
+    this.#plan = undefined;
+    this.#best = NO_LINE;
+    this.#bestOrder = Number.POSITIVE_INFINITY;
+    this.#steps = 0;
+    this.#path = '';
+    this.#network = '';
+    this.#startsRead = false;
   }
 
   /** Index of the line that was found; undefined for none. */
@@ -45,7 +57,7 @@ export class Search {
     this.#plan = plan;
     this.#path = plan.path === undefined ? '' : this.textOf(plan.path);
     this.#network = plan.network === undefined ? '' : this.textOf(plan.network);
-    this.#start = undefined;
+    this.#startsRead = false;
   }
 
   /** What the way's path pattern is about. */
@@ -53,9 +65,11 @@ export class Search {
     return this.#path;
   }
 
-  /** What lines have to start with, see path-pattern.ts. */
-  get start(): number {
-    return (this.#start ??= startOf(this.#path));
+  /** What that starts with, for leaving out lines without a look at them. */
+  starts(): Starts {
+    if (!this.#startsRead) this.#starts.read(this.#path);
+    this.#startsRead = true;
+    return this.#starts;
   }
 
   count(): void {
@@ -84,14 +98,14 @@ export class Search {
     const { asked } = this;
     const plan = this.#plan;
     if (plan === undefined) throw new Error('no way is being searched');
-    const order = asked.lines.order[line] ?? 0;
-    if (order >= this.#bestOrder) return false;
+    if (this.#ordered && asked.lines.orderOf(line) >= this.#bestOrder) return false;
     const { path, network, rest } = plan;
     if (!pathProven && path !== undefined && !asked.lines.pattern(line, path.index)(this.#path)) return false;
     if (network !== undefined && !asked.lines.pattern(line, network.index)(this.#network)) return false;
     for (let at = 0; at < rest.length; at++) if (rest[at]?.(asked, line) !== true) return false;
     this.#best = line;
-    this.#bestOrder = order;
-    return !this.#ordered;
+    if (!this.#ordered) return true;
+    this.#bestOrder = asked.lines.orderOf(line);
+    return false;
   }
 }

@@ -3,11 +3,12 @@
 // are left, a trie over a path pattern or a hash over a network. An index only leaves out lines that cannot match; what it
 // does not prove is still asked about each line that is left.
 import { readAddress } from './address.ts';
+import { Buckets } from './buckets.ts';
 import type { Asked, LineTest } from './line-test.ts';
 import type { Lines } from './lines.ts';
 import { NetworkIndex } from './network-index.ts';
 import { NO_ENTRY, NumberTable } from './number-table.ts';
-import { ANY_START, type PathPattern, startOfPattern } from './path-pattern.ts';
+import { ANY_START, type PathPattern, startOf } from './path-pattern.ts';
 import { PatternTrie } from './pattern-trie.ts';
 import type { Pattern } from './pattern.ts';
 import type { Edit } from './roles.ts';
@@ -46,71 +47,83 @@ export interface PatternPlan {
   readonly patternOf: (lines: Lines, line: number) => Pattern | undefined;
 }
 
-interface Leaf {
+/** What a bucket becomes when it is too long to walk. */
+interface Large {
   readonly edit: Edit;
-  /**
-   * Every line of the leaf while there are few, later those that the trie does not hold; each followed by the number of
-   * what its path pattern starts with, so that most are left out without a look at them.
-   */
-  readonly lines: number[];
+  /** Lines whose path pattern is in the trie, or whose network is in the hash. */
   trie: PatternTrie | undefined;
   networks: NetworkIndex | undefined;
+  /** The others, and with networks all of them. */
+  readonly lines: number[];
 }
 
-/** Lines up to which comparing one by one is faster than a trie or a hash over networks. */
-const smallLeaf = 64;
+/** Lines up to which walking is faster than a trie or a hash over networks. */
+const longestWalk = 64;
+/** Values of the table from here on are large ones, by their index. */
+const firstLarge = 0x80000000;
 const none = new Uint32Array(0);
 
 export class WayIndex {
   readonly #plan: WayPlan;
   readonly #table: NumberTable;
-  readonly #leaves: (Leaf | undefined)[];
+  readonly #buckets: Buckets;
+  readonly #large: Large[];
   readonly #key: Uint32Array;
 
-  private constructor(plan: WayPlan, table: NumberTable, leaves: (Leaf | undefined)[], key: Uint32Array) {
+  private constructor(plan: WayPlan, table: NumberTable, buckets: Buckets, large: Large[]) {
     this.#plan = plan;
     this.#table = table;
-    this.#leaves = leaves;
-    this.#key = key;
+    this.#buckets = buckets;
+    this.#large = large;
+    this.#key = new Uint32Array(widthOf(plan));
   }
 
   static empty(plan: WayPlan): WayIndex {
-    const width = plan.equalities.length + (plan.role === undefined ? 0 : 1);
-    return new WayIndex(plan, new NumberTable(width), [undefined], new Uint32Array(width));
+    return new WayIndex(plan, new NumberTable(widthOf(plan)), new Buckets(), []);
   }
 
   copy(): WayIndex {
-    return new WayIndex(this.#plan, this.#table.copy(), this.#leaves.slice(), this.#key);
+    return new WayIndex(this.#plan, this.#table.copy(), this.#buckets.copy(), this.#large.slice());
   }
 
   /** `line` is in the lines of `asked` already. */
   add(line: number, asked: Asked, edit: Edit): void {
-    const { membership, path } = this.#plan;
+    const { membership, path, network } = this.#plan;
     if (!membership.every((test) => test(asked, line))) return;
-    const leaf = this.#leafOf(line, asked.lines, edit);
-    leaf.networks = undefined;
-    if (leaf.trie !== undefined) {
-      this.#addToTrie(leaf, line, asked.lines, edit);
+    this.#readKey(line, asked.lines);
+    const entry = this.#table.get(this.#key);
+    if (entry >= firstLarge) {
+      this.#addToLarge(this.#largeOf(entry, edit), line, asked.lines, edit);
       return;
     }
-    this.#addToLines(leaf, line, asked.lines);
-    if (path === undefined || leaf.lines.length <= 2 * smallLeaf) return;
-    leaf.trie = PatternTrie.empty(edit);
-    const moved = leaf.lines.splice(0);
-    for (let at = 0; at < moved.length; at += 2) this.#addToTrie(leaf, moved[at] ?? 0, asked.lines, edit);
+    const buckets = this.#buckets;
+    const bucket = entry === NO_ENTRY ? buckets.make() : entry;
+    if (buckets.count(bucket) < longestWalk || (path === undefined && network === undefined)) {
+      const pattern = this.#pathOf(line, asked.lines);
+      const place = buckets.add(bucket, line, pattern === undefined ? ANY_START : startOf(pattern));
+      if (place !== entry) this.#table.set(this.#key, place);
+      return;
+    }
+    const trie = path === undefined ? undefined : PatternTrie.empty(edit);
+    const large: Large = { edit, trie, networks: undefined, lines: [] };
+    this.#table.set(this.#key, firstLarge + this.#large.push(large) - 1);
+    for (const moved of [...buckets.lines(bucket), line]) this.#addToLarge(large, moved, asked.lines, edit);
   }
 
   remove(line: number, asked: Asked, edit: Edit): void {
     if (!this.#plan.membership.every((test) => test(asked, line))) return;
-    const leaf = this.#leafOf(line, asked.lines, edit);
-    leaf.networks = undefined;
-    const at = leaf.lines.findIndex((entry, index) => index % 2 === 0 && entry === line);
-    if (at !== -1) {
-      leaf.lines.splice(at, 2);
+    this.#readKey(line, asked.lines);
+    const entry = this.#table.get(this.#key);
+    if (entry < firstLarge) {
+      if (!this.#buckets.remove(entry, line)) throw new Error('a line that is in no bucket');
       return;
     }
-    const path = this.#pathOf(line, asked.lines);
-    if (path !== undefined) leaf.trie = leaf.trie?.without(path, line, edit);
+    const large = this.#largeOf(entry, edit);
+    large.networks = undefined;
+    const at = large.lines.indexOf(line);
+    const path = at === -1 ? this.#pathOf(line, asked.lines) : undefined;
+    if (at !== -1) large.lines.splice(at, 1);
+    else if (path !== undefined) large.trie = large.trie?.without(path, line, edit);
   }
 
   /** Tells the search of every line that may match until it has enough. */
@@ -126,89 +139,82 @@ export class WayIndex {
     }
     search.begin(this.#plan);
     if (role === undefined) {
-      this.#searchLeaf(search);
+      this.#searchKey(search);
       return;
     }
     const member = asked.numbers[role.field] ?? NO_TEXT;
     if (member === NO_TEXT) return;
     const at = equalities.length;
     key[at] = member;
-    if (this.#searchLeaf(search)) return;
+    if (this.#searchKey(search)) return;
     const names = asked.lines.roles[role.roles]?.rolesOf(member, role.domain(asked)) ?? none;
     for (let index = 0; index < names.length; index++) {
       search.count();
       key[at] = names[index] ?? NO_TEXT;
-      if (this.#searchLeaf(search)) return;
+      if (this.#searchKey(search)) return;
     }
   }
 
-  /** The leaf of the key; true when the search has enough. */
-  #searchLeaf(search: Search): boolean {
+  /** True when the search has enough. */
+  #searchKey(search: Search): boolean {
     const entry = this.#table.get(this.#key);
     if (entry === NO_ENTRY) return false;
-    const leaf = this.#leaves[entry];
-    if (leaf === undefined) throw new Error('an entry without a leaf');
-    const { network } = this.#plan;
-    const { lines } = leaf;
-    if (leaf.trie !== undefined) {
-      if (leaf.trie.search(search.path, search)) return true;
-    } else if (network !== undefined && lines.length > 2 * smallLeaf) {
-      return this.#searchNetworks(leaf, network, search);
-    }
-    for (let at = 0; at < lines.length; at += 2) {
-      const start = lines[at + 1];
-      if ((start === ANY_START || start === search.start) && search.look(lines[at] ?? 0)) return true;
+    if (entry >= firstLarge) return this.#searchLarge(this.#large[entry - firstLarge], search);
+    const { words } = this.#buckets;
+    const starts = search.starts();
+    const from = this.#buckets.from(entry);
+    const end = from + 2 * this.#buckets.count(entry);
+    for (let at = from; at < end; at += 2) {
+      if (starts.mayFit(words[at + 1] ?? ANY_START) && search.look(words[at] ?? 0)) return true;
     }
     return false;
   }
 
-  #searchNetworks(leaf: Leaf, network: PatternPlan, search: Search): boolean {
+  #searchLarge(large: Large | undefined, search: Search): boolean {
+    if (large === undefined) throw new Error('an entry without its lines');
+    const { network } = this.#plan;
+    if (large.trie === undefined && network !== undefined) return this.#searchNetworks(large, network, search);
+    return large.trie?.search(search.path, search) === true || large.lines.some((line) => search.look(line));
+  }
+
+  #searchNetworks(large: Large, network: PatternPlan, search: Search): boolean {
     const { lines } = search.asked;
-    leaf.networks ??= new NetworkIndex(
-      leaf.lines.flatMap((line, index) => {
-        if (index % 2 === 1) return [];
+    large.networks ??= new NetworkIndex(
+      large.lines.map((line) => {
         const found = network.patternOf(lines, line)?.network;
         if (found === undefined) throw new Error('a network that is none');
-        return [{ line, network: found }];
+        return { line, network: found };
       }),
     );
     const address = readAddress(search.textOf(network));
-    return address !== undefined && leaf.networks.search(address, (line) => search.look(line));
+    return address !== undefined && large.networks.search(address, (line) => search.look(line));
   }
 
-  #addToTrie(leaf: Leaf, line: number, lines: Lines, edit: Edit): void {
+  #addToLarge(large: Large, line: number, lines: Lines, edit: Edit): void {
+    large.networks = undefined;
     const path = this.#pathOf(line, lines);
-    if (path === undefined || leaf.trie === undefined) this.#addToLines(leaf, line, lines);
-    else leaf.trie = leaf.trie.with(path, line, edit);
-  }
-
-  #addToLines(leaf: Leaf, line: number, lines: Lines): void {
-    const path = this.#pathOf(line, lines);
-    leaf.lines.push(line, path === undefined ? ANY_START : startOfPattern(path));
+    if (path === undefined || large.trie === undefined) large.lines.push(line);
+    else large.trie = large.trie.with(path, line, edit);
   }
 
   #pathOf(line: number, lines: Lines): PathPattern | undefined {
     return this.#plan.path?.patternOf(lines, line)?.path?.();
   }
 
-  /** The leaf a line belongs to, made or copied so that this edit may write to it. */
-  #leafOf(line: number, lines: Lines, edit: Edit): Leaf {
+  #readKey(line: number, lines: Lines): void {
     const { equalities, role } = this.#plan;
     for (const [at, { column }] of equalities.entries()) this.#key[at] = lines.number(line, column);
     if (role !== undefined) this.#key[equalities.length] = lines.number(line, role.column);
-    const index = this.#table.get(this.#key);
-    const old = this.#leaves[index];
-    if (old?.edit === edit) return old;
-    const leaf: Leaf =
-      old === undefined
-        ? { edit, lines: [], trie: undefined, networks: undefined }
-        : { ...old, edit, lines: old.lines.slice() };
-    if (index === NO_ENTRY) {
-      this.#table.set(this.#key, this.#leaves.length);
-      this.#leaves.push(leaf);
-    } else {
-      this.#leaves[index] = leaf;
-    }
-    return leaf;
+  }
+
+  /** Copied so that this edit may write to it. */
+  #largeOf(entry: number, edit: Edit): Large {
+    const index = entry - firstLarge;
+    const old = this.#large[index];
+    if (old === undefined) throw new Error('an entry without its lines');
+    if (old.edit === edit) return old;
+    return (this.#large[index] = { ...old, edit, lines: old.lines.slice() });
   }
 }
+
+const widthOf = ({ equalities, role }: WayPlan): number => equalities.length + (role === undefined ? 0 : 1);

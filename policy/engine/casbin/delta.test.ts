@@ -1,0 +1,185 @@
+// A delta gives the model that a full compile of the changed policy gives, and leaves the one it came from as it was.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { CodedError } from '../../../runtime/errors.ts';
+import { type CasbinModel, compileCasbin } from './casbin-model.ts';
+import { seededRandom } from '../../../store/simulated-files.ts';
+
+const effects = {
+  both: 'some(where (p.eft == allow)) && !some(where (p.eft == deny))',
+  allow: 'some(where (p.eft == allow))',
+  deny: '!some(where (p.eft == deny))',
+  priority: 'priority(p.eft) || deny',
+};
+
+const modelOf = (effect: keyof typeof effects): string => `[request_definition]
+r = sub, dom, obj, act, ip
+[policy_definition]
+p = ${effect === 'priority' ? 'priority, ' : ''}sub, dom, obj, act, net, eft
+[role_definition]
+g = _, _, _
+[policy_effect]
+e = ${effects[effect]}
+[matchers]
+m = (g(r.sub, p.sub, r.dom) || p.sub == "*") && r.dom == p.dom && keyMatch2(r.obj, p.obj) && r.act == p.act && ipMatch(r.ip, p.net)
+`;
+
+const names = ['alice', 'bob', 'carol', 'ops', 'admin', '*'];
+const domains = ['north', 'south'];
+const paths = ['/a', '/a/b', '/a/:x', '/:x/b', '/a/*', '/a/b/c', '/a/:x/c', '/*', '/v1.0/:x'];
+const nets = ['10.0.0.0/8', '10.1.0.0/16', '0.0.0.0/0', '10.1.2.3'];
+
+const pick = fc.constantFrom;
+const link = fc
+  .tuple(pick(...names.slice(0, 5)), pick(...names.slice(0, 5)), pick(...domains))
+  .map((row) => `g, ${row.join(', ')}`);
+const line = (effect: keyof typeof effects): fc.Arbitrary<string> =>
+  fc
+    .tuple(
+      fc.integer({ min: -2, max: 2 }),
+      pick(...names),
+      pick(...domains),
+      pick(...paths),
+      pick('read', 'write'),
+      pick(...nets),
+      pick('allow', 'allow', 'deny'),
+    )
+    .map(([priority, ...row]) => `p, ${effect === 'priority' ? `${priority}, ` : ''}${row.join(', ')}`);
+const request = fc.tuple(
+  pick(...names.slice(0, 5), 'stranger'),
+  pick(...domains, 'west'),
+  pick('/a', '/a/b', '/a/x', '/x/b', '/a/b/c', '/a/q/c', '/v1.0/z', '/v1x0/z', '/a/'),
+  pick('read', 'write'),
+  pick('10.1.2.3', '10.2.0.1', '192.168.0.1', '::1'),
+);
+
+const compile = (effect: keyof typeof effects, policy: readonly string[]): CasbinModel =>
+  compileCasbin({
+    model: modelOf(effect),
+    policy: policy.join('\n'),
+    modelFile: 'model.conf',
+    policyFile: 'policy.csv',
+  });
+
+const rules = (effect: keyof typeof effects): fc.Arbitrary<string[]> =>
+  fc.array(fc.oneof({ arbitrary: line(effect), weight: 4 }, link), { maxLength: 14 });
+
+test('property: a chain of deltas answers as a full compile, and no earlier model has changed', () => {
+  let allowed = 0;
+  fc.assert(
+    fc.property(
+      pick<keyof typeof effects>('both', 'allow', 'deny', 'priority').chain((effect) =>
+        fc.record({
+          effect: fc.constant(effect),
+          start: rules(effect),
+          steps: fc.array(fc.record({ remove: fc.array(fc.nat(), { maxLength: 4 }), add: rules(effect) }), {
+            minLength: 1,
+            maxLength: 4,
+          }),
+          requests: fc.array(request, { minLength: 12, maxLength: 12 }),
+        }),
+      ),
+      ({ effect, start, steps, requests }) => {
+        let policy = start;
+        let model = compile(effect, policy);
+        const history: { model: CasbinModel; answers: boolean[] }[] = [];
+        for (const { remove, add } of steps) {
+          history.push({ model, answers: requests.map((values) => model.enforce(values).allow) });
+          const gone = [...new Set(remove.map((at) => at % Math.max(1, policy.length)))].filter(
+            (at) => at < policy.length,
+          );
+          // Of equal lines any one may go: the model does not say which.
+          model = model.with({
+            remove: gone.map((at) => policy[at] ?? ''),
+            add: add.map((text, at) => ({ text, line: at + 1 })),
+          });
+          policy = [
+            ...withoutNewest(
+              policy,
+              gone.map((at) => policy[at] ?? ''),
+            ),
+            ...add,
+          ];
+          const fresh = compile(effect, policy);
+          for (const values of requests) {
+            const verdict = model.enforce(values);
+            if (verdict.allow) allowed++;
+            assert.equal(verdict.allow, fresh.enforce(values).allow, values.join(' '));
+          }
+        }
+        for (const { model: earlier, answers } of history) {
+          assert.deepEqual(
+            requests.map((values) => earlier.enforce(values).allow),
+            answers,
+          );
+        }
+      },
+    ),
+    { numRuns: 400 },
+  );
+  assert.ok(allowed > 1_000, `only ${allowed} were allowed: the generator proves too little`);
+});
+
+/** Each text takes away the last line that is equal to it, as the model does. */
+function withoutNewest(policy: readonly string[], texts: readonly string[]): string[] {
+  const left = [...policy];
+  for (const text of texts) left.splice(left.lastIndexOf(text), 1);
+  return left;
+}
+
+test('a delta that is wrong throws with its place and changes nothing', () => {
+  const model = compile('both', ['p, alice, north, /a, read, 10.0.0.0/8, allow', 'g, bob, alice, north']);
+  const asked = ['bob', 'north', '/a', 'read', '10.1.1.1'];
+  const rows: [Parameters<CasbinModel['with']>[0], RegExp][] = [
+    [{ remove: ['p, alice, north, /a, write, 10.0.0.0/8, allow'] }, /there is no line "p, alice, north, \/a, write/],
+    [{ remove: ['g, bob, ops, north'] }, /there is no line "g, bob, ops, north" to remove/],
+    [{ remove: ['g, bob, alice, north', 'g, bob, alice, north'] }, /there is no line/],
+    [{ add: [{ text: 'p, alice, north, /a/:, read, 10.0.0.0/8, deny', line: 7 }] }, /a segment is plain text/],
+    [{ add: [{ text: 'p, alice', line: 7 }] }, /p has 6 columns/],
+    [
+      {
+        remove: ['p, alice, north, /a, read, 10.0.0.0/8, allow'],
+        add: Array.from({ length: 12 }, (_, n) => ({ text: `g, role-${n}, role-${n + 1}, north`, line: n + 1 })),
+      },
+      /only over more than 10 roles/,
+    ],
+  ];
+  for (const [delta, expected] of rows) {
+    assert.throws(
+      () => model.with(delta),
+      (error: unknown) =>
+        error instanceof CodedError && expected.test(error.message) && error.place?.file === 'policy.csv',
+    );
+    assert.deepEqual(model.enforce(asked), { allow: true, line: 1 });
+  }
+});
+
+test('deltas on a policy large enough for tries: lines that were removed are gone, lines that were added are found', () => {
+  const random = seededRandom(7);
+  const below = (limit: number): number => Math.floor(random() * limit);
+  const path = (): string =>
+    `/a/${below(60)}/${[':x', 'b', `c${below(40)}`][below(3)] ?? ''}${['', '/*', '/d'][below(3)] ?? ''}`;
+  let policy = Array.from(
+    { length: 600 },
+    () => `p, ops, north, ${path()}, read, ${nets[below(4)] ?? ''}, ${below(9) === 0 ? 'deny' : 'allow'}`,
+  );
+  let model = compile('both', [...policy, 'g, alice, ops, north']);
+  for (let round = 0; round < 25; round++) {
+    const remove = policy.filter(() => below(20) === 0);
+    const add = Array.from({ length: remove.length }, () => `p, ops, north, ${path()}, read, 0.0.0.0/0, allow`);
+    model = model.with({ remove, add: add.map((text, at) => ({ text, line: at + 1 })) });
+    policy = [...withoutNewest(policy, remove), ...add];
+    const fresh = compile('both', [...policy, 'g, alice, ops, north']);
+    for (let n = 0; n < 200; n++) {
+      const values = [
+        'alice',
+        'north',
+        `/a/${below(60)}/${['q', 'b', `c${below(40)}`][below(3)] ?? ''}${['', '/z', '/d'][below(3)] ?? ''}`,
+        'read',
+        `10.${below(3)}.2.3`,
+      ];
+      assert.equal(model.enforce(values).allow, fresh.enforce(values).allow, values.join(' '));
+    }
+  }
+});
