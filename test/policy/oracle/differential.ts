@@ -3,16 +3,16 @@
 import type { CasbinModel, CasbinSource } from '../../../policy/engine/casbin/casbin-model.ts';
 import type { CasbinValue } from '../../../policy/engine/casbin/value.ts';
 import { CodedError } from '../../../runtime/errors.ts';
-import { answerDivergences, type DivergenceId, divergences } from './divergences.ts';
-import { type EffectName, type Instance, modelText, policyText, type RequestValue } from './language.ts';
+import { answerDivergences, type DivergenceId, divergences, everyDivergence } from './divergences.ts';
+import { type Delta, type EffectName, type Instance, lineText, type RequestValue } from './language.ts';
 import { type Exercise, effectNames, type OperatorName, operators } from './operators.ts';
-import { openReference } from './reference.ts';
-import { type Refusal, refusals } from './refusals.ts';
-import { type Answer, specify } from './spec.ts';
+import type { Asked, Question } from './question.ts';
+import type { Refusal } from './refusals.ts';
+import type { Answer } from './spec.ts';
 
 /** The engine under test; mutants bring their own. */
 export type CompileCasbin = (source: CasbinSource) => Enforcer;
-type Enforcer = Pick<CasbinModel, 'enforce'>;
+type Enforcer = Pick<CasbinModel, 'enforce' | 'with'>;
 
 export interface Difference {
   readonly instance: Instance;
@@ -43,7 +43,6 @@ export interface Tally {
   readonly differences: Difference[];
 }
 
-const everything: ReadonlySet<DivergenceId> = new Set(answerDivergences);
 const nothing: ReadonlySet<DivergenceId> = new Set();
 const alone = new Map(answerDivergences.map((id) => [id, new Set([id])]));
 
@@ -61,45 +60,48 @@ export function newTally(): Tally {
   };
 }
 
-/** Asks every request of one instance and adds what was seen. */
-export async function examine(instance: Instance, compileCasbin: CompileCasbin, tally: Tally): Promise<void> {
-  const model = modelText(instance);
-  const policy = policyText(instance);
+/** Asks one engine and adds what was seen. */
+export function judge(question: Question, compileCasbin: CompileCasbin, tally: Tally): void {
+  const { instance, model, policy } = question;
   tally.instances++;
-  const wanted = refusals.filter(({ holds }) => holds(instance));
   const compiled = compile(compileCasbin, model, policy);
-  if (compiled instanceof Error || wanted.length > 0) {
-    await examineRefusal(instance, compiled, wanted, tally);
+  if (compiled instanceof Error || question.refusals.length > 0) {
+    judgeRefusal(question, compiled, tally);
     return;
   }
-  const reference = await openReference(model, policy);
-  const spec = specify(instance);
-  for (const request of instance.requests) {
-    tally.cases++;
-    const seen = new Map<OperatorName, number>();
-    const theirs = reference.answer(request);
-    const plain = spec.answer(request, nothing, (operator, result) => {
-      seen.set(operator, (seen.get(operator) ?? 0) | (result ? 1 : 2));
-    });
-    count(tally, instance, seen, theirs);
-    const ours = ask(compiled, request);
-    if (ours === 'allow') tally.allowed++;
-    const expected = spec.answer(request, everything);
-    const differ = (problem: string): void => void tally.differences.push({ instance, request, problem });
-    if (plain !== theirs) differ(`the specification says ${plain} for node-casbin, which says ${theirs}`);
-    else if (ours !== expected) differ(`node-casbin says ${theirs}, the engine ${ours}, the specification ${expected}`);
-    else if (ours !== theirs) {
-      const direction = ours !== 'allow' ? 'denies' : theirs === 'deny' ? 'widens' : 'answers';
-      const id = explain((on) => spec.answer(request, on), ours, direction);
-      if (id === undefined)
-        differ(`node-casbin says ${theirs}, the engine ${ours}, and no divergence may make the difference`);
-      else {
-        const counts = tally.explained.get(id) ?? { denies: 0, widens: 0, answers: 0 };
-        counts[direction]++;
-        tally.explained.set(id, counts);
-      }
-    }
+  const engine = instance.delta === undefined ? compiled : byDelta(compileCasbin, model, instance, instance.delta);
+  if (typeof engine === 'string') {
+    tally.differences.push({ instance, request: instance.requests[0] ?? [], problem: engine });
+    return;
   }
+  for (const asked of question.asked) {
+    const { answer, line } = ask(engine, asked.request);
+    tally.cases++;
+    if (answer === 'allow') tally.allowed++;
+    count(tally, instance, asked);
+    const problem = problemOf(question, asked, answer, line, tally);
+    if (problem !== undefined) tally.differences.push({ instance, request: asked.request, problem });
+  }
+}
+
+/** Undefined where the answer is node-casbin's, or a divergence explains it, which is counted. */
+function problemOf(question: Question, asked: Asked, ours: Answer, line: number, tally: Tally): string | undefined {
+  const { instance, spec } = question;
+  const { request, theirs, plain, expected } = asked;
+  if (plain !== theirs) return `the specification says ${plain} for node-casbin, which says ${theirs}`;
+  if (ours !== expected) return `node-casbin says ${theirs}, the engine ${ours}, the specification ${expected}`;
+  if (line !== 0 && !names(instance, line, spec.deciding(request, ours))) {
+    return `${ours} by line ${line}, which does not decide`;
+  }
+  if (ours === theirs) return undefined;
+  const direction = ours !== 'allow' ? 'denies' : theirs === 'deny' ? 'widens' : 'answers';
+  const id = explain((on) => spec.answer(request, on), ours, direction);
+  if (id === undefined)
+    return `node-casbin says ${theirs}, the engine ${ours}, and no divergence may make the difference`;
+  const counts = tally.explained.get(id) ?? { denies: 0, widens: 0, answers: 0 };
+  counts[direction]++;
+  tally.explained.set(id, counts);
+  return undefined;
 }
 
 /**
@@ -119,7 +121,7 @@ function explain(
     .map(({ id }) => id);
   const single = justified.find((id) => answer(alone.get(id) ?? nothing) === ours);
   if (single !== undefined) return single;
-  const together = new Set(everything);
+  const together = new Set(everyDivergence);
   for (const id of answerDivergences) {
     together.delete(id);
     if (answer(together) !== ours) together.add(id);
@@ -137,40 +139,76 @@ function compile(compileCasbin: CompileCasbin, model: string, policy: string): E
 }
 
 /** Requests hold what callers without types may bring. */
-function ask({ enforce }: Enforcer, request: readonly RequestValue[]): Answer {
+function ask({ enforce }: Enforcer, request: readonly RequestValue[]): { answer: Answer; line: number } {
   try {
-    return enforce(request as readonly CasbinValue[]).allow ? 'allow' : 'deny';
+    const { allow, line } = enforce(request as readonly CasbinValue[]);
+    return { answer: allow ? 'allow' : 'deny', line };
   } catch {
-    return 'error';
+    return { answer: 'error', line: 0 };
+  }
+}
+
+const names = (instance: Instance, line: number, deciding: readonly (readonly string[])[]): boolean => {
+  const [type, ...values] = instance.lines[line - 1] ?? [];
+  return type === 'p' && deciding.some((columns) => columns.join('\n') === values.join('\n'));
+};
+
+/**
+ * The same policy in two steps: its first lines and some that do not belong to it, then a delta. What was wrong, where
+ * the first model did not stay as it was.
+ */
+function byDelta(
+  compileCasbin: CompileCasbin,
+  model: string,
+  instance: Instance,
+  { from, foreign: others }: Delta,
+): Enforcer | string {
+  const first = instance.lines.slice(0, from).map(lineText);
+  const rest = instance.lines.slice(from).map((line, index) => ({ text: lineText(line), line: from + index + 1 }));
+  const foreign = others.map(lineText);
+  try {
+    const policy = [...first, ...foreign].join('\n');
+    const base = compileCasbin({ model, policy, modelFile: 'model.conf', policyFile: 'policy.csv' });
+    const before = instance.requests.map((request) => ask(base, request).answer);
+    const next = base.with({ remove: foreign, add: rest });
+    const after = instance.requests.map((request) => ask(base, request).answer);
+    return before.join() === after.join() ? next : 'a delta changed the model that it was applied to';
+  } catch (error) {
+    return `a delta fails: ${String(error)}`;
   }
 }
 
 /** A refusal counts as denying every request of the instance. */
-async function examineRefusal(
-  instance: Instance,
-  compiled: object,
-  wanted: readonly Refusal[],
-  tally: Tally,
-): Promise<void> {
-  const fail = (problem: string): void =>
-    void tally.differences.push({ instance, request: instance.requests[0] ?? [], problem });
+function judgeRefusal({ instance, refusals }: Question, compiled: object, tally: Tally): void {
   tally.cases += instance.requests.length;
-  const names = wanted.map(({ id }) => id).join(', ');
-  if (!(compiled instanceof Error)) return fail(`the engine compiles what has to be refused: ${names}`);
-  if (!(compiled instanceof CodedError)) return fail(`the engine fails without a code: ${compiled.message}`);
-  if (wanted.length === 0)
-    return fail(`the engine refuses without a published reason: ${compiled.code} ${compiled.message}`);
-  const { place } = compiled;
-  // Roles are judged as a whole; everything else stands on a line.
-  if (place === undefined || (place.line === undefined && compiled.code !== 'ENGINE_CASBIN_TOO_LARGE')) {
-    return fail(`the refusal names no line: ${compiled.message}`);
+  const problem = refusalProblem(compiled, refusals);
+  if (problem !== undefined) {
+    tally.differences.push({ instance, request: instance.requests[0] ?? [], problem });
+    return;
   }
-  const reason = wanted.find(({ code }) => code.includes(compiled.code));
-  if (reason === undefined) return fail(`refused with ${compiled.code} "${compiled.message}", expected: ${names}`);
-  tally.refused.set(reason.id, (tally.refused.get(reason.id) ?? 0) + instance.requests.length);
+  const reason = reasonOf(compiled, refusals) ?? '';
+  tally.refused.set(reason, (tally.refused.get(reason) ?? 0) + instance.requests.length);
 }
 
-function count(tally: Tally, instance: Instance, seen: ReadonlyMap<OperatorName, number>, theirs: Answer): void {
+function refusalProblem(compiled: object, refusals: readonly Refusal[]): string | undefined {
+  const reasons = refusals.map(({ id }) => id).join(', ');
+  if (!(compiled instanceof Error)) return `the engine compiles what has to be refused: ${reasons}`;
+  if (!(compiled instanceof CodedError)) return `the engine fails without a code: ${compiled.message}`;
+  const { code, message, place } = compiled;
+  if (refusals.length === 0) return `the engine refuses without a published reason: ${code} ${message}`;
+  // Roles are judged as a whole; everything else stands on a line.
+  if (place === undefined || (place.line === undefined && code !== 'ENGINE_CASBIN_TOO_LARGE')) {
+    return `the refusal names no line: ${message}`;
+  }
+  return reasonOf(compiled, refusals) === undefined
+    ? `refused with ${code} "${message}", expected: ${reasons}`
+    : undefined;
+}
+
+const reasonOf = (error: object, refusals: readonly Refusal[]): string | undefined =>
+  refusals.find(({ code }) => error instanceof CodedError && code.includes(error.code))?.id;
+
+function count(tally: Tally, instance: Instance, { seen, theirs }: Asked): void {
   for (const [operator, results] of seen) add(tally.operators.get(operator), (results & 1) !== 0, (results & 2) !== 0);
   add(tally.effects.get(instance.effect), theirs === 'allow', theirs === 'deny');
 }

@@ -28,6 +28,8 @@ export const answerDivergences = [
 ] as const;
 export type DivergenceId = (typeof answerDivergences)[number];
 
+export const everyDivergence: ReadonlySet<DivergenceId> = new Set(answerDivergences);
+
 export interface Example {
   readonly fields?: string;
   readonly columns?: string;

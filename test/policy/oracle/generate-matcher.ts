@@ -149,7 +149,8 @@ function looseNumber(slot: Slot, shape: Shape, draw: Draw): Matcher {
 function looseText(slot: Slot, shape: Shape, draw: Draw): Matcher {
   const value = requestTerm(slot);
   const texts = shape.slots.filter(isText);
-  const other = draw.pick(texts);
+  const attributes = texts.filter(({ path }) => path !== undefined);
+  const other = draw.pick(slot.path !== undefined && draw.chance(0.5) ? attributes : texts);
   const words = draw.picks([...shape.names.subjects, ...shape.names.actions, ...shape.names.roles], 3);
   const [safe = 'x', ...more] = words.map((text) => text.replaceAll(/["'#;()\\,]/g, '') || 'x');
   const operator = draw.pick(['==', '!='] as const);

@@ -5,8 +5,9 @@ import { effectNames } from './operators.ts';
 import type { Dialect } from './patterns.ts';
 import type { Draw } from './random.ts';
 
-/** Share of instances whose names and values are exotic. */
+/** Shares of instances whose names and values are exotic, and of those with crowds of lines. */
 const EXOTIC = 0.1;
+const CROWDED = 0.015;
 
 export interface Slot {
   readonly field: string;
@@ -32,6 +33,8 @@ export interface Shape {
   readonly roles: ReadonlyMap<string, number>;
   readonly effect: EffectName;
   readonly names: Names;
+  /** Many lines about the same few names, so that indexes inside an index are built. */
+  readonly crowded: boolean;
 }
 
 const plainNames: Names = {
@@ -69,7 +72,8 @@ const attributePaths: Readonly<Record<Slot['kind'], readonly (readonly string[])
 };
 
 export function drawShape(draw: Draw): Shape {
-  const slots = drawSlots(draw);
+  const crowded = draw.chance(CROWDED);
+  const slots = drawSlots(crowded, draw);
   const effect = draw.pick(effectNames);
   const named = slots.filter(({ dialect }) => dialect !== 'none').map(({ column }) => column);
   const columns = draw.chance(0.8) ? named : draw.shuffled(named);
@@ -83,10 +87,21 @@ export function drawShape(draw: Draw): Shape {
   const roles = new Map<string, number>();
   if (draw.chance(0.75)) roles.set('g', slots.some(({ kind }) => kind === 'domain') && draw.chance(0.8) ? 3 : 2);
   if (roles.size === 1 && draw.chance(0.35)) roles.set('g2', draw.chance(0.8) ? 2 : 3);
-  return { slots, columns, rule, roles, effect, names: draw.chance(EXOTIC) ? exoticNames : plainNames };
+  const names = draw.chance(EXOTIC) ? exoticNames : plainNames;
+  return { slots, columns, rule, roles, effect, names: crowded ? fewOf(names) : names, crowded };
 }
 
-function drawSlots(draw: Draw): readonly Slot[] {
+const fewOf = (names: Names): Names => ({
+  subjects: names.subjects.slice(0, 2),
+  roles: names.roles.slice(0, 1),
+  domains: names.domains.slice(0, 1),
+  actions: names.actions.slice(0, 1),
+});
+
+/** Dialects whose patterns a trie holds; two of them prove nothing by their segments alone. */
+const indexed = ['star', 'colon', 'braces', 'named', 'named', 'glob'] as const;
+
+function drawSlots(crowded: boolean, draw: Draw): readonly Slot[] {
   const shares: readonly (readonly [Slot['kind'], number])[] = [
     ['name', 0.8],
     ['path', 0.8],
@@ -98,12 +113,15 @@ function drawSlots(draw: Draw): readonly Slot[] {
   ];
   // A bare field is never a boolean: nothing could be asked of it.
   const kinds: Slot['kind'][] = shares.filter(([, share]) => draw.chance(share)).map(([kind]) => kind);
+  // Without a path beside it a crowd of networks gets an index of its own.
+  if (crowded && draw.chance(0.4)) kinds.splice(0, kinds.length, 'name', 'address');
   if (kinds.length === 0) kinds.push(draw.pick(['name', 'path']));
   const slots = draw.shuffled(kinds).map((kind) => {
     const field = draw.pick(fieldNames[kind]);
-    return slot(field, undefined, kind, draw.chance(0.9) ? field : `${field}_p`, draw);
+    const made = slot(field, undefined, kind, draw.chance(0.9) ? field : `${field}_p`, draw);
+    return crowded && kind === 'path' ? { ...made, dialect: draw.pick(indexed) } : made;
   });
-  if (!draw.chance(0.3)) return slots;
+  if (!draw.chance(crowded ? 0.1 : 0.3)) return slots;
   const entity = draw.pick(['who', 'thing']);
   const attributes = draw
     .shuffled(shares.map(([kind]) => kind))

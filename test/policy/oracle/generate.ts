@@ -1,7 +1,7 @@
 // Random models, policies and requests. A model is a matcher over columns that are each written in one dialect; a
 // request is drawn from the witnesses of one policy line, so that a good part of all cases is allowed, and then often
 // changed a little, so that the other part is denied narrowly.
-import type { Instance, Matcher, RequestValue } from './language.ts';
+import type { Delta, Instance, Matcher, RequestValue } from './language.ts';
 import { type DrawnLine, drawLine, drawLinks, memberOf } from './generate-policy.ts';
 import { drawMatcher } from './generate-matcher.ts';
 import { drawShape, type Shape, type Slot } from './generate-shape.ts';
@@ -12,6 +12,8 @@ import { spoil } from './refusals.ts';
 const REQUESTS = 20;
 /** Share of instances that are made to be refused. */
 const SPOILT = 0.05;
+/** Share of instances whose last lines come by a delta. */
+const DELTAS = 0.15;
 
 /** Instance `index` of the run `seed`. */
 export function generate(seed: number, index: number): Instance {
@@ -19,7 +21,8 @@ export function generate(seed: number, index: number): Instance {
   const shape = drawShape(draw);
   const { matcher, cores } = drawMatcher(shape, draw);
   const rules = new Map<string, Matcher>();
-  const drawn = Array.from({ length: draw.chance(0.02) ? 0 : draw.between(1, 10) }, () => drawLine(shape, rules, draw));
+  const count = shape.crowded ? draw.between(130, 300) : draw.chance(0.02) ? 0 : draw.between(1, 10);
+  const drawn = Array.from({ length: count }, () => drawLine(shape, rules, draw));
   const links = drawLinks(shape, draw);
   const lines = [...drawn.map(({ line }) => line), ...links];
   const instance: Instance = {
@@ -31,11 +34,20 @@ export function generate(seed: number, index: number): Instance {
     lines: draw.chance(0.3) ? draw.shuffled(lines) : lines,
     rules,
     requests: [],
+    delta: draw.chance(DELTAS) ? drawDelta(shape, lines.length, rules, draw) : undefined,
   };
   const spoilt = draw.chance(SPOILT) ? spoil(instance, draw) : instance;
-  const count = spoilt === instance ? REQUESTS : 2;
-  const requests = Array.from({ length: count }, () => drawRequest(instance.fields, shape, drawn, cores, links, draw));
+  const asked = spoilt === instance ? REQUESTS : 2;
+  const requests = Array.from({ length: asked }, () => drawRequest(instance.fields, shape, drawn, cores, links, draw));
   return { ...spoilt, requests };
+}
+
+function drawDelta(shape: Shape, lines: number, rules: Map<string, Matcher>, draw: Draw): Delta {
+  const foreign = [
+    ...Array.from({ length: draw.between(0, 3) }, () => drawLine(shape, rules, draw).line),
+    ...drawLinks(shape, draw).slice(0, draw.between(0, 3)),
+  ];
+  return { from: draw.below(lines + 1), foreign };
 }
 
 function drawRequest(
@@ -62,6 +74,11 @@ function drawRequest(
     texts.set(slot, changed(texts.get(slot) ?? '', slot, shape, draw));
   }
   const request = assemble(fields, texts, draw);
+  for (const [index, value] of request.entries()) {
+    if (typeof value !== 'object' || value === null || !draw.chance(0.06)) continue;
+    // Nothing known, or known only to its prototype: both are missing.
+    request[index] = draw.chance(0.7) ? {} : (Object.create(value) as RequestValue);
+  }
   if (!draw.chance(0.01)) return request;
   const strange = draw.pick(['', 'a\nb', '/a\u0000', 'x\u0085', '\u2028', 'x'.repeat(8_193), 5, true, null, {}]);
   return request.with(draw.below(request.length), strange);

@@ -34,6 +34,14 @@ export const effects = {
 } as const;
 export type EffectName = keyof typeof effects;
 
+/** The policy comes to the engine in two steps. */
+export interface Delta {
+  /** Lines from this one on are added. */
+  readonly from: number;
+  /** Lines that are there first, and are removed. */
+  readonly foreign: readonly (readonly string[])[];
+}
+
 export interface Instance {
   readonly fields: readonly string[];
   readonly columns: readonly string[];
@@ -46,6 +54,7 @@ export interface Instance {
   /** What the texts in columns that eval reads say. */
   readonly rules: ReadonlyMap<string, Matcher>;
   readonly requests: readonly (readonly RequestValue[])[];
+  readonly delta: Delta | undefined;
 }
 
 export const policyLines = (instance: Instance): readonly (readonly string[])[] =>
@@ -118,9 +127,9 @@ export function termText(term: Term): string {
   }
 }
 
-export function policyText(instance: Instance): string {
-  return instance.lines.map((line) => line.map(columnText).join(', ')).join('\n');
-}
+export const policyText = (instance: Instance): string => instance.lines.map(lineText).join('\n');
+
+export const lineText = (line: readonly string[]): string => line.map(columnText).join(', ');
 
 function columnText(value: string): string {
   return /[",#]|^\s|\s$/.test(value) || value === '' ? `"${value.replaceAll('"', '""')}"` : value;

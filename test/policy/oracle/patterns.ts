@@ -118,7 +118,8 @@ function segments(draw: Draw, parameter: (name: string) => string, stars = true)
     const kind = draw.below(20);
     if (kind < 9) return { text: parameter(draw.pick(few)), witness: (inner) => inner.pick(literals.slice(0, 4)) };
     if (kind < 10 && stars) return { text: '*', witness: tail };
-    return exactly(draw.chance(0.05) ? '' : draw.pick(literals));
+    const text = draw.chance(0.05) ? '' : draw.pick(literals);
+    return { text, witness: (inner) => (inner.chance(0.1) ? text.replace('.', 'x') : text) };
   });
   if (draw.chance(0.15)) parts.push({ text: '*', witness: tail });
   const join = (read: (part: Cell) => string): string => `/${parts.map(read).join('/')}`;

@@ -3,6 +3,9 @@ import { type Enforcer, newEnforcer, newModelFromString, StringAdapter } from 'c
 import type { RequestValue } from './language.ts';
 import type { Answer } from './spec.ts';
 
+/** ipMatch prints patterns that are no address; standard output is for results. */
+console.log = (): void => {};
+
 export interface Reference {
   readonly answer: (request: readonly RequestValue[]) => Answer;
 }

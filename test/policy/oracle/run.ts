@@ -1,10 +1,11 @@
 // Runs the differential over instances from 0 on until enough cases were asked or a difference was found.
-import { type CompileCasbin, type Difference, examine, newTally, type Tally } from './differential.ts';
+import { type CompileCasbin, type Difference, judge, newTally, type Tally } from './differential.ts';
 import { generate } from './generate.ts';
+import { putQuestion } from './question.ts';
 import { shrink } from './shrink.ts';
 
-/** After that many the rest of a run teaches nothing. */
-const MAX_DIFFERENCES = 20;
+/** Differences after which the rest of a run teaches nothing. */
+const ENOUGH = 20;
 
 export interface OracleRun {
   readonly seed: number;
@@ -14,8 +15,8 @@ export interface OracleRun {
 
 export async function runOracle(compileCasbin: CompileCasbin, { seed, cases, progress }: OracleRun): Promise<Tally> {
   const tally = newTally();
-  for (let index = 0; tally.cases < cases && tally.differences.length < MAX_DIFFERENCES; index++) {
-    await examine(generate(seed, index), compileCasbin, tally);
+  for (let index = 0; tally.cases < cases && tally.differences.length < ENOUGH; index++) {
+    judge(await putQuestion(generate(seed, index)), compileCasbin, tally);
     if (progress !== undefined && index % 5_000 === 4_999) progress(tally);
   }
   return tally;

@@ -1,6 +1,7 @@
 // Makes a difference small: lines, parts of the matcher and columns are taken away while it stays one.
-import { type Instance, type Matcher, modelText, policyText } from './language.ts';
-import { type CompileCasbin, type Difference, examine, newTally } from './differential.ts';
+import { type Instance, lineText, type Matcher, modelText, policyText } from './language.ts';
+import { type CompileCasbin, type Difference, judge, newTally } from './differential.ts';
+import { putQuestion } from './question.ts';
 
 const MAX_STEPS = 2_000;
 
@@ -12,7 +13,7 @@ export async function shrink(difference: Difference, compileCasbin: CompileCasbi
     for (const candidate of candidates({ ...best.instance, requests: [best.request] })) {
       if (++steps > MAX_STEPS) return best;
       const tally = newTally();
-      await examine(candidate, compileCasbin, tally);
+      judge(await putQuestion(candidate), compileCasbin, tally);
       const [still] = tally.differences;
       if (still === undefined || kindOf(still) !== kindOf(best)) continue;
       best = still;
@@ -32,6 +33,12 @@ export function reproducer({ instance, request, problem }: Difference): string {
     policyText(instance),
     '-- request',
     JSON.stringify(request),
+    ...(instance.delta === undefined
+      ? []
+      : [
+          `-- from line ${instance.delta.from + 1} on by a delta, which takes away`,
+          ...instance.delta.foreign.map(lineText),
+        ]),
   ].join('\n');
 }
 
@@ -39,6 +46,7 @@ export function reproducer({ instance, request, problem }: Difference): string {
 const kindOf = ({ problem }: Difference): string => problem.replaceAll(/"[^"]*"|:.*/g, '');
 
 function* candidates(instance: Instance): Generator<Instance> {
+  if (instance.delta !== undefined) yield { ...instance, delta: undefined };
   for (let size = instance.lines.length >> 1; size >= 1; size >>= 1) {
     for (let at = 0; at < instance.lines.length; at += size) {
       yield { ...instance, lines: instance.lines.toSpliced(at, size) };

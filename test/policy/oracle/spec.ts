@@ -3,7 +3,7 @@
 // a difference between the two is explained only by a divergence whose switch makes the difference.
 import { Util } from 'casbin';
 import { contains, parseAddress, parseNetwork } from './addresses.ts';
-import type { DivergenceId } from './divergences.ts';
+import { type DivergenceId, everyDivergence } from './divergences.ts';
 import {
   type CompareOperator,
   type Instance,
@@ -24,6 +24,8 @@ export type Witness = (operator: OperatorName, result: boolean) => void;
 
 export interface Spec {
   readonly answer: (request: readonly RequestValue[], on: ReadonlySet<DivergenceId>, witness?: Witness) => Answer;
+  /** Columns of the lines that may be named as what decided an answer of the engine. */
+  readonly deciding: (request: readonly RequestValue[], answer: Answer) => readonly (readonly string[])[];
 }
 
 interface Line {
@@ -247,22 +249,32 @@ export function specify(instance: Instance): Spec {
     }
   };
 
+  const matcherOver =
+    (request: readonly RequestValue[], on: ReadonlySet<DivergenceId>, witness: Witness) =>
+    ({ unquoted, values, effect }: Line, memo: Map<string, boolean>): unknown => {
+      const line = on.has('quotes-kept') ? values : unquoted;
+      return evaluate(instance.matcher, true, { request, line, on, allows: effect === 'allow', memo, witness });
+    };
+
   return {
     answer: (request, on, witness = () => {}) => {
       if (on.has('empty-policy') && lines.length === 0) return 'deny';
       if (!isAskable(request, shape, on)) return 'deny';
       const memo = new Map<string, boolean>();
-      const matches = ({ unquoted, values, effect }: Line): unknown => {
-        const line = on.has('quotes-kept') ? values : unquoted;
-        return evaluate(instance.matcher, true, { request, line, on, allows: effect === 'allow', memo, witness });
-      };
+      const matches = matcherOver(request, on, witness);
       try {
         if (textOperators && !on.has('text-operators')) throw new Error('Invalid operator in matcher');
-        return decide(instance, lines, matches);
+        return decide(instance, lines, (line) => matches(line, memo));
       } catch (error) {
         if (error instanceof Error) return on.has('error-denies') ? 'deny' : 'error';
         throw error;
       }
+    },
+    deciding: (request, answer) => {
+      const matches = matcherOver(request, everyDivergence, () => {});
+      const found = lines.filter((line) => matches(line, new Map()) === true);
+      const those = instance.effect === 'priority' ? found.slice(0, 1) : found;
+      return those.filter(({ effect }) => effect === answer).map(({ values }) => values);
     },
   };
 }
