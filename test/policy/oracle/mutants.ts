@@ -20,7 +20,7 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'index-forgets-own-name',
     file: 'casbin/way-index.ts',
-    find: 'if (this.#searchLeaf(search)) return;\n    const names',
+    find: 'if (this.#searchKey(search)) return;\n    const names',
     replace: 'const names',
   },
   {
@@ -44,8 +44,14 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'start-ignores-parameter',
     file: 'casbin/path-pattern.ts',
-    find: 'if (start.includes(undefined)) return ANY_START;',
-    replace: '',
+    find: 'open === -1 ? segments.length : open',
+    replace: 'segments.length',
+  },
+  {
+    id: 'bucket-loses-lines-when-it-grows',
+    file: 'casbin/buckets.ts',
+    find: 'this.from(bucket) + count * entry);',
+    replace: 'this.from(bucket) + count);',
   },
   {
     id: 'trie-incomplete-is-complete',
@@ -113,8 +119,8 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'deny-overlooked-by-allow',
     file: 'casbin/casbin-model.ts',
-    find: 'if (deny.found !== undefined && !ordered) return',
-    replace: "if (deny.found !== undefined && effect === 'deny-override') return",
+    find: "if (denying !== undefined && effect !== 'priority') return",
+    replace: "if (denying !== undefined && effect === 'deny-override') return",
   },
   {
     id: 'priority-backwards',
@@ -131,8 +137,8 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'priority-first-found',
     file: 'casbin/search.ts',
-    find: 'return !this.#ordered;',
-    replace: 'return true;',
+    find: 'if (!this.#ordered) return true;\n    this.#bestOrder',
+    replace: 'return true;\n    this.#bestOrder',
   },
   {
     id: 'empty-policy-allows',
@@ -254,8 +260,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     id: 'delta-leaves-line',
-    file: 'casbin/way-index.ts',
-    find: 'leaf.lines.splice(at, 2);\n      return;',
-    replace: 'return;',
+    file: 'casbin/buckets.ts',
+    find: 'this.words[bucket + 1] = this.count(bucket) - 1;\n      return true;',
+    replace: 'return true;',
   },
 ];
