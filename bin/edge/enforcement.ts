@@ -1,6 +1,7 @@
 // Everything on the edge that decides and enforces, on top of the first rules: orders and policy from disk, then the points
 // that answer.
 import {
+  type Abilities,
   type Activation,
   createActivation,
   createDecide,
@@ -11,6 +12,7 @@ import {
 } from '../../enforcer/activation/index.ts';
 import { type AuthzServer, boundDenials, type Denials, serveAuthz } from '../../enforcer/authz/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
+import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
 import { knownFeatures, openBundle, type Slice, type VerifiedBundle } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -37,6 +39,7 @@ export interface Enforcement {
 
 /** The parts meet here before all of them exist: a proxy asks the engine, the firewall ends connections of a proxy. */
 interface Late {
+  usage?: UseLedger;
   orders?: OrdersStore;
   activation?: Activation<Engine>;
   subjects?: Subjects;
@@ -61,6 +64,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     emit,
     log,
     decide,
+    usage: () => opened(late.usage).claim(),
     subjectOf: (address) => opened(late.subjects).fromAddress(address, slice()),
     slice,
     now: () => trusted.now(),
@@ -90,6 +94,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   // Who is contained is known before anything is opened again.
   await orders.enforce();
   await activation.startFromDisk();
+  const usage = await openUseLedger({ ...stored, clock: systemClock, time: () => trusted.time() });
+  late.usage = usage;
   const serving = (): boolean => {
     const active = activation.current();
     return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
@@ -97,7 +103,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   const denials = boundDenials(emit, systemClock, (error) =>
     log.warn({ err: error }, 'a count of denied requests was not taken'),
   );
-  const authz = await openAuthz(core, decide, late.subjects, slice, serving, denials);
+  const authz = await openAuthz(core, decide, () => usage.claim(), late.subjects, slice, serving, denials);
   await proxies.listen();
   return {
     orders,
@@ -151,7 +157,8 @@ async function openActivation(
 
 async function openAuthz(
   { config, trusted }: EdgeCore,
-  decide: (request: AccessRequest) => Decision,
+  decide: (request: AccessRequest, abilities?: Abilities) => Decision,
+  usage: UseLedger['claim'],
   subjects: Subjects,
   slice: () => Slice | undefined,
   serving: () => boolean,
@@ -160,6 +167,7 @@ async function openAuthz(
   const paths = edgePaths(config);
   const ports = {
     decide,
+    usage,
     identify: (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer),
     emit,
     auditDurable: (name: string) => slice()?.interfaces.find((entry) => entry.name === name)?.auditDurable ?? false,

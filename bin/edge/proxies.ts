@@ -2,7 +2,13 @@
 // and ::1 where the firewall diverts to, or a plain listener where the firewall is off.
 import { connect, type Socket } from 'node:net';
 import type { EmitEvent } from '../../audit/spool/index.ts';
-import { type ConnectionInfo, createModbusProxy, type ModbusProxy } from '../../enforcer/proxy/index.ts';
+import type { Abilities } from '../../enforcer/activation/index.ts';
+import {
+  type ConnectionInfo,
+  createModbusProxy,
+  type ModbusProxy,
+  type ModbusProxyOptions,
+} from '../../enforcer/proxy/index.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -15,7 +21,8 @@ export interface ProxyParts {
   readonly config: EdgeConfig;
   readonly emit: EmitEvent;
   readonly log: Logger;
-  readonly decide: (request: AccessRequest) => Decision;
+  readonly decide: (request: AccessRequest, abilities: Abilities) => Decision;
+  readonly usage: NonNullable<ModbusProxyOptions['usage']>;
   readonly subjectOf: (address: string) => AccessRequest['subject'];
   readonly slice: () => Slice | undefined;
   readonly now: () => number;
@@ -33,18 +40,21 @@ export function createProxies(parts: ProxyParts): Proxies {
   const transparent = config.firewall.mode === 'enforce';
   const proxies: ModbusProxy[] = [];
 
-  const decide = (connection: ConnectionInfo, operation: AccessRequest['operation']): Decision =>
-    parts.decide({
-      subject: parts.subjectOf(connection.source.address),
-      operation,
-      resource: { interface: connection.interface, attributes: {} },
-      context: {
-        time: parts.now(),
-        source: 'modbus',
-        connection: `${connection.source.address}:${connection.source.port}`,
-        attributes: {},
+  const decide: ModbusProxyOptions['decide'] = (connection, operation, abilities) =>
+    parts.decide(
+      {
+        subject: parts.subjectOf(connection.source.address),
+        operation,
+        resource: { interface: connection.interface, attributes: {} },
+        context: {
+          time: parts.now(),
+          source: 'modbus',
+          connection: `${connection.source.address}:${connection.source.port}`,
+          attributes: {},
+        },
       },
-    });
+      abilities,
+    );
   const auditDurable = (connection: ConnectionInfo): boolean =>
     parts.slice()?.interfaces.find((entry) => entry.name === connection.interface)?.auditDurable ?? false;
 
@@ -55,6 +65,7 @@ export function createProxies(parts: ProxyParts): Proxies {
         ? { fd: transparentListener(host, proxy.listen) }
         : { host, port: proxy.listen, destination: upstream ?? { address: host, port: proxy.listen } },
       decide,
+      usage: parts.usage,
       subjectOf: parts.subjectOf,
       interfaceOf: () => proxy.interface,
       emit: parts.emit,

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AccessRequest } from '../../policy/engine/index.ts';
 import { chunkServer, edge, hour, seal, start } from '../../test/activation/world.ts';
+import type { Slice } from '../../policy/bundle/index.ts';
+import { compileSlice, simulatedUsage } from '../../policy/engine/index.ts';
 import { createDecide } from './decide.ts';
 import type { TrustedTime } from './trusted-clock.ts';
 
@@ -39,4 +41,36 @@ test('without a bundle everything is denied; with one, as fresh as it is', async
   time = { now: start + 169 * hour, trusted: true };
   assert.equal(decide(ask('GET', '/status', start)).reason, 'hard-expired');
   assert.equal(decide(ask('POST', '/stop', start)).allow, true, 'safety stays');
+});
+
+test('an enforcement point that counts nothing and fulfils nothing is denied what needs either', async () => {
+  const { activation } = await edge();
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  const active = activation.current();
+  assert.ok(active);
+  const having = (more: Partial<Slice['grants'][number]>): ReturnType<typeof createDecide> => {
+    const { slice } = active.bundle;
+    const changed = { ...slice, grants: slice.grants.map((grant) => ({ ...grant, ...more })) };
+    const meta = { digest: '', softExpiry: start + 24 * hour, hardExpiry: start + 48 * hour };
+    const engine = compileSlice(changed, meta);
+    return createDecide(
+      () => ({ ...active, engine }),
+      () => ({ now: start, trusted: true }),
+    );
+  };
+  const request = ask('GET', '/status', start);
+  const able = { usage: simulatedUsage(), fulfilment: { ids: ['log' as const], custom: [] } };
+  const rows: [Parameters<typeof having>[0], string, string][] = [
+    [{}, 'granted', 'granted'],
+    [{ uses: 1 }, 'condition', 'granted'],
+    [{ rate: { count: 1, perSeconds: 60 } }, 'condition', 'granted'],
+    [{ obligations: [{ id: 'log' }] }, 'obligation', 'granted'],
+    [{ obligations: [{ id: 'notification' }] }, 'obligation', 'obligation'],
+  ];
+  for (const [more, without, withAbilities] of rows) {
+    const decide = having(more);
+    assert.equal(decide(request).reason, without, JSON.stringify(more));
+    assert.equal(decide(request, able).reason, withAbilities, JSON.stringify(more));
+  }
 });

@@ -1,21 +1,42 @@
 // The question of every enforcement point, put to the engine in force at the freshness of its bundle.
-import { type AccessRequest, type Decision, type Freshness, noBundleDecision } from '../../policy/engine/index.ts';
+import {
+  type AccessRequest,
+  type Decision,
+  type Freshness,
+  type Fulfilment,
+  noBundleDecision,
+  noFulfilment,
+  noUsage,
+  requireFulfilment,
+  type Usage,
+} from '../../policy/engine/index.ts';
 import type { Active } from './activate.ts';
 import { freshnessOf } from './freshness.ts';
 import type { TrustedTime } from './trusted-clock.ts';
 
 interface Deciding {
-  readonly decide: (request: AccessRequest, freshness: Freshness) => Decision;
+  readonly decide: (request: AccessRequest, freshness: Freshness, usage: Usage) => Decision;
 }
+
+/** What an enforcement point does beside letting a request through or not. */
+export interface Abilities {
+  /** Where the uses of limited grants are counted. */
+  readonly usage: Usage;
+  readonly fulfilment: Fulfilment;
+}
+
+/** Counts nothing and fulfils nothing, so what needs either is denied. */
+const none: Abilities = { usage: noUsage, fulfilment: noFulfilment };
 
 /** Answers `no-bundle` without one. Never throws. The pointer is read once, so an answer is of one bundle. */
 export function createDecide(
   current: () => Active<Deciding> | undefined,
   time: () => TrustedTime,
-): (request: AccessRequest) => Decision {
-  return (request) => {
+): (request: AccessRequest, abilities?: Abilities) => Decision {
+  return (request, { usage, fulfilment } = none) => {
     const active = current();
     if (active === undefined) return noBundleDecision();
-    return active.engine.decide(request, freshnessOf(active.bundle.manifest, time()));
+    const decision = active.engine.decide(request, freshnessOf(active.bundle.manifest, time()), usage);
+    return requireFulfilment(decision, fulfilment);
   };
 }

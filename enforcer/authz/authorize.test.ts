@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { CheckResponseSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
-import type { Decision, Reason } from '../../policy/engine/request.ts';
+import { noFulfilment, requireFulfilment } from '../../policy/engine/index.ts';
+import type { AccessRequest, Decision, Obligation, Reason } from '../../policy/engine/request.ts';
+import { noRequestUsage } from '../request-usage.ts';
 import { type AuthzPorts, authorize, type HttpQuestion, splitConnection } from './authorize.ts';
 import { checkResponse } from './check-response.ts';
 
@@ -30,6 +32,7 @@ function ports(changes: Partial<AuthzPorts> = {}): AuthzPorts & { events: unknow
   return {
     events,
     decide: () => allow,
+    usage: () => noRequestUsage,
     identify: () => ({ id: 'gateway-1', binding: 'svid', state: 'trusted', attributes: {} }),
     emit: (event) => Promise.resolve(void events.push(event)),
     auditDurable: () => false,
@@ -141,4 +144,78 @@ test('connections are split into address and port', () => {
   assert.deepEqual(splitConnection('[2001:db8::1]:443'), { address: '2001:db8::1', port: 443 });
   assert.deepEqual(splitConnection('unix:'), { address: '', port: 0 });
   assert.deepEqual(splitConnection(''), { address: '', port: 0 });
+});
+
+test('a use is on disk before the answer leaves; one that is not there is denied, with its event', async () => {
+  const order: string[] = [];
+  const answering = (written: boolean, more: Partial<AuthzPorts> = {}) =>
+    authorize(
+      ports({
+        usage: () => ({ ...noRequestUsage, recorded: () => Promise.resolve(written) }),
+        emit: (event) => Promise.resolve(void order.push(String(event.data['decision']))),
+        ...more,
+      }),
+      question,
+    );
+  assert.equal((await answering(true)).decision.allow, true);
+  const { decision } = await answering(false);
+  assert.deepEqual([decision.allow, decision.reason], [false, 'condition']);
+  assert.equal(decision.condition, 'the use could not be recorded');
+  assert.deepEqual(order, ['allow', 'deny']);
+  assert.equal((await answering(true, { usage: explode })).decision.allow, true, 'nothing was taken');
+});
+
+test('a request that waited for its use is judged again, by the same counts', async () => {
+  const usages = new Set<unknown>();
+  let asked = 0;
+  const given = ports({
+    usage: () => ({ ...noRequestUsage, recorded: () => Promise.resolve(true) }),
+    decide: (_request, { usage }) => {
+      usages.add(usage);
+      return asked++ === 0 ? allow : deny('state');
+    },
+  });
+  assert.equal((await authorize(given, question)).decision.reason, 'state');
+  assert.deepEqual([asked, usages.size], [2, 1]);
+});
+
+test('obligations: log waits for the disk, notification is a loud event, what nobody knows here is denied', async () => {
+  const asking = async (...obligations: Obligation[]) => {
+    const events: { severity: unknown; obligations: unknown; condition: unknown; durable: boolean }[] = [];
+    const { decision } = await authorize(
+      ports({
+        decide: (_request: AccessRequest, { fulfilment }) => requireFulfilment({ ...allow, obligations }, fulfilment),
+        emit: ({ severity, data }, durable = false) =>
+          Promise.resolve(
+            void events.push({ severity, obligations: data['obligations'], condition: data['condition'], durable }),
+          ),
+      }),
+      question,
+    );
+    return { allow: decision.allow, event: events.at(-1) };
+  };
+  const event = { severity: 'info', obligations: 'log', condition: undefined, durable: true };
+  assert.deepEqual(await asking({ id: 'log' }), { allow: true, event });
+  assert.deepEqual(await asking({ id: 'notification' }), {
+    allow: true,
+    event: { ...event, severity: 'high', obligations: 'notification', durable: false },
+  });
+  const condition = 'obligation step-up';
+  assert.deepEqual(await asking({ id: 'log' }, { id: 'step-up', level: 'mfa' }), {
+    allow: false,
+    event: { severity: 'medium', obligations: undefined, condition, durable: false },
+  });
+  assert.equal((await asking({ id: 'custom', name: 'badge' })).allow, false);
+  assert.equal(requireFulfilment({ ...allow, obligations: [{ id: 'log' }] }, noFulfilment).allow, false);
+});
+
+test('obligations: what a newer bundle asks for while the disk takes its time has not been done', async () => {
+  let asked = 0;
+  const obligations: Obligation[] = [{ id: 'notification' }];
+  const given = ports({
+    auditDurable: () => true,
+    decide: () => (asked++ === 0 ? allow : { ...allow, obligations }),
+  });
+  const { decision } = await authorize(given, question);
+  assert.deepEqual([decision.allow, decision.reason], [false, 'fault']);
 });

@@ -1,7 +1,15 @@
 // The one decision path under every request enforcement point: establish the subject, ask the engine, put the event in
 // the spool, answer. A fault anywhere on the way is a denial with reason `fault`; nothing here can raise an allow.
-import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
+import {
+  type AccessRequest,
+  type Decision,
+  type Fulfilment,
+  obligationName,
+  type Usage,
+  withdrawn,
+} from '../../policy/engine/index.ts';
 import type { EmitEvent } from '../../audit/spool/index.ts';
+import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 
 /** What a proxy can say of its peer. Only fields that the proxy itself owns; never a header of the client. */
 export interface PeerEvidence {
@@ -26,7 +34,9 @@ export interface HttpQuestion {
 
 export interface AuthzPorts {
   /** The engine in force under the freshness of its bundle; answers `no-bundle` without one and never throws. */
-  readonly decide: (request: AccessRequest) => Decision;
+  readonly decide: (request: AccessRequest, abilities: { usage: Usage; fulfilment: Fulfilment }) => Decision;
+  /** The counts of limited grants for one request. */
+  readonly usage: () => RequestUsage;
   /** Verifies the evidence and joins it with the device's state. Throws when it does not verify. */
   readonly identify: (peer: PeerEvidence) => AccessRequest['subject'];
   readonly emit: EmitEvent;
@@ -35,6 +45,9 @@ export interface AuthzPorts {
   /** Trusted time, milliseconds since the epoch. */
   readonly now: () => number;
 }
+
+/** `log`: the event is on disk before the answer leaves. `notification`: it is of high severity and says so. */
+const fulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
 
 export interface Answer {
   readonly decision: Decision;
@@ -54,9 +67,12 @@ const fault = (bundle: string): Decision => ({
 });
 
 export async function authorize(ports: AuthzPorts, question: HttpQuestion): Promise<Answer> {
-  const judged = judge(ports, question);
+  const usage = usageOf(ports);
+  const first = judge(ports, question, usage);
+  const writing = first.decision.allow ? usage.recorded() : undefined;
+  const judged = writing === undefined || (await writing) ? first : { ...first, decision: unrecorded(first.decision) };
   const { subject } = judged;
-  const durable = auditIsDurable(ports, question.interface);
+  const durable = auditIsDurable(ports, question.interface) || asksFor(judged.decision, 'log');
   try {
     await ports.emit(decisionEvent(question, judged), durable);
   } catch {
@@ -64,9 +80,10 @@ export async function authorize(ports: AuthzPorts, question: HttpQuestion): Prom
     // counts what it had to drop.
     return { subject, decision: durable ? fault(judged.decision.bundle) : judged.decision };
   }
-  if (!durable || !judged.decision.allow) return { subject, decision: judged.decision };
-  // The disk took its time; an order that came meanwhile counts.
-  const again = judge(ports, question);
+  if ((!durable && writing === undefined) || !judged.decision.allow) return { subject, decision: judged.decision };
+  // The disk took its time; an order that came meanwhile counts. So does a bundle that asks for something else.
+  const later = judge(ports, question, usage);
+  const again = obligationsOf(later.decision) === obligationsOf(judged.decision) ? later : changed(later);
   if (again.decision.allow) return { subject: again.subject, decision: again.decision };
   await ports.emit(decisionEvent(question, again), true).catch(() => undefined);
   return { subject: again.subject, decision: again.decision };
@@ -79,8 +96,24 @@ interface Judged {
   readonly message: string;
 }
 
+function usageOf(ports: AuthzPorts): RequestUsage {
+  try {
+    return ports.usage();
+  } catch {
+    return noRequestUsage;
+  }
+}
+
+const asksFor = ({ obligations }: Decision, id: string): boolean =>
+  obligations?.some((obligation) => obligation.id === id) ?? false;
+
+const obligationsOf = ({ obligations }: Decision): string => (obligations ?? []).map(obligationName).join(' ');
+
+const changed = (judged: Judged): Judged =>
+  judged.decision.allow ? { ...judged, decision: withdrawn(judged.decision, 'fault') } : judged;
+
 /** Who asks and what the engine says, now. Never throws. */
-function judge(ports: AuthzPorts, question: HttpQuestion): Judged {
+function judge(ports: AuthzPorts, question: HttpQuestion, usage: RequestUsage): Judged {
   let subject = nobody;
   let message = '';
   try {
@@ -89,7 +122,8 @@ function judge(ports: AuthzPorts, question: HttpQuestion): Judged {
     message = error instanceof Error ? error.message : 'unverifiable evidence';
   }
   try {
-    return { subject: subject.id, decision: ports.decide(accessRequest(question, subject, ports.now())), message };
+    const request = accessRequest(question, subject, ports.now());
+    return { subject: subject.id, decision: ports.decide(request, { usage, fulfilment }), message };
   } catch {
     return { subject: subject.id, decision: fault(''), message };
   }
@@ -120,7 +154,7 @@ function decisionEvent(question: HttpQuestion, { subject, decision, message }: J
   return {
     kind: 'authz' as const,
     activity: decision.allow ? 'allow' : 'deny',
-    severity: decision.allow ? ('info' as const) : ('medium' as const),
+    severity: severityOf(decision),
     bundle: decision.bundle,
     data: {
       subject,
@@ -135,10 +169,17 @@ function decisionEvent(question: HttpQuestion, { subject, decision, message }: J
       source_ip: address,
       source_port: port,
       enforcement_point: question.source,
+      ...(decision.condition === undefined ? {} : { condition: decision.condition }),
+      ...(decision.obligations === undefined ? {} : { obligations: obligationsOf(decision) }),
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
       ...(message === '' ? {} : { message: message.slice(0, 256) }),
     },
   };
+}
+
+function severityOf(decision: Decision): 'info' | 'medium' | 'high' {
+  if (!decision.allow) return 'medium';
+  return asksFor(decision, 'notification') ? 'high' : 'info';
 }
 
 /** Splits `192.0.2.1:443` or `[2001:db8::1]:443`; an unknown connection gives an empty address and port 0. */

@@ -1,10 +1,12 @@
 // One client of the proxy. Its frames are judged one by one, each at the moment it would be forwarded and never from
 // memory; what is denied is answered here and the server sees none of it.
 import type { Socket } from 'node:net';
-import type { Binding, Decision } from '../../policy/engine/index.ts';
+import { type Binding, type Decision, type Fulfilment, type Usage, withdrawn } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ModbusLimits } from './limits.ts';
+import { modbusFulfilment } from './modbus-events.ts';
 import { createFrameReader, exceptionResponse, type ModbusFrame } from './modbus-frame.ts';
 import { decodeRequest, type ModbusOperation } from './modbus-request.ts';
 import { createUpstream, type Upstream } from './modbus-upstream.ts';
@@ -24,10 +26,18 @@ export interface ConnectionInfo {
   readonly subject: ProxySubject;
 }
 
+export type Decide = (
+  connection: ConnectionInfo,
+  operation: ModbusOperation,
+  abilities: { readonly usage: Usage; readonly fulfilment: Fulfilment },
+) => Decision;
+
 export interface ConnectionPorts {
   /** As it is now: whose address this is may change with the bundle. */
   readonly describe: () => ConnectionInfo;
-  readonly decide: (connection: ConnectionInfo, operation: ModbusOperation) => Decision;
+  readonly decide: Decide;
+  /** The counts of limited grants for one request. */
+  readonly usage: () => RequestUsage;
   readonly connectUpstream: (destination: Endpoint) => Promise<Socket>;
   /** A promise where the record has to be on disk before the request goes on; rejecting it denies. */
   readonly onAllowed: (c: ConnectionInfo, operation: ModbusOperation, decision: Decision) => Promise<void> | undefined;
@@ -67,6 +77,8 @@ class Connection implements ModbusConnection {
   readonly #upstream: Upstream;
   readonly #reader = createFrameReader();
   readonly #queue: ModbusFrame[] = [];
+  /** Of frames that are judged again when the server is there, or the disk has answered. */
+  readonly #usages = new WeakMap<ModbusFrame, RequestUsage>();
   #garbage: string | undefined;
   /** A frame waits for its record to reach the disk. */
   #recording = false;
@@ -154,7 +166,7 @@ class Connection implements ModbusConnection {
       this.#answer(frame, request.exception);
       return true;
     }
-    const judged = request.operations.map((operation) => this.#judge(connection, operation));
+    const judged = request.operations.map((operation) => this.#judge(connection, operation, frame));
     const denied = judged.find(isDenied);
     if (denied !== undefined) {
       this.#ports.onDenied(connection, denied.operation, denied.decision);
@@ -171,12 +183,19 @@ class Connection implements ModbusConnection {
     return true;
   }
 
-  #judge(connection: ConnectionInfo, operation: ModbusOperation): Judged {
+  #judge(connection: ConnectionInfo, operation: ModbusOperation, frame: ModbusFrame): Judged {
     try {
-      return { operation, decision: this.#ports.decide(connection, operation) };
+      const abilities = { usage: this.#usageOf(frame), fulfilment: modbusFulfilment };
+      return { operation, decision: this.#ports.decide(connection, operation, abilities) };
     } catch {
       return { operation, decision: fault };
     }
+  }
+
+  #usageOf(frame: ModbusFrame): RequestUsage {
+    const usage = this.#usages.get(frame) ?? this.#ports.usage();
+    this.#usages.set(frame, usage);
+    return usage;
   }
 
   #answer(frame: ModbusFrame, exception: number): void {
@@ -187,34 +206,50 @@ class Connection implements ModbusConnection {
   #pass(frame: ModbusFrame, connection: ConnectionInfo, request: readonly Judged[]): void {
     const [first] = request;
     if (first === undefined) throw new Error('a request has at least one operation');
-    const recorded = this.#ports.onAllowed(connection, first.operation, first.decision);
-    if (recorded === undefined) this.#upstream.forward(frame);
-    else void this.#passRecorded(frame, request, first, recorded);
+    // One request is told once, and each thing that has to be done with it besides.
+    const told = request.filter((judged, index) => index === 0 || judged.decision.obligations !== undefined);
+    const records = told.flatMap(
+      ({ operation, decision }) => this.#ports.onAllowed(connection, operation, decision) ?? [],
+    );
+    const used = (this.#usages.get(frame) ?? noRequestUsage).recorded();
+    if (records.length === 0 && used === undefined) this.#upstream.forward(frame);
+    else void this.#passRecorded(frame, request, first, Promise.all(records), used);
   }
 
   async #passRecorded(
     frame: ModbusFrame,
     request: readonly Judged[],
     { operation, decision }: Judged,
-    recorded: Promise<void>,
+    recorded: Promise<unknown>,
+    used: Promise<boolean> | undefined,
   ): Promise<void> {
     this.#recording = true;
     const written = await recorded.then(
       () => true,
       () => false,
     );
+    const counted = used === undefined || (await used);
     // Much can happen until the disk has answered: what is in force now decides.
     const connection = this.describe();
-    // What cannot be remembered is not allowed where somebody asked for durable audit.
-    const denied = written
-      ? request.map((judged) => this.#judge(connection, judged.operation)).find(isDenied)
-      : { operation, decision: { ...decision, allow: false, reason: 'fault' as const } };
+    // What cannot be remembered is not allowed where somebody asked for durable audit, or counts the uses.
+    const denied = !written
+      ? { operation, decision: withdrawn(decision, 'fault') }
+      : counted
+        ? request.map((judged) => this.#judgeAgain(connection, judged, frame)).find(isDenied)
+        : { operation, decision: unrecorded(decision) };
     if (denied !== undefined) {
       this.#ports.onDenied(connection, denied.operation, denied.decision);
       this.#writeClient(exceptionResponse(frame, illegalFunction));
     } else if (!this.#ended) this.#upstream.forward(frame);
     this.#recording = false;
     this.#pump();
+  }
+
+  /** A bundle that meanwhile asks for something else than was done has not got it. */
+  #judgeAgain(connection: ConnectionInfo, before: Judged, frame: ModbusFrame): Judged {
+    const judged = this.#judge(connection, before.operation, frame);
+    const same = JSON.stringify(judged.decision.obligations) === JSON.stringify(before.decision.obligations);
+    return same || isDenied(judged) ? judged : { ...judged, decision: withdrawn(judged.decision, 'fault') };
   }
 
   #writeClient(bytes: Buffer): void {

@@ -1,12 +1,15 @@
 // What the proxy says happened: every denial (identical ones as one with a count), refused input, and a sample of what
 // was allowed: the first of each peer and operation in a minute at once, the rest of the minute as a count.
 import type { EmitEvent, NewEvent, NewEventData } from '../../audit/spool/index.ts';
-import type { Decision } from '../../policy/engine/index.ts';
+import { type Decision, type Fulfilment, obligationName } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { createEventWindow } from '../event-window.ts';
 import type { ModbusLimits } from './limits.ts';
 import type { ConnectionInfo } from './modbus-connection.ts';
 import type { ModbusOperation } from './modbus-request.ts';
+
+/** `log`: recorded on disk, each by itself. `notification`: of high severity and says so. */
+export const modbusFulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
 
 export interface ModbusEvents {
   /** A promise when the record has to be on disk before the request goes on. */
@@ -41,7 +44,8 @@ export function createModbusEvents(
   return {
     allowed(connection, operation, decision) {
       const event = (): NewEvent => decisionEvent(connection, operation, decision);
-      if (isDurable(connection, decision)) return record(event());
+      // What has to be done with a request is done with each one.
+      if (decision.obligations !== undefined || isDurable(connection, decision)) return record(event());
       const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
       allows.add({
         key: keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle),
@@ -89,7 +93,7 @@ function decisionEvent(connection: ConnectionInfo, operation: ModbusOperation, d
   return {
     kind: 'modbus',
     activity: answer,
-    severity: decision.allow ? 'info' : writing.has(operation.functionCode) ? 'high' : 'medium',
+    severity: severityOf(operation, decision),
     bundle: decision.bundle,
     data: {
       ...peerData(connection, answer, decision.reason),
@@ -97,9 +101,19 @@ function decisionEvent(connection: ConnectionInfo, operation: ModbusOperation, d
       operation: decision.operation,
       rule: decision.rule,
       place: decision.place,
+      ...(decision.condition === undefined ? {} : { condition: decision.condition }),
+      ...(decision.obligations === undefined
+        ? {}
+        : { obligations: decision.obligations.map(obligationName).join(' ') }),
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
   };
+}
+
+function severityOf(operation: ModbusOperation, decision: Decision): 'info' | 'medium' | 'high' {
+  const notifies = decision.obligations?.some(({ id }) => id === 'notification') ?? false;
+  if (decision.allow) return notifies ? 'high' : 'info';
+  return writing.has(operation.functionCode) ? 'high' : 'medium';
 }
 
 /** What stands for many different operations names none of them. */

@@ -11,7 +11,10 @@ import {
   writeRegister,
   writeRegisters,
 } from '../../test/proxy/wire.ts';
-import { decideBySlice, world } from '../../test/proxy/world.ts';
+import { decideBySlice, readOnlySlice, world } from '../../test/proxy/world.ts';
+import { requireFulfilment } from '../../policy/engine/index.ts';
+import type { Decision, Obligation } from '../../policy/engine/index.ts';
+import { noRequestUsage } from '../request-usage.ts';
 import type { ModbusProxyOptions } from './modbus-proxy.ts';
 
 const untilTrue = async (condition: () => boolean): Promise<void> => {
@@ -180,9 +183,9 @@ test('proxy: a client that does not read its answers is not read from, and is en
   let judged = 0;
   const decide = decideBySlice();
   await using w = await world(server.port, {
-    decide: (connection, operation) => {
+    decide: (connection, operation, abilities) => {
       judged++;
-      return decide(connection, operation);
+      return decide(connection, operation, abilities);
     },
     limits: { stallTimeoutMs: 2_000 },
   });
@@ -212,8 +215,8 @@ test('proxy: the connections of a subject are ended on both sides, those of othe
   const decide = decideBySlice();
   await using w = await world(server.port, {
     subjectOf: (address) => ({ id: owners[address] ?? '', binding: 'ip' }),
-    decide: (connection, operation) =>
-      decide({ ...connection, subject: { id: 'gateway-1', binding: 'ip' } }, operation),
+    decide: (connection, operation, abilities) =>
+      decide({ ...connection, subject: { id: 'gateway-1', binding: 'ip' } }, operation, abilities),
   });
   await using gateway = await rawClient(w.port);
   await using camera = await rawClient(w.port, '127.0.0.1', '127.0.0.2');
@@ -237,7 +240,7 @@ test('proxy: the connections of a subject are ended on both sides, those of othe
 test('proxy: nothing is remembered: another answer of policy counts for the next request of a live connection', async () => {
   await using server = await recordingServer();
   let decide: ModbusProxyOptions['decide'] = decideBySlice();
-  await using w = await world(server.port, { decide: (connection, operation) => decide(connection, operation) });
+  await using w = await world(server.port, { decide: (...asked) => decide(...asked) });
   await using client = await rawClient(w.port);
   await client.send(readRegisters(1, 0));
   assert.equal((await client.answer())?.functionCode, 3);
@@ -317,6 +320,88 @@ test('proxy: a policy that changes while the record of a request is written coun
   disk[1]?.failed(new Error('disk full'));
   assert.equal((await client.answer())?.functionCode, 0x83);
   assert.equal(server.bytes().length, 0);
+});
+
+const granted: Decision = { allow: true, reason: 'granted', rule: '', place: '', operation: '', bundle: '' };
+
+test('proxy: a use is on disk before the request goes on, and taken once though it is judged again', async () => {
+  await using server = await recordingServer();
+  const usages = new Set<unknown>();
+  let asked = 0;
+  const disk: ((written: boolean) => void)[] = [];
+  const usage = () => ({ ...noRequestUsage, recorded: () => new Promise<boolean>((written) => disk.push(written)) });
+  await using w = await world(server.port, {
+    usage,
+    decide: (_connection, _operation, abilities) => {
+      usages.add(abilities.usage);
+      asked++;
+      return granted;
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await untilTrue(() => disk.length === 1);
+  assert.equal(server.bytes().length, 0, 'not before');
+  disk[0]?.(true);
+  await untilTrue(() => server.bytes().length > 0);
+  const [sent, judged] = [server.bytes().length, asked];
+  assert.ok(judged >= 2);
+  assert.equal(usages.size, 1);
+  await client.send(readRegisters(2, 0));
+  await untilTrue(() => disk.length === 2);
+  disk[1]?.(false);
+  // The answer to the first request, and the refusal of the second.
+  assert.deepEqual([(await client.answer())?.functionCode, (await client.answer())?.functionCode], [3, 0x83]);
+  assert.equal(server.bytes().length, sent);
+  assert.equal(usages.size, 2);
+  const events = await w.finish();
+  assert.ok(events.some(({ data }) => data['condition'] === 'the use could not be recorded'));
+});
+
+test('proxy: where no uses are counted, what has a limit is denied', async () => {
+  await using server = await recordingServer();
+  const [grant, ...others] = readOnlySlice.grants;
+  assert.ok(grant);
+  const limited = { ...readOnlySlice, grants: [{ ...grant, uses: 5 }, ...others] };
+  await using w = await world(server.port, { decide: decideBySlice(limited) });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  assert.equal((await client.answer())?.functionCode, 0x83);
+});
+
+test('proxy: what has to be done with a request is done before it goes on; what it cannot do denies', async () => {
+  await using server = await recordingServer();
+  let obligations: Obligation[] = [{ id: 'log' }];
+  const durable: unknown[] = [];
+  const records: (() => void)[] = [];
+  await using w = await world(server.port, {
+    decide: (_connection, _operation, { fulfilment }) => requireFulfilment({ ...granted, obligations }, fulfilment),
+    emit: async (event, wait) => {
+      if (wait !== true) return;
+      durable.push([event.severity, event.data['obligations'], event.data['count']]);
+      await new Promise<void>((written) => records.push(written));
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await untilTrue(() => records.length === 1);
+  assert.equal(server.bytes().length, 0);
+  records[0]?.();
+  assert.equal((await client.answer())?.functionCode, 3);
+  obligations = [{ id: 'notification' }];
+  await client.send(readRegisters(2, 0));
+  await untilTrue(() => records.length === 2);
+  // Another bundle came while the record was written, and asks for something that was not done.
+  obligations = [{ id: 'log' }];
+  records[1]?.();
+  assert.equal((await client.answer())?.functionCode, 0x83);
+  obligations = [{ id: 'step-up', level: 'mfa' }];
+  await client.send(readRegisters(3, 0));
+  assert.equal((await client.answer())?.functionCode, 0x83);
+  assert.deepEqual(durable, [
+    ['info', 'log', 1],
+    ['high', 'notification', 1],
+  ]);
 });
 
 test('proxy: a connection that comes from itself goes nowhere', async () => {

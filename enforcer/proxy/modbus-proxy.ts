@@ -12,9 +12,9 @@ import { proxyErrors } from './errors.ts';
 import { defaultModbusLimits, TICK_MS, type ModbusLimits } from './limits.ts';
 import { createModbusEvents, type ModbusEvents } from './modbus-events.ts';
 import { serveModbus } from './modbus-connection.ts';
-import type { ConnectionInfo, ModbusConnection, ProxySubject } from './modbus-connection.ts';
-import type { ModbusOperation } from './modbus-request.ts';
+import type { ConnectionInfo, Decide, ModbusConnection, ProxySubject } from './modbus-connection.ts';
 import { connectDirectly } from './upstream.ts';
+import { noRequestUsage, type RequestUsage } from '../request-usage.ts';
 
 export interface ModbusProxyOptions {
   /** A transparent listening descriptor, or a plain address whose every connection goes to `destination`. */
@@ -22,7 +22,9 @@ export interface ModbusProxyOptions {
     | { readonly fd: number }
     | { readonly host: string; readonly port: number; readonly destination: Endpoint };
   /** The engine in force, under the subject's present state. Called for every request; nothing is remembered. */
-  readonly decide: (connection: ConnectionInfo, operation: ModbusOperation) => Decision;
+  readonly decide: Decide;
+  /** The counts of limited grants for one request. Default: none are kept, and what has a limit is denied. */
+  readonly usage?: () => RequestUsage;
   /** Whose address this is, by the inventory in force; id empty for nobody. */
   readonly subjectOf: (address: string) => ProxySubject;
   /** Name of the interface that is served at the destination; empty for none. */
@@ -98,8 +100,8 @@ function guardLoops(options: ModbusProxyOptions, limits: ModbusLimits): GuardedO
     options.connectUpstream ?? ((to: Endpoint) => connectDirectly(to, options.clock, limits.connectTimeoutMs));
   return {
     ...options,
-    decide: (connection, operation) =>
-      own.has(name(connection.source)) ? refusedLoop : options.decide(connection, operation),
+    decide: (connection, operation, abilities) =>
+      own.has(name(connection.source)) ? refusedLoop : options.decide(connection, operation, abilities),
     connectUpstream: async (destination) => {
       const socket = await connect(destination);
       const local = name(endpoint(socket.localAddress, socket.localPort));
@@ -132,6 +134,7 @@ function accept(
   const connection = serveModbus(client, {
     describe,
     decide: options.decide,
+    usage: options.usage ?? (() => noRequestUsage),
     connectUpstream: options.connectUpstream,
     onAllowed: events.allowed,
     onDenied: events.denied,

@@ -57,6 +57,26 @@ export const sliceConditionsSchema = z.strictObject({
   maxRisk: z.int().min(0).max(100).optional(),
 });
 
+/** Allowed requests in one window: what keeps the memory of a rate small. */
+export const MAX_RATE_COUNT = 1_000;
+/** Milliseconds of the longest window. */
+export const MAX_RATE_WINDOW_MS = 365 * 86_400_000;
+/** Allowed requests in all; more is no limit. */
+export const MAX_USES = 1_000_000_000;
+export const MAX_OBLIGATIONS = 16;
+
+/** What the enforcement point has to do with an allow; an unknown one is refused with the bundle. */
+export const obligationSchema = z.discriminatedUnion('id', [
+  /** Recorded by itself and on disk before the request goes on. */
+  z.strictObject({ id: z.literal('log') }),
+  /** Recorded so that detection can tell somebody. */
+  z.strictObject({ id: z.literal('notification') }),
+  /** The subject proves itself again; `level` names how. */
+  z.strictObject({ id: z.literal('step-up'), level: text.min(1) }),
+  /** Known to the consumer by its name. */
+  z.strictObject({ id: z.literal('custom'), name: z.string().regex(attributeNamePattern) }),
+]);
+
 /** A value for one attribute: what a deny assumes, what a self-test gives. */
 export const attributeValueSchema = z.strictObject({
   ...attribute,
@@ -75,6 +95,7 @@ export type AttributeSource = (typeof attributeSources)[number];
 export type AttributeType = (typeof attributeTypes)[number];
 export type Weekday = (typeof weekdayNames)[number];
 export type SliceAttribute = z.infer<typeof sliceAttributeSchema>;
+export type Obligation = z.infer<typeof obligationSchema>;
 export type NamedValue = z.infer<typeof attributeValueSchema>;
 export type AttributeTest = z.infer<typeof attributeTestSchema>;
 export type SliceConditions = z.infer<typeof sliceConditionsSchema>;

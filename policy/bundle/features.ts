@@ -20,6 +20,9 @@ const features = {
     slice.denies.some(
       (deny) => deny.conditions !== undefined || deny.notBefore !== undefined || deny.until !== undefined,
     ),
+  rate: (slice: Slice) => slice.grants.some((grant) => grant.rate !== undefined),
+  uses: (slice: Slice) => slice.grants.some((grant) => grant.uses !== undefined),
+  obligations: (slice: Slice) => slice.grants.some((grant) => grant.obligations !== undefined),
   denies: (slice: Slice) => slice.denies.length > 0,
   firewall: (slice: Slice) => slice.firewall.length > 0,
   'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),

@@ -91,7 +91,15 @@ test('features are what the slice uses, and every one can be told', () => {
       { ...entry, name: 'ssh', protocol: 'port', operations: [] },
     ],
     attributes: [{ source: 'subject', name: 'site', type: 'string' }],
-    grants: [{ ...sampleGrant(0), conditions: { maxRisk: 10, weekdays: ['mon'] } }],
+    grants: [
+      {
+        ...sampleGrant(0),
+        conditions: { maxRisk: 10, weekdays: ['mon'] },
+        rate: { count: 1, perSeconds: 1 },
+        uses: 1,
+        obligations: [{ id: 'log' }],
+      },
+    ],
     denies: [{ id: 'd', subjects: [], interface: 'web', device: 'plc-1', operations: [], until: 1, place: 'g:1' }],
     firewall: [{ id: 'f', verdict: 'deny', direction: 'in', transport: 'any', peer: '0.0.0.0/0', place: 'f:1' }],
     casbin: [{ name: 'm', model: '', policy: '', place: 'c:1' }],

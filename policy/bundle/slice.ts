@@ -4,6 +4,11 @@ import { z } from 'zod';
 import { MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
 import {
   attributeValueSchema,
+  MAX_OBLIGATIONS,
+  MAX_RATE_COUNT,
+  MAX_RATE_WINDOW_MS,
+  MAX_USES,
+  obligationSchema,
   sliceAttributeSchema,
   sliceConditionsSchema,
   sliceDenyConditionsSchema,
@@ -109,6 +114,19 @@ export const sliceGrantSchema = z.strictObject({
   notBefore: z.int().optional(),
   /** End date, milliseconds since the epoch; beats every cache. */
   until: z.int().optional(),
+  /** At most `count` allowed requests of each subject in any window of so many seconds. */
+  rate: z
+    .strictObject({
+      count: z.int().min(1).max(MAX_RATE_COUNT),
+      perSeconds: z
+        .int()
+        .min(1)
+        .max(MAX_RATE_WINDOW_MS / 1_000),
+    })
+    .optional(),
+  /** Allowed requests of each subject in all. */
+  uses: z.int().min(1).max(MAX_USES).optional(),
+  obligations: z.array(obligationSchema).min(1).max(MAX_OBLIGATIONS).optional(),
   place,
 });
 

@@ -17,8 +17,9 @@ import { strictlyInside } from './operation-contains.ts';
 import type { MatchOperation } from './operation-match.ts';
 import { compileInput, type RegoQuestion } from './rego/input-document.ts';
 import { compileRego, type RegoVerdict } from './rego/rego-package.ts';
-import type { Binding } from './request.ts';
+import type { Binding, Obligation } from './request.ts';
 import type { SafetyClass } from './state-table.ts';
+import { compileLimit, type UseLimit } from './usage.ts';
 
 /** A rule as decisions and explanations name it. */
 export interface NamedRule {
@@ -29,6 +30,9 @@ export interface NamedRule {
 export interface CompiledGrant extends NamedRule {
   readonly binding: Binding;
   readonly conditions: readonly Condition[];
+  /** Asked last, and only of a grant that would open. */
+  readonly limit: UseLimit | undefined;
+  readonly obligations: readonly Obligation[] | undefined;
 }
 
 export interface CompiledOperation {
@@ -136,6 +140,7 @@ function compileInterface(
     throw sliceError(rule.place, `${rule.id} names operation ${name}, which ${entry.name} does not have`);
   };
   const granted = compileGrants(entry.operations.length, grants, operationIndex, schemas);
+  if (entry.protocol === 'port') for (const grant of grants) requireJudgedOnce(grant);
   const casbin = entry.casbin === undefined ? undefined : models.get(entry.casbin);
   if (entry.casbin !== undefined && casbin === undefined) {
     throw sliceError(entry.place, `Casbin model ${entry.casbin} is not in the bundle`);
@@ -160,6 +165,12 @@ function compileInterface(
     casbin,
     rego,
   };
+}
+
+/** On a plain port nobody sees the requests, so nothing can be counted or done with each. */
+function requireJudgedOnce({ id, rate, uses, obligations, place }: SliceGrant): void {
+  const found = Object.entries({ rate, uses, obligations }).find(([, value]) => value !== undefined)?.[0];
+  if (found !== undefined) throw sliceError(place, `${id} has ${found}, which nobody can keep on a plain port`);
 }
 
 function sensitiveRivals(operation: SliceOperation, entry: SliceInterface): ReadonlySet<number> {
@@ -200,12 +211,16 @@ function compileGrants(
   schemas: AttributeSchemas,
 ): readonly Map<string, CompiledGrant[]>[] {
   const operations = Array.from({ length: count }, () => new Map<string, CompiledGrant[]>());
-  for (const grant of grants) {
+  // What asks for nothing in return comes first: a point that cannot fulfil an obligation needs none of it.
+  const freest = grants.toSorted((a, b) => (a.obligations?.length ?? 0) - (b.obligations?.length ?? 0));
+  for (const grant of freest) {
     const compiled: CompiledGrant = {
       rule: `grant:${grant.id}`,
       place: grant.place,
       binding: grant.binding,
       conditions: compileConditions(grant, schemas),
+      limit: compileLimit(grant),
+      obligations: grant.obligations,
     };
     for (const name of new Set(grant.operations)) {
       const subjects = operations[operationIndex(name, grant)];

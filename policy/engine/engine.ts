@@ -5,6 +5,7 @@ import { compilePolicy, type CompiledPolicy } from './compile.ts';
 import { findInterface, judge, type Freshness, type StepName } from './judge.ts';
 import type { AccessRequest, Decision, Reason } from './request.ts';
 import { runSelfTest, type SelfTestReport } from './self-test.ts';
+import { unusedUsage, type Usage } from './usage.ts';
 
 export interface EngineMeta {
   /** Hex SHA-256 of the manifest; every decision carries it. */
@@ -39,10 +40,12 @@ export interface Engine {
   readonly device: string;
   /**
    * `freshness` is the caller's: a cold boot without trusted time is soft-expired whatever the clock says. The expiry
-   * dates of the bundle can only make it worse.
+   * dates of the bundle can only make it worse. Without `usage` limits of use are judged as if nothing had been used
+   * yet: for one question about the policy. Whoever lets requests through has to count.
    */
-  readonly decide: (request: AccessRequest, freshness: Freshness) => Decision;
-  readonly explain: (request: AccessRequest, freshness?: Freshness) => Explanation;
+  readonly decide: (request: AccessRequest, freshness: Freshness, usage?: Usage) => Decision;
+  /** Takes nothing from `usage`. */
+  readonly explain: (request: AccessRequest, freshness?: Freshness, usage?: Usage) => Explanation;
   /** Named operations of the interface that the request surely and possibly is an instance of; undefined without the interface. */
   readonly operationsOf: (request: AccessRequest) => NamedOperations | undefined;
   /** Asks the vectors that came with the bundle. */
@@ -53,9 +56,9 @@ export interface Engine {
 export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
   const policy = compilePolicy(slice);
   const { digest } = meta;
-  const decide = (request: AccessRequest, freshness: Freshness): Decision => {
+  const decide = (request: AccessRequest, freshness: Freshness, usage: Usage = unusedUsage): Decision => {
     try {
-      return judge(policy, request, worstFreshness(freshness, request.context.time, meta), digest);
+      return judge(policy, request, worstFreshness(freshness, request.context.time, meta), digest, usage);
     } catch {
       return refusal('fault', digest);
     }
@@ -64,7 +67,7 @@ export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
     digest,
     device: policy.device,
     decide,
-    explain: (request, freshness = 'fresh') => explain(policy, meta, request, freshness),
+    explain: (request, freshness = 'fresh', usage = unusedUsage) => explain(policy, meta, request, freshness, usage),
     operationsOf: (request) => operationsOf(policy, request),
     selfTest: () => runSelfTest(slice.selfTest, slice.grants, meta.softExpiry, decide),
   };
@@ -89,12 +92,18 @@ function worstFreshness(stated: Freshness, time: number, meta: EngineMeta): Fres
   return order[Math.max(stateIndex, order.indexOf(freshnessAt(time, meta)))] ?? 'hard-expired';
 }
 
-function explain(policy: CompiledPolicy, meta: EngineMeta, request: AccessRequest, stated: Freshness): Explanation {
+function explain(
+  policy: CompiledPolicy,
+  meta: EngineMeta,
+  request: AccessRequest,
+  stated: Freshness,
+  { look }: Usage,
+): Explanation {
   const steps: ExplanationStep[] = [];
   try {
     const freshness = worstFreshness(stated, request.context.time, meta);
     steps.push({ step: 'bundle', outcome: freshness, rule: '', place: '' });
-    const decision = judge(policy, request, freshness, meta.digest, (step, outcome, rule) => {
+    const decision = judge(policy, request, freshness, meta.digest, { take: look, look }, (step, outcome, rule) => {
       steps.push({ step, outcome, rule: rule?.rule ?? '', place: rule?.place ?? '' });
     });
     return { decision, steps };

@@ -10,6 +10,12 @@ export { vectorRequest } from './self-test.ts';
 export type { SelfTestFailure, SelfTestReport } from './self-test.ts';
 export { rowOf, stateTable } from './state-table.ts';
 export type { Admission, SafetyClass, StateRow } from './state-table.ts';
+export { canFulfil, noFulfilment, obligationName, requireFulfilment, withdrawn } from './obligations.ts';
+export type { Fulfilment } from './obligations.ts';
+export { noUsage, unusedUsage } from './usage.ts';
+export type { Usage, UseAnswer, UseLimit } from './usage.ts';
+export { createUseCounts, simulatedUsage } from './usage-counts.ts';
+export type { UseCount, UseCounts, UseWindow } from './usage-counts.ts';
 export { readPath } from './http-path.ts';
 export type { PathReading } from './http-path.ts';
 export { compileCasbin } from './casbin/casbin-model.ts';
@@ -22,6 +28,7 @@ export type {
   AttributeValue,
   Binding,
   Decision,
+  Obligation,
   Operation,
   Reason,
   SubjectState,

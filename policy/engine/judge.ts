@@ -13,8 +13,9 @@ import type {
 } from './compile.ts';
 import type { Condition, Truth } from './conditions.ts';
 import type { OperationMatch } from './operation-match.ts';
-import type { AccessRequest, Binding, Decision, Reason } from './request.ts';
+import type { AccessRequest, Binding, Decision, Obligation, Reason } from './request.ts';
 import { admitsNothing, rowOf, type SafetyClass, type StateRow } from './state-table.ts';
+import type { Usage, UseLimit } from './usage.ts';
 
 /** How old the policy state is, worst first: see design, "Offline". */
 export type Freshness = 'fresh' | 'soft-expired' | 'hard-expired';
@@ -26,6 +27,8 @@ interface Judgement {
   readonly reason: Reason;
   readonly rule?: NamedRule | undefined;
   readonly operation?: CompiledOperation | undefined;
+  readonly condition?: string | undefined;
+  readonly obligations?: readonly Obligation[] | undefined;
 }
 
 export function judge(
@@ -33,6 +36,7 @@ export function judge(
   request: AccessRequest,
   freshness: Freshness,
   digest: string,
+  usage: Usage,
   trace?: Trace,
 ): Decision {
   const entry = findInterface(policy, request);
@@ -42,14 +46,14 @@ export function judge(
   }
   trace?.('interface', `${entry.name} of ${entry.device}`);
   const row = rowOf(request.subject.state);
-  const judgement = judgeInterface(entry, request, row, freshness, trace);
+  const judgement = judgeInterface(entry, request, row, freshness, usage, trace);
   if (judgement.reason === 'granted' || !isObserved(entry, request, row, freshness)) return decision(judgement, digest);
   trace?.('observe', `observed until ${entry.observeUntil}: let through, would be ${judgement.reason}`);
   return { ...decision(judgement, digest), allow: true, reason: 'granted', observed: judgement.reason };
 }
 
-function decision({ reason, rule, operation }: Judgement, bundle: string): Decision {
-  return {
+function decision({ reason, rule, operation, condition, obligations }: Judgement, bundle: string): Decision {
+  const answer = {
     allow: reason === 'granted',
     reason,
     rule: rule?.rule ?? '',
@@ -57,6 +61,8 @@ function decision({ reason, rule, operation }: Judgement, bundle: string): Decis
     operation: operation?.name ?? '',
     bundle,
   };
+  if (condition !== undefined) return { ...answer, condition };
+  return obligations === undefined ? answer : { ...answer, obligations };
 }
 
 /** The one the request names by device, else this device's own, else the only one of that name. */
@@ -81,6 +87,7 @@ function judgeInterface(
   request: AccessRequest,
   row: StateRow,
   freshness: Freshness,
+  usage: Usage,
   trace: Trace | undefined,
 ): Judgement {
   const { subject } = request;
@@ -111,7 +118,7 @@ function judgeInterface(
   }
   // Steps 4 and 5.
   if (admitted.length === 0) return { reason: 'unknown-operation' };
-  const judgement = judgeGrants(entry, admitted, request, row, trace);
+  const judgement = judgeGrants(entry, admitted, request, row, usage, trace);
   // Somebody who holds a grant that a state or an expiry closed is helped by hearing that.
   return judgement.reason === 'no-grant' && refusal?.operation?.grants.has(subject.id) === true ? refusal : judgement;
 }
@@ -231,29 +238,51 @@ function sparing(
   return undefined;
 }
 
-/** How far a grant came before it failed; the furthest one gives the reason. */
-const progress = { 'no-grant': 0, binding: 1, condition: 2, casbin: 3, rego: 4 } as const;
+/** How far a grant came before it failed; the furthest one gives the reason. A limit is a condition too, the last. */
+const progress = { 'no-grant': 0, binding: 1, condition: 2, casbin: 3, rego: 4, limit: 5 } as const;
+
+interface Failure {
+  readonly reason: keyof typeof progress;
+  readonly rule?: NamedRule;
+  /** The condition or limit, in words. */
+  readonly condition?: string;
+}
 
 function judgeGrants(
   entry: CompiledInterface,
   operations: readonly CompiledOperation[],
   request: AccessRequest,
   row: StateRow,
+  usage: Usage,
   trace: Trace | undefined,
 ): Judgement {
-  let best: Judgement & { reason: keyof typeof progress } = { reason: 'no-grant', operation: operations[0] };
+  let best: Failure & { operation?: CompiledOperation | undefined } = { reason: 'no-grant', operation: operations[0] };
+  let limited: { grant: CompiledGrant; limit: UseLimit; operation: CompiledOperation }[] | undefined;
   for (const operation of operations) {
     const grants = request.subject.id === '' ? [] : (operation.grants.get(request.subject.id) ?? []);
     if (grants.length === 0) trace?.('grant', `none opens ${operation.name} to ${request.subject.id || 'nobody'}`);
     for (const grant of grants) {
       const failure = failureOf(grant, entry, operation, request, row, trace);
-      if (failure === undefined) return { reason: 'granted', rule: grant, operation };
-      if (progress[failure.reason] > progress[best.reason]) best = { ...failure, operation };
-      // Model and package do not look at the grant: the next one would hear the same.
-      if (failure.reason === 'casbin' || failure.reason === 'rego') break;
+      if (failure !== undefined) {
+        if (progress[failure.reason] > progress[best.reason]) best = { ...failure, operation };
+        // Model and package do not look at the grant: the next one would hear the same.
+        if (failure.reason === 'casbin' || failure.reason === 'rego') break;
+        continue;
+      }
+      const { limit } = grant;
+      if (limit === undefined) return { reason: 'granted', rule: grant, operation, obligations: grant.obligations };
+      (limited ??= []).push({ grant, limit, operation });
     }
   }
-  return best;
+  // Taken only where nothing else would open it.
+  for (const { grant, limit, operation } of limited ?? []) {
+    const answer = usage.take(limit, request.subject.id, request.context.time);
+    if (answer === 'taken') return { reason: 'granted', rule: grant, operation, obligations: grant.obligations };
+    const condition = limit.words[answer];
+    trace?.('grant', `${condition}: ${answer === 'unavailable' ? 'unknown' : 'fails'}`, grant);
+    if (best.reason !== 'limit') best = { reason: 'limit', rule: grant, condition, operation };
+  }
+  return best.reason === 'limit' ? { ...best, reason: 'condition' } : { ...best, reason: best.reason };
 }
 
 /** An address checked with port and MAC is more than the address a grant over `ip` asks for; a certificate is something else. */
@@ -267,7 +296,7 @@ function failureOf(
   request: AccessRequest,
   row: StateRow,
   trace: Trace | undefined,
-): { reason: Exclude<keyof typeof progress, 'no-grant'>; rule: NamedRule } | undefined {
+): Failure | undefined {
   const { binding } = request.subject;
   if (!satisfies(binding, grant.binding)) {
     trace?.('grant', `asks for binding ${grant.binding}, the subject has ${binding}`, grant);
@@ -277,7 +306,7 @@ function failureOf(
     const truth = condition.judge(request, row);
     if (truth === 'holds') continue;
     trace?.('grant', `${condition.name}: ${inWords(condition, truth, request)}`, grant);
-    return { reason: 'condition', rule: grant };
+    return { reason: 'condition', rule: grant, condition: condition.name };
   }
   trace?.('grant', 'opens it', grant);
   return narrow(entry, operation, request, row, trace);

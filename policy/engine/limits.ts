@@ -13,6 +13,12 @@ export const MAX_TIME_MS = 8.64e15;
 /** Characters of one attribute value, and texts of a list: no source of attributes needs more. */
 export const MAX_ATTRIBUTE_LENGTH = 4_096;
 export const MAX_ATTRIBUTE_ITEMS = 256;
+/** Grants with a limit times subjects whose uses are counted; beyond it a new one is denied. A few MB. */
+export const MAX_USE_KEYS = 65_536;
+/** Uses whose time is kept, all rates together: 8 MB. */
+export const MAX_USE_TIMES = 1_000_000;
+/** Milliseconds between two looks for windows that are over, when there is no room. */
+export const USE_SWEEP_MS = 1_000;
 
 /** Characters of one value in a Casbin request: a path fits. */
 export const MAX_CASBIN_VALUE_LENGTH = 8_192;

@@ -1,6 +1,8 @@
 // The question every enforcement point asks and the answer it gets (NIST SP 800-207 decision point, OpenID AuthZEN
 // vocabulary). Shapes only: the engine is pure, knows no transport and touches no host.
 
+import type { Obligation } from '../bundle/conditions.ts';
+
 /** Life of a device as policy sees it (design section 2). `unknown` is a subject the bundle does not name. */
 export type SubjectState =
   | 'unknown'
@@ -67,6 +69,8 @@ export type Operation =
     }
   | { readonly protocol: 'port' };
 
+export type { Obligation } from '../bundle/conditions.ts';
+
 /** Why; closed. `granted` is the only reason that comes with `allow: true`. */
 export type Reason =
   | 'granted'
@@ -80,6 +84,7 @@ export type Reason =
   | 'binding'
   | 'casbin'
   | 'rego'
+  | 'obligation'
   | 'unknown-interface'
   | 'unknown-operation'
   | 'ambiguous'
@@ -96,6 +101,10 @@ export interface Decision {
   readonly operation: string;
   /** Hex SHA-256 of the manifest in force; empty without a bundle. */
   readonly bundle: string;
+  /** With reason `condition` or `obligation`: which one, in words, e.g. `risk at most 50`. */
+  readonly condition?: string;
+  /** What has to be done with an allow; who does not know one of them denies (obligations.ts). */
+  readonly obligations?: readonly Obligation[];
   /** Set in observe mode: the answer is allow, and this is what it would have denied. */
   readonly observed?: Reason;
 }

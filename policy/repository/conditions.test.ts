@@ -139,6 +139,33 @@ const refusals: readonly [what: string, grants: string, expected: RegExp][] = [
     /^grants\/more\.yaml:6:13 POLICY_FORMAT .*assume only beside conditions/,
   ],
   [
+    'a rate of nothing',
+    grant('    rate: {count: 0, per: 1m}\n'),
+    /^grants\/more\.yaml:6:19 POLICY_FORMAT .*at least 1/,
+  ],
+  [
+    'a window of years',
+    grant('    rate: {count: 1, per: 800d}\n'),
+    /^grants\/more\.yaml:6:27 POLICY_FORMAT .*at most 365d/,
+  ],
+  ['no uses at all', grant('    uses: 0\n'), /^grants\/more\.yaml:6:11 POLICY_FORMAT .*at least 1/],
+  [
+    'an obligation nobody knows',
+    grant('    obligations: [{id: stepup}]\n'),
+    /^grants\/more\.yaml:6:24 POLICY_FORMAT .*one of log, notification, step-up, custom/,
+  ],
+  [
+    'a custom obligation without a name',
+    grant('    obligations: [{id: custom}]\n'),
+    /^grants\/more\.yaml:6:\d+ POLICY_FORMAT .*name/,
+  ],
+  [
+    'an obligation twice',
+    grant('    obligations: [{id: log}, {id: notification}, {id: log}]\n'),
+    /^grants\/more\.yaml:6:18 POLICY_FORMAT .*each obligation once/,
+  ],
+  ['a limit in a deny', deny('    uses: 1\n'), /^grants\/more\.yaml:6:5 POLICY_FORMAT .*"uses"/],
+  [
     'a deny that ended',
     deny('    until: 2026-11-01\n'),
     /^grants\/more\.yaml:6:12 POLICY_UNTIL_PASSED deny press-shut ended/,
@@ -248,6 +275,19 @@ test('the slice carries the conditions, the schema of what they read, and what a
   const features = requiredFeatures(slice);
   for (const feature of ['attributes', 'calendar', 'conditions', 'deny-conditions'] as const) {
     assert.ok(features.includes(feature), feature);
+    assert.ok(!requiredFeatures(sliceOf(grant(''))).includes(feature), feature);
+  }
+});
+
+test('limits and obligations travel in the slice, and older edges refuse it', () => {
+  const slice = sliceOf(
+    grant('    rate: {count: 10, per: 1m}\n    uses: 5\n    obligations: [{id: log}, {id: custom, name: badge}]\n'),
+  );
+  const found = slice.grants.find(({ id }) => id === 'press');
+  assert.deepEqual([found?.rate, found?.uses], [{ count: 10, perSeconds: 60 }, 5]);
+  assert.deepEqual(found?.obligations, [{ id: 'log' }, { id: 'custom', name: 'badge' }]);
+  for (const feature of ['rate', 'uses', 'obligations'] as const) {
+    assert.ok(requiredFeatures(slice).includes(feature), feature);
     assert.ok(!requiredFeatures(sliceOf(grant(''))).includes(feature), feature);
   }
 });

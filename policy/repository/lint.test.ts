@@ -13,6 +13,22 @@ import type { PolicyTree } from './tree.ts';
 const withFile = (path: string, text: string, more: Record<string, string> = {}): PolicyTree =>
   treeOf({ ...sampleFiles, ...more, [path]: text });
 
+const portFiles = (limit: string): Record<string, string> => ({
+  'interfaces/port.yaml':
+    'interfaces:\n  - {name: shell, device: plc-1, protocol: port, port: 22, operations: {open: {}}}\n',
+  'grants/port.yaml': `grants:
+  - id: shell
+    subjects: [gateway-1]
+    interface: shell
+    operations: [open]
+    binding: ip
+    ${limit}
+`,
+  'tests/port.yaml': `tests:
+  - {name: shell, given: {subject: gateway-1}, when: {interface: shell, port: true}, then: allow}
+`,
+});
+
 const safeInterface = {
   'interfaces/safe.yaml': `interfaces:
   - name: plc-safe
@@ -109,6 +125,10 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
     [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: port+mac+ip'), 'grants/cell.yaml:6:14'],
   ],
   POLICY_WRITE_OVER_ADDRESS: [[withWriting({}), 'grants/writes.yaml:5:18']],
+  POLICY_PORT_LIMIT: (['rate: {count: 1, per: 1m}', 'uses: 1', 'obligations: [{id: log}]'] as const).map((limit) => [
+    treeOf({ ...sampleFiles, ...portFiles(limit) }),
+    `grants/port.yaml:7:${5 + limit.indexOf(':') + 2}`,
+  ]),
   POLICY_DENY_ASSUME: [
     [
       withFile(

@@ -173,6 +173,9 @@ export function resolveGrants(
         binding: entry.binding,
         conditions: grantConditions(entry.conditions, { resolver, attributes, at }),
         ...periodOf(entry),
+        ...(entry.rate === undefined ? {} : { rate: { count: entry.rate.count, perSeconds: entry.rate.per / 1_000 } }),
+        ...(entry.uses === undefined ? {} : { uses: entry.uses }),
+        ...(entry.obligations === undefined ? {} : { obligations: entry.obligations }),
         at,
       };
     }),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type AuthzPorts, serveAuthz } from '../../enforcer/authz/index.ts';
+import { noRequestUsage } from '../../enforcer/request-usage.ts';
 import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { CodedError } from '../../runtime/errors.ts';
@@ -15,6 +16,7 @@ const ports: AuthzPorts = {
     const granted = subject.id === 'gateway-1' && operation.protocol === 'http' && operation.path === '/status';
     return { allow: granted, reason: granted ? 'granted' : 'no-grant', rule: '', place: '', operation: '', bundle: '' };
   },
+  usage: () => noRequestUsage,
   identify: ({ principal = '' }) => {
     const id = /^spiffe:\/\/plant\.example\/device\/([a-z0-9-]+)$/.exec(principal)?.[1];
     if (id === undefined) throw new Error('not a device');

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { serveAuthz, type AuthzPorts } from '../../enforcer/authz/index.ts';
+import { noRequestUsage } from '../../enforcer/request-usage.ts';
 import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
 import { requires } from '../support/capabilities.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -46,6 +47,7 @@ test('nginx with the shipped snippet', async (t) => {
         bundle: '',
       };
     },
+    usage: () => noRequestUsage,
     identify: ({ certificatePem = '' }) => {
       const leaf = certificatesFromPem(certificatePem)[0] ?? Buffer.alloc(0);
       const svid = verifyChain(leaf, [authority.intermediate], [authority.root], {

@@ -62,7 +62,7 @@ export const readOnlySlice = sliceSchema.parse({
 
 export function decideBySlice(slice = readOnlySlice): ModbusProxyOptions['decide'] {
   const engine = compileSlice(slice, { digest: 'cd'.repeat(32), softExpiry: 2, hardExpiry: 3 });
-  return (connection: ConnectionInfo, asked: ModbusOperation): Decision =>
+  return (connection: ConnectionInfo, asked: ModbusOperation, { usage }): Decision =>
     engine.decide(
       {
         subject: { ...connection.subject, state: connection.subject.id === '' ? 'unknown' : 'trusted', attributes: {} },
@@ -71,6 +71,7 @@ export function decideBySlice(slice = readOnlySlice): ModbusProxyOptions['decide
         context: { time: 1, source: 'modbus', connection: '', attributes: {} },
       },
       'fresh',
+      usage,
     );
 }
 

@@ -35,6 +35,7 @@ const reason = namesOf<Reason>({
   binding: true,
   casbin: true,
   rego: true,
+  obligation: true,
   'unknown-interface': true,
   'unknown-operation': true,
   ambiguous: true,

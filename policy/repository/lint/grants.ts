@@ -26,6 +26,18 @@ function checkMacs(repository: Repository, grant: Grant, problems: Problems): vo
   }
 }
 
+/** The kernel lets the packets of a plain port through without asking again. */
+export function lintPortLimits(repository: Repository, problems: Problems): void {
+  for (const [grant, found] of grantsWithInterface(repository)) {
+    if (found.protocol !== 'port') continue;
+    for (const key of ['rate', 'uses', 'obligations'] as const) {
+      if (grant[key] === undefined) continue;
+      const message = `${grant.id} has ${key}, and nobody sees the requests of ${found.name}, a plain port`;
+      problems.add('POLICY_PORT_LIMIT', grant.at(key), message);
+    }
+  }
+}
+
 export function lintWriteOverAddress(repository: Repository, problems: Problems): void {
   for (const [grant, found] of grantsWithInterface(repository)) {
     if (grant.binding === 'svid') continue;

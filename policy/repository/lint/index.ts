@@ -6,7 +6,14 @@ import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
 import { lintAssumptions } from './denies.ts';
 import { lintEntries } from './entries.ts';
-import { lintBindings, lintReachability, lintSelfGrants, lintUntested, lintWriteOverAddress } from './grants.ts';
+import {
+  lintBindings,
+  lintPortLimits,
+  lintReachability,
+  lintSelfGrants,
+  lintUntested,
+  lintWriteOverAddress,
+} from './grants.ts';
 import { lintPaths } from './paths.ts';
 import { lintRego } from './rego.ts';
 import { lintPeriods } from './periods.ts';
@@ -31,6 +38,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintSelfGrants(repository, problems);
   lintBindings(repository, problems);
   lintWriteOverAddress(repository, problems);
+  lintPortLimits(repository, problems);
   lintReachability(repository, problems);
   lintRedundantRules(repository, problems);
   lintRedundantFirewall(repository, problems);

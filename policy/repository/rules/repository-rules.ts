@@ -121,6 +121,14 @@ export const repositoryRules = {
     example: 'operations: [write-setpoint], binding: ip',
     fix: 'use binding: svid where the protocol can, or add a waiver to waivers/ that names the grant',
   },
+  POLICY_PORT_LIMIT: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'On a plain port the kernel lets packets through; nobody looks at a request, so none can be counted and nothing can be done with it.',
+    example: 'uses: 5 on a grant of an interface with protocol: port',
+    fix: 'remove rate, uses and obligations there, or describe the interface as http or modbus',
+  },
   POLICY_DENY_ASSUME: {
     severity: 'error',
     waivable: false,

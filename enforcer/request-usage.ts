@@ -1,0 +1,16 @@
+// The counts of limited grants as an enforcement point holds them for one request: judged again, because something had
+// to be waited for, the request takes nothing more.
+import { type Decision, noUsage, type Usage, withdrawn } from '../policy/engine/index.ts';
+
+export interface RequestUsage extends Usage {
+  /** Whether what was taken is on disk, when that is known; undefined when nothing waits for the disk. Never rejects. */
+  readonly recorded: () => Promise<boolean> | undefined;
+}
+
+/** Where no counts are kept: whatever has a limit is denied. */
+export const noRequestUsage: RequestUsage = { ...noUsage, recorded: () => undefined };
+
+/** Instead of an allow whose use did not reach the disk. */
+export function unrecorded(decision: Decision): Decision {
+  return withdrawn(decision, 'condition', 'the use could not be recorded');
+}

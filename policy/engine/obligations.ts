@@ -1,0 +1,39 @@
+// What an enforcement point has to do with an allow (OpenID AuthZEN, obligations). One that does not know an obligation,
+// or cannot fulfil it, denies.
+import type { Decision, Obligation, Reason } from './request.ts';
+
+/** What an enforcement point can fulfil: ids, and of `custom` the names. */
+export interface Fulfilment {
+  readonly ids: readonly Exclude<Obligation['id'], 'custom'>[];
+  readonly custom: readonly string[];
+}
+
+/** Of an enforcement point that does not look at obligations. */
+export const noFulfilment: Fulfilment = { ids: [], custom: [] };
+
+export function canFulfil({ ids, custom }: Fulfilment, obligation: Obligation): boolean {
+  return obligation.id === 'custom' ? custom.includes(obligation.name) : ids.includes(obligation.id);
+}
+
+/** For events and refusals: `step-up`, `custom:badge`. */
+export function obligationName(obligation: Obligation): string {
+  return obligation.id === 'custom' ? `custom:${obligation.name}` : obligation.id;
+}
+
+/** The decision, or a denial where its allow asks for more than can be fulfilled. */
+export function requireFulfilment(decision: Decision, fulfilment: Fulfilment): Decision {
+  if (decision.obligations === undefined || !decision.allow) return decision;
+  const unmet = decision.obligations.find((obligation) => !canFulfil(fulfilment, obligation));
+  if (unmet === undefined) return decision;
+  return withdrawn(decision, 'obligation', `obligation ${obligationName(unmet)}`);
+}
+
+/** The denial instead of an allow that an enforcement point cannot carry out; keeps the rule that had opened it. */
+export function withdrawn(
+  { rule, place, operation, bundle }: Decision,
+  reason: Exclude<Reason, 'granted'>,
+  condition?: string,
+): Decision {
+  const denial = { allow: false, reason, rule, place, operation, bundle };
+  return condition === undefined ? denial : { ...denial, condition };
+}
