@@ -2,20 +2,35 @@
 //   http    obj  canonical path, decoded (`/api/v1/pumps`)      act  method
 //   modbus  obj  `unit/function code/address` (`1/3/107`)       act  name of the function (`read-holding-registers`)
 //   port    obj  name of the interface                          act  `connect`
+// subject, resource, context: objects, as a Rego package sees them (rego/input-document.ts): `r.subject.state`,
+// `r.subject.attributes.site`. What is missing, stale or mistyped by its schema is unknown.
 // A Modbus access to several registers is asked once for each of them, and every answer has to be allow.
 import { modbusFunctions } from '../repository/modbus-functions.ts';
 import { readPath } from './http-path.ts';
 import { hasAddress } from './modbus-operation.ts';
+import type { CasbinAttributes, CasbinValue } from './casbin/value.ts';
 import type { AccessRequest, Operation } from './request.ts';
 
-export const casbinFields: ReadonlySet<string> = new Set(['sub', 'dom', 'obj', 'act']);
+/** Fields that are objects, see rego/input-document.ts. */
+export const documentFields = ['subject', 'resource', 'context'] as const;
+export const casbinFields: ReadonlySet<string> = new Set(['sub', 'dom', 'obj', 'act', ...documentFields]);
+
+/** What a model sees of a request beside its texts; nothing for a model that reads none of it. */
+export type CasbinDocument = Readonly<Partial<Record<(typeof documentFields)[number], CasbinAttributes>>>;
+
+export const readsDocument = (fields: readonly string[]): boolean =>
+  documentFields.some((name) => fields.includes(name));
 
 const functionNames = new Map(Object.entries(modbusFunctions).map(([name, code]) => [code, name]));
 
 /** Values for each field list the model is to be asked with; empty when there is nothing it could be asked. */
-export function casbinRequests(request: AccessRequest, fields: readonly string[]): readonly (readonly string[])[] {
+export function casbinRequests(
+  request: AccessRequest,
+  fields: readonly string[],
+  document: CasbinDocument = {},
+): readonly (readonly CasbinValue[])[] {
   const { act, objects } = asked(request);
-  const values = (obj: string): string[] =>
+  const values = (obj: string): CasbinValue[] =>
     fields.map((field) => {
       switch (field) {
         case 'sub':
@@ -24,6 +39,11 @@ export function casbinRequests(request: AccessRequest, fields: readonly string[]
           return request.resource.interface;
         case 'obj':
           return obj;
+        case 'subject':
+        case 'resource':
+        case 'context':
+          // Without it every attribute is unknown.
+          return document[field] ?? {};
         default:
           return act;
       }

@@ -1,7 +1,7 @@
 // Compiles a slice into what decide() walks: hash maps by interface, subject and operation, tries for paths, closures
 // for conditions. Every name a rule uses has to exist: a deny that names nothing would silently deny nothing.
 import type { Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
-import { casbinFields } from './casbin-request.ts';
+import { casbinFields, type CasbinDocument, readsDocument } from './casbin-request.ts';
 import { compileCasbin, type CasbinModel } from './casbin/casbin-model.ts';
 import {
   type AttributeSchemas,
@@ -44,7 +44,11 @@ export interface CompiledOperation {
   readonly grants: ReadonlyMap<string, readonly CompiledGrant[]>;
 }
 
-export type CompiledModel = NamedRule & { readonly model: CasbinModel };
+export type CompiledModel = NamedRule & {
+  readonly model: CasbinModel;
+  /** Absent for a model that asks for texts alone. */
+  readonly documentOf: ((question: RegoQuestion) => CasbinDocument) | undefined;
+};
 export type CompiledRego = NamedRule & { readonly ask: (question: RegoQuestion) => RegoVerdict };
 
 export interface CompiledInterface {
@@ -83,7 +87,7 @@ export interface CompiledPolicy {
 
 export function compilePolicy(slice: Slice): CompiledPolicy {
   const schemas = attributeSchemas(slice.attributes ?? [], 'schema');
-  const narrowing: Narrowing = { models: compileModels(slice), packages: compilePackages(slice, schemas) };
+  const narrowing: Narrowing = { models: compileModels(slice, schemas), packages: compilePackages(slice, schemas) };
   const grants = groupBy(slice.grants, (grant) => interfaceKey(grant.interface, grant.device));
   const denies = groupBy(slice.denies, (deny) => interfaceKey(deny.interface, deny.device));
   const keys = new Set<string>();
@@ -280,7 +284,8 @@ function addRule(rules: CompiledDeny[], rule: CompiledDeny): void {
   rules.push(rule);
 }
 
-function compileModels(slice: Slice): Map<string, CompiledModel> {
+function compileModels(slice: Slice, schemas: AttributeSchemas): Map<string, CompiledModel> {
+  const inputOf = compileInput(schemas);
   const models = new Map<string, CompiledModel>();
   for (const { name, model, policy, place } of slice.casbin) {
     if (models.has(name)) throw sliceError(place, `Casbin model ${name} appears twice`);
@@ -294,7 +299,8 @@ function compileModels(slice: Slice): Map<string, CompiledModel> {
         { place: placeOf(modelFile) },
       );
     }
-    models.set(name, { rule: `casbin:${name}`, place, model: compiled });
+    const documentOf = readsDocument(compiled.request) ? inputOf : undefined;
+    models.set(name, { rule: `casbin:${name}`, place, model: compiled, documentOf });
   }
   return models;
 }

@@ -2,6 +2,7 @@
 // an explanation is the trace it leaves.
 import { attribute, attributeNames, text } from './attributes.ts';
 import { casbinRequests } from './casbin-request.ts';
+import type { CasbinValue } from './casbin/value.ts';
 import type {
   CompiledDeny,
   CompiledGrant,
@@ -12,6 +13,7 @@ import type {
   NamedRule,
 } from './compile.ts';
 import type { Condition, Truth } from './conditions.ts';
+import type { RegoQuestion } from './rego/input-document.ts';
 import type { OperationMatch } from './operation-match.ts';
 import type { AccessRequest, Binding, Decision, Obligation, Reason } from './request.ts';
 import { admitsNothing, rowOf, type SafetyClass, type StateRow } from './state-table.ts';
@@ -320,14 +322,15 @@ function narrow(
   row: StateRow,
   trace: Trace | undefined,
 ): { reason: 'casbin' | 'rego'; rule: NamedRule } | undefined {
+  const { unattested } = row;
+  const question = { request, operation: operation.name, device, unattested };
   if (casbin !== undefined) {
-    const refused = casbinRefusal(casbin, request);
+    const refused = casbinRefusal(casbin, question);
     trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
     if (refused !== undefined) return { reason: 'casbin', rule: refused.rule };
   }
   if (rego !== undefined) {
-    const { unattested } = row;
-    const verdict = rego.ask({ request, operation: operation.name, device, unattested });
+    const verdict = rego.ask(question);
     trace?.('rego', verdict.allow ? 'allows' : `${verdict.kind}: ${verdict.why}`, rego);
     if (!verdict.allow) return { reason: 'rego', rule: rego };
   }
@@ -341,16 +344,18 @@ function inWords({ why }: Condition, truth: Truth, request: AccessRequest): stri
 
 function casbinRefusal(
   casbin: NonNullable<CompiledInterface['casbin']>,
-  request: AccessRequest,
+  question: RegoQuestion,
 ): { rule: NamedRule; why: string } | undefined {
-  const { model, rule } = casbin;
-  const questions = casbinRequests(request, model.request);
+  const { model, rule, documentOf } = casbin;
+  const questions = casbinRequests(question.request, model.request, documentOf?.(question));
   if (questions.length === 0) return { rule: casbin, why: 'nothing to ask' };
   for (const values of questions) {
     const verdict = model.enforce(values);
     if (verdict.allow) continue;
     const place = verdict.line === 0 ? casbin.place : `${model.policyFile}:${verdict.line}`;
-    return { rule: { rule, place }, why: `${verdict.why}: ${values.join(', ')}` };
+    return { rule: { rule, place }, why: `${verdict.why}: ${values.map(inText).join(', ')}` };
   }
   return undefined;
 }
+
+const inText = (value: CasbinValue): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));

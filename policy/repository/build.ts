@@ -4,6 +4,8 @@ import { attributeSources } from '../bundle/conditions.ts';
 import type { SliceAttribute } from '../bundle/conditions.ts';
 import type { Slice, SliceDeny, SliceDevice, SliceFirewallRule, SliceGrant, SliceInterface } from '../bundle/slice.ts';
 import { attributePath } from '../engine/attributes.ts';
+import { readsDocument } from '../engine/casbin-request.ts';
+import { parseModelFile } from '../engine/casbin/model-file.ts';
 import { placeText } from './repository.ts';
 import { attributesRead, type RuleConditions } from './resolve-conditions.ts';
 import type { Deny, Device, Grant, Interface, Repository } from './repository.ts';
@@ -59,7 +61,9 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
   const rego = repository.rego
     .filter(({ name }) => packages.has(name))
     .map(({ name, wasm, data, at }) => ({ name, wasm, data, place: placeText(at) }));
-  const attributes = attributesFor(repository, [...grants, ...denies], rego.length > 0);
+  const casbin = repository.casbin.filter((model) => models.has(model.name));
+  const every = rego.length > 0 || casbin.some(({ model, files }) => readsDocument(requestFields(model, files.model)));
+  const attributes = attributesFor(repository, [...grants, ...denies], every);
   return {
     format: 1,
     trustDomain: repository.trustDomain,
@@ -70,16 +74,17 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     denies,
     ...(attributes.length === 0 ? {} : { attributes }),
     firewall: firewallFor(repository, device.id),
-    casbin: repository.casbin
-      .filter((model) => models.has(model.name))
-      .map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
+    casbin: casbin.map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
     ...(rego.length === 0 ? {} : { rego }),
   };
 }
 
+/** The lint has parsed it before anything is built. */
+const requestFields = (model: string, file: string): readonly string[] => parseModelFile(model, file).request;
+
 /**
  * The schema of what the rules read, as far as the repository declares it; the engine knows the built-in ones. `every`
- * where a Rego package sees all that a request says.
+ * where a Rego package or a Casbin model sees all that a request says.
  */
 function attributesFor(
   { attributes }: Repository,

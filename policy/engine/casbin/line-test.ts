@@ -8,7 +8,7 @@ import type { ModelFile, TextSource } from './model-file.ts';
 import { isPatternFunction, patternFunctions } from './pattern.ts';
 import { isPlain, type RequestShape } from './request-shape.ts';
 import { NO_TEXT, type Texts } from './texts.ts';
-import type { CasbinValue, Scalar } from './value.ts';
+import type { CasbinAttributes, CasbinValue, Scalar } from './value.ts';
 
 /** A request while it is judged. */
 export interface Asked {
@@ -331,7 +331,8 @@ function reader(value: Value, compilation: Compilation): Read {
 }
 
 function attributeOf(value: CasbinValue | undefined, name: string): CasbinValue | undefined {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? value[name] : undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return Object.hasOwn(value, name) ? (value as CasbinAttributes)[name] : undefined;
 }
 
 /** Unknown: what is missing, has parts, is no number or an empty text. */

@@ -1,6 +1,7 @@
 // What a request field holds. Text, numbers and booleans are compared; attributes are looked into by name.
 
-export type CasbinValue = string | number | boolean | CasbinAttributes;
+/** Lists of texts can be carried; no operator looks into them. */
+export type CasbinValue = string | number | boolean | readonly string[] | CasbinAttributes;
 
 export interface CasbinAttributes {
   readonly [name: string]: CasbinValue;

@@ -1,4 +1,4 @@
-// What a Rego package sees as `input`. Always an object; what is missing, stale or mistyped by its schema, dated in the
+// What a Rego package sees as `input`, and a Casbin model that asks for objects. Always an object; what is missing, stale or mistyped by its schema, dated in the
 // future or no value at all is absent, never null.
 //
 //   subject    id, state, binding
@@ -12,6 +12,7 @@
 //              attributes.<name>, as_of.<name>
 import { attribute, attributeNames, attributePath, compileReader, type AttributeReader } from '../attributes.ts';
 import { modbusFunctionName } from '../casbin-request.ts';
+import type { CasbinAttributes } from '../casbin/value.ts';
 import type { AttributeSchemas } from '../conditions.ts';
 import { readPath } from '../http-path.ts';
 import type { AccessRequest, Attribute, AttributeValue, Operation } from '../request.ts';
@@ -29,12 +30,20 @@ export interface RegoQuestion {
 type Readers = ReadonlyMap<string, AttributeReader>;
 
 /** Attributes are read as `schemas` say; those without one by their age alone. */
-export function compileInput(schemas: AttributeSchemas): (question: RegoQuestion) => object {
+export function compileInput(schemas: AttributeSchemas): (question: RegoQuestion) => InputDocument {
   const readers = new Map([...schemas.values()].map((schema) => [attributePath(schema), compileReader(schema)]));
   return (question) => inputDocument(question, readers);
 }
 
-function inputDocument({ request, operation, device, unattested }: RegoQuestion, readers: Readers): object {
+/** Attributes are texts, numbers, booleans and lists of texts. */
+export interface InputDocument {
+  readonly subject: CasbinAttributes;
+  readonly operation: object;
+  readonly resource: CasbinAttributes;
+  readonly context: CasbinAttributes;
+}
+
+function inputDocument({ request, operation, device, unattested }: RegoQuestion, readers: Readers): InputDocument {
   const { subject, resource, context } = request;
   const { time, source, connection } = context;
   const about = attributesOf('subject', request, readers);

@@ -58,7 +58,8 @@ function actionOf(operation: Parameters<typeof casbinRequests>[0]['operation'], 
     resource: { interface: entry.name, attributes: {} },
     context: { time: 0, source: '', connection: '', attributes: {} },
   };
-  return casbinRequests(request, ['act'])[0]?.[0] ?? '';
+  const act = casbinRequests(request, ['act'])[0]?.[0];
+  return typeof act === 'string' ? act : '';
 }
 
 /** Whether some object of the question could equal the text. */
