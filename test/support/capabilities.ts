@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { findOpa } from '../../policy/repository/rego/opa.ts';
 import { findPostgres } from './postgres-server.ts';
 
 export type Capability =
@@ -10,6 +11,7 @@ export type Capability =
   | 'nft'
   | 'netns'
   | 'nginx'
+  | 'opa'
   | 'conntrack'
   | 'curl'
   | 'ping'
@@ -52,6 +54,8 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   nft: () => isRoot() && works('unshare', '--net', findProgram('nft') ?? 'nft', 'list', 'ruleset'),
   netns: () => isRoot() && findProgram('ip') !== undefined && works('unshare', '--net', 'true'),
   nginx: () => findProgram('nginx') !== undefined,
+  // The pinned version, which `npm run setup` builds where there is Go.
+  opa: () => findOpa() !== undefined,
   conntrack: () => isRoot() && findProgram('conntrack') !== undefined,
   ping: () => findProgram('ping') !== undefined,
   curl: () => works('curl', '--version'),

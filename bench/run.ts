@@ -1,0 +1,50 @@
+// npm run bench -- NAME [--json] [--quick]
+// Measures the figures of an issue and says whether each goal is met; progress goes to standard error.
+import { parseArgs } from 'node:util';
+import { measureDecide } from './decide.ts';
+import { tableOf } from './figure-table.ts';
+import { allMet, benchDocument, type Figure, writeDocument } from './machine.ts';
+
+export interface BenchOptions {
+  /** Smaller and less certain, in a minute or so. */
+  readonly quick: boolean;
+  readonly progress: (text: string) => void;
+}
+
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
+  decide: measureDecide,
+};
+
+const usage = `usage: npm run bench -- NAME [--json] [--quick]
+  NAME     ${Object.keys(benches).join(' or ')}
+  --json   one document at the end instead of the table
+  --quick  smaller and less certain
+`;
+
+function readOptions(): { name: string; json: boolean; quick: boolean } | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      options: { json: { type: 'boolean' }, quick: { type: 'boolean' } },
+      allowPositionals: true,
+    });
+    const [name = '', ...others] = positionals;
+    if (!Object.hasOwn(benches, name) || others.length > 0) return undefined;
+    return { name, json: values.json === true, quick: values.quick === true };
+  } catch {
+    return undefined;
+  }
+}
+
+const options = readOptions();
+const measure = options === undefined ? undefined : benches[options.name];
+if (options === undefined || measure === undefined) {
+  process.stderr.write(usage);
+  process.exitCode = 2;
+} else {
+  const { name, json, quick } = options;
+  const figures = await measure({ quick, progress: (text) => process.stderr.write(`${text}\n`) });
+  const document = benchDocument(name, figures);
+  if (json) await writeDocument(document);
+  else process.stdout.write(tableOf(document));
+  if (!allMet(document)) process.exitCode = 1;
+}
