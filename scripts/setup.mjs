@@ -3,7 +3,8 @@
 //   node scripts/setup.mjs [demo|test]
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -104,8 +105,33 @@ function installSystemPackages() {
   }
 }
 
+// opa compiles Rego packages of policy repositories and is the oracle of their tests. Kept outside the tree, so that a
+// second clone finds it. There is no download of a release: nobody here could check its digest.
+function installOpa() {
+  const { version } = JSON.parse(readFileSync(join(root, 'policy/repository/rego/opa.json'), 'utf8'));
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  const folder = join(cache, 'edgeward', `opa-${version}`);
+  const isThere = spawnSync(join(folder, 'opa'), ['version']).status === 0;
+  if (isThere || process.env.EDGEWARD_OPA !== undefined) return;
+  const go = ['go', '/usr/local/go/bin/go'].find((name) => spawnSync(name, ['version']).status === 0);
+  if (go === undefined) {
+    say(
+      `no Go, so no opa ${version}: policy repositories with Rego packages are refused, their tests left out by name.`,
+    );
+    return;
+  }
+  say(`building opa ${version} (go install, about a minute the first time)`);
+  mkdirSync(folder, { recursive: true });
+  if (!run(go, ['install', `github.com/open-policy-agent/opa@v${version}`], { GOBIN: folder })) {
+    say(
+      `opa ${version} is missing: it needs Go 1.26 or later and a Go module proxy; what needs it is left out by name.`,
+    );
+  }
+}
+
 const started = Date.now();
 installNodeModules();
 installSystemPackages();
+if (profile !== 'demo') installOpa();
 const seconds = (Date.now() - started) / 1000;
 if (seconds > 1) say(`ready for "${profile}" after ${seconds.toFixed(0)} s`);

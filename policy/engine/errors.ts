@@ -36,7 +36,7 @@ export const engineErrors = errorTable({
   },
   ENGINE_REGO_DATA: {
     status: 'INVALID_ARGUMENT',
-    remedy: 'Make data.json smaller; it shares 16 MiB of memory with the request',
+    remedy: 'Keep data.json small (it shares 16 MiB of memory with the request) and without U+0000',
   },
 } as const);
 

@@ -45,8 +45,8 @@ export const MAX_ROLE_PAIRS = 2_000_000;
 export const MAX_REGO_TABLE = 65_536;
 /** Pages of 64 KiB that a Rego package may use, its data and the request included. */
 export const MAX_REGO_MEMORY_PAGES = 256;
-/** Instructions that one question to a Rego package may run: tens of milliseconds on a small gateway. */
-export const MAX_REGO_FUEL = 20_000_000;
+/** Instructions that one question to a Rego package may pay for: a match with \p{L} needs 35 million, most packages less than one. */
+export const MAX_REGO_FUEL = 50_000_000;
 /** Bytes of the input document of a Rego package: a request line and every attribute fit many times. */
 export const MAX_REGO_INPUT_BYTES = 64 * 1024;
 /** Bytes of the decision of a Rego package. */

@@ -22,7 +22,7 @@ export function readDecision(resultSet: unknown): RegoVerdict {
   if (reasons.length < deny.length) {
     return malformed(`decision.deny holds something else than texts of at most ${MAX_REGO_DENY_LENGTH} characters`);
   }
-  return reasons.length === 0 ? { allow: true } : { allow: false, kind: 'denied', why: reasons.join('; ') };
+  return reasons.length === 0 ? { allow: true } : { allow: false, kind: 'denied', why: reasons.toSorted().join('; ') };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

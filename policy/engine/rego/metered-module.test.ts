@@ -54,6 +54,16 @@ test('meter: every turn of a loop is paid for, and the answer stays', () => {
   assert.ok(twenty - ten >= 60, `${twenty - ten}`);
 });
 
+test('meter: growing memory costs what it takes', () => {
+  const grow = bytesOf(constant(0), [0x40, 0, 0x1a]);
+  const [without = 0, once = 0] = [new Uint8Array(), grow].map((inner) => {
+    const { run, used } = start(moduleOf(counted(10, inner)));
+    run();
+    return used();
+  });
+  assert.ok(once - without > 10 * 500, `${once - without}`);
+});
+
 test('meter: what runs for ever traps when the fuel is used up', () => {
   const endless: Record<string, ModuleParts> = {
     loop: { body: [op.loop, none, op.br, 0, op.end, 0x41, 0] },

@@ -120,7 +120,7 @@ function meterBody(body: ByteReader, meter: number): Uint8Array {
     skipImmediates(body, code);
     const current = open[open.length - 1];
     if (current === undefined) throw moduleError('an instruction after the end of its function');
-    current.instructions += 1;
+    current.instructions += code === op.memoryGrow ? growCost : 1;
     if (code === op.block || code === op.if) open.push(current);
     if (code === op.loop) {
       const stretch = { at: body.position, instructions: 1 };
@@ -139,6 +139,9 @@ function meterBody(body: ByteReader, meter: number): Uint8Array {
   }
   return bytesOf(...parts, body.between(from, body.position));
 }
+
+/** What memory.grow takes even when it fails, in instructions of about a nanosecond. */
+const growCost = 512;
 
 /** fuel -= instructions; if (fuel < 0) unreachable. Never wraps: a stretch is far shorter than 2^31. */
 function payment(meter: number, instructions: number): Uint8Array {

@@ -102,6 +102,14 @@ test('rego: an input beyond the bound is a fault, whatever the package would say
   assert.equal(kindOf(verdict), 'fault');
 });
 
+test('rego: a text with U+0000 is a fault, a text that only speaks of it is not', () => {
+  for (const context of ['a\u0000b', '\\\u0000', { 'a\u0000': 1 }]) {
+    assert.equal(kindOf(asked.decide({ answer: { deny: [] }, context })), 'fault', JSON.stringify(context));
+  }
+  assert.equal(kindOf(asked.decide({ answer: { deny: [] }, context: 'a\\u0000b' })), 'allow');
+  assert.throws(() => compileRego({ ...trial, data: '{"trial": {"text": "a\\u0000"}}' }), { code: 'ENGINE_REGO_DATA' });
+});
+
 const compile = (parts: ModuleParts) => compileRego({ ...trial, wasm: moduleOf(parts) });
 const refusal = (source: Partial<typeof trial>): string => {
   try {

@@ -40,6 +40,7 @@ export function compileRego(source: RegoSource): RegoPackage {
 }
 
 function start({ name, wasm, data }: RegoSource): RegoPackage {
+  if (hasNul(data)) throw engineErrors.error('ENGINE_REGO_DATA', 'data.json: a text with U+0000');
   const module = compileOpaModule(wasm);
   // Made at once, so that a package which cannot start is refused when the bundle is compiled.
   let instance: OpaInstance | undefined = module.instantiate(data);
@@ -62,6 +63,7 @@ function start({ name, wasm, data }: RegoSource): RegoPackage {
         if (Buffer.byteLength(text) > MAX_REGO_INPUT_BYTES) {
           return fault(`the input document has more than ${MAX_REGO_INPUT_BYTES} bytes`);
         }
+        if (hasNul(text)) return fault('the input document has a text with U+0000');
         return readDecision(evaluate(text));
       } catch (error) {
         return fault(error instanceof FuelExhausted ? error.message : describe(error));
@@ -69,6 +71,11 @@ function start({ name, wasm, data }: RegoSource): RegoPackage {
     },
     fuelUsed: () => fuelUsed,
   };
+}
+
+/** The compiled library ends some texts at U+0000: a pattern would match what it does not match in opa. */
+function hasNul(json: string): boolean {
+  return json.includes(String.raw`\u0000`) && /(?<!\\)(?:\\\\)*\\u0000/.test(json);
 }
 
 function fault(why: string): RegoVerdict {

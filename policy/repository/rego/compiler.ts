@@ -172,12 +172,13 @@ function parseComplaints(text: string): readonly Complaint[] {
 }
 
 function withHint(message: string): string {
-  const name = /^undefined function (.+)$/.exec(message)?.[1];
+  // opa rewrites some calls, print among them, before it looks for them.
+  const name = /^undefined function (?:internal\.)?(.+)$/.exec(message)?.[1];
   if (name === undefined) return message;
   const instead = name.startsWith('time.')
     ? 'a package reads no clock; input.context.time is the time of the request in milliseconds'
     : 'policy/engine/rego/README.md lists the built-in functions of the engine';
-  return `${message}: ${instead}`;
+  return `undefined function ${name}: ${instead}`;
 }
 
 interface TestResult {
