@@ -45,7 +45,7 @@ async function explain(rule: string, json: boolean): Promise<void> {
 async function lint(directory: string, { json, sarif, strict }: LintOptions): Promise<void> {
   const rooms = await import('../policy/repository/index.ts');
   const tree = await rooms.readDirectory(directory);
-  const loaded = rooms.loadRepository(tree, Date.now());
+  const loaded = rooms.loadRepository(tree, Date.now(), rooms.findRegoCompiler);
   if (loaded.repository !== undefined) await checkRunnable(loaded.repository);
   const report = rooms.lintReport(loaded, strict);
   const clean = loaded.problems.length === 0 && loaded.waived.length === 0;

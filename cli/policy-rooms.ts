@@ -6,7 +6,7 @@ export type Rooms = Awaited<ReturnType<typeof loadRooms>>;
 
 /** The repository in the tree; throws CLI_CHECK_FAILED with every problem. */
 export function mustLoad(rooms: Rooms, tree: Awaited<ReturnType<Rooms['readDirectory']>>) {
-  const { repository, problems } = rooms.loadRepository(tree, Date.now());
+  const { repository, problems } = rooms.loadRepository(tree, Date.now(), rooms.findRegoCompiler);
   if (repository !== undefined) return repository;
   const errors = problems.filter(rooms.isError);
   throw cliErrors.error(

@@ -41,8 +41,9 @@ function runAll(rooms: Rooms, repository: Repository, options: Options, io: Io) 
   const now = Math.ceil(Date.now() / 60_000) * 60_000;
   const engine = rooms.decideWithEngine();
   const report = rooms.runPolicyTests(repository, engine, now);
-  const lines = [rooms.formatTestReport(report)];
-  let ok = report.ok;
+  const rego = rooms.runRegoTests(repository, rooms.findRegoCompiler);
+  const lines = [rooms.formatTestReport(report), rooms.formatRegoTests(rego)].filter((text) => text !== '');
+  let ok = report.ok && rego.ok;
   const atLeast = (what: string, found: number, wanted: number | undefined): void => {
     if (wanted === undefined || found >= wanted) return;
     ok = false;
@@ -65,5 +66,5 @@ function runAll(rooms: Rooms, repository: Repository, options: Options, io: Io) 
     lines.push(rooms.formatMutation(mutation));
     atLeast('mutation score', mutation.score, options.minScore);
   } else if (options.mutate) lines.push('no mistakes made: the tests have to pass first');
-  return { ok, lines, document: { ...report, ok, coverage, mutation } };
+  return { ok, lines, document: { ...report, ok, rego, coverage, mutation } };
 }

@@ -102,6 +102,7 @@ async function publishPolicy(
     ...(options.ref === undefined ? {} : { ref: options.ref }),
     publisherKey: { key: keys.privateKey, keyId: keyId(keys.publicKey) },
     clock: systemClock,
+    findRegoCompiler: rooms.findRegoCompiler,
     temporaryDirectory: tmpdir(),
     onStep: (step) => io.note(`${step} …`),
     client: {

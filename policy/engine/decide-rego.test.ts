@@ -41,7 +41,7 @@ test('rego: a denial names package and file', () => {
     allow: false,
     reason: 'rego',
     rule: 'rego:hours',
-    place: 'rego/hours/hours.rego:4',
+    place: 'rego/hours/hours.rego:5',
     operation: 'status',
     bundle: meta.digest,
   });
@@ -50,7 +50,7 @@ test('rego: a denial names package and file', () => {
 test('rego: an explanation says what the package answered', () => {
   const stepOf = (time: number) =>
     engine.explain(ask('web', get('/status'), {}, {}, time)).steps.find(({ step }) => step === 'rego');
-  const rule = { step: 'rego', rule: 'rego:hours', place: 'rego/hours/hours.rego:4' };
+  const rule = { step: 'rego', rule: 'rego:hours', place: 'rego/hours/hours.rego:5' };
   assert.deepEqual(stepOf(night), { ...rule, outcome: 'denied: outside the hours of the shift' });
   assert.deepEqual(stepOf(noon), { ...rule, outcome: 'allows' });
 });
@@ -121,9 +121,9 @@ test('rego: a name that is not there, a name twice and a damaged module do not c
     refusal({ rego: [carried(trial)] }),
     /^ENGINE_SLICE_INVALID interfaces\/plc\.yaml:\d+: Rego package hours/,
   );
-  assert.match(refusal({ rego: [carried(hours), carried(hours)] }), /rego\/hours\/hours\.rego:4: .*twice/);
+  assert.match(refusal({ rego: [carried(hours), carried(hours)] }), /rego\/hours\/hours\.rego:5: .*twice/);
   const damaged = { ...carried(hours), wasm: 'AGFzbQEAAAA=' };
-  assert.match(refusal({ rego: [damaged] }), /^ENGINE_REGO_MODULE rego\/hours\/hours\.rego:4: Rego package hours: /);
+  assert.match(refusal({ rego: [damaged] }), /^ENGINE_REGO_MODULE rego\/hours\/hours\.rego:5: Rego package hours: /);
 });
 
 test('property: naming a package never adds an allow, and takes away exactly what it does not allow', () => {

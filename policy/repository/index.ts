@@ -18,6 +18,8 @@ export {
   type SealedRelease,
   type SealRequest,
 } from './publish.ts';
+export { findRegoCompiler, type FindRegoCompiler } from './rego/compiler.ts';
+export { formatRegoTests, runRegoTests, type RegoTestReport } from './rego/run-rego-tests.ts';
 export type { Repository } from './repository.ts';
 export { explainRule, formatReport, isRuleId, lintReport, type LintReport } from './report.ts';
 export { lintRules, type LintRule, type RuleId } from './rules.ts';

@@ -99,9 +99,9 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
   POLICY_REGO: [[regoTree({ 'rego/hours/hours.rego': undefined }), 'rego/hours:1:1']],
   POLICY_REGO_UNAVAILABLE: [[regoTree(), 'rego/hours/hours.rego:1:1']],
   POLICY_REGO_UNUSED: [
-    [regoTree({ 'interfaces/cell.yaml': sampleFiles['interfaces/cell.yaml'] }), 'rego/hours/hours.rego:4:1'],
+    [regoTree({ 'interfaces/cell.yaml': sampleFiles['interfaces/cell.yaml'] }), 'rego/hours/hours.rego:5:1'],
   ],
-  POLICY_REGO_UNTESTED: [[regoTree({ 'rego/hours/hours_test.rego': undefined }), 'rego/hours/hours.rego:4:1']],
+  POLICY_REGO_UNTESTED: [[regoTree({ 'rego/hours/hours_test.rego': undefined }), 'rego/hours/hours.rego:5:1']],
   POLICY_UNTIL_PASSED: [
     [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: ip\n    until: 2026-11-21'), 'grants/cell.yaml:7:12'],
   ],
@@ -156,8 +156,8 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
 for (const [rule, trees] of Object.entries(triggers) as [RepositoryRule, (typeof triggers)[RepositoryRule]][]) {
   test(`${rule} is found where it is`, () => {
     for (const [tree, place] of trees) {
-      const compiler = rule === 'POLICY_REGO_UNAVAILABLE' ? undefined : preparedCompiler;
-      const { repository, problems } = loadRepository(tree, sampleNow, compiler);
+      const findCompiler = () => (rule === 'POLICY_REGO_UNAVAILABLE' ? undefined : preparedCompiler);
+      const { repository, problems } = loadRepository(tree, sampleNow, findCompiler);
       const shown = problems.map((problem) => `${formatPlace(problem.place)} ${problem.rule} ${problem.message}`);
       assert.ok(
         problems.some((problem) => problem.rule === rule && formatPlace(problem.place) === place),

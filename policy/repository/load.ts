@@ -7,7 +7,7 @@ import { collectProblems, isError } from './problems.ts';
 import type { Problem, Problems, WaivedProblem } from './problems.ts';
 import { readFiles } from './read-files.ts';
 import type { Files } from './read-files.ts';
-import type { RegoCompiler } from './rego/compiler.ts';
+import type { FindRegoCompiler } from './rego/compiler.ts';
 import { readRego } from './rego/read-rego.ts';
 import { attributePlaces, readAttributes } from './resolve-attributes.ts';
 import type { CasbinModel, Repository } from './repository.ts';
@@ -38,13 +38,17 @@ export interface Loaded {
 }
 
 /**
- * `now` in milliseconds since the epoch: end dates are compared with it. Without a `compiler` a repository that holds
- * Rego packages is refused, every other one is read as ever.
+ * `now` in milliseconds since the epoch: end dates are compared with it. Where `findCompiler` finds none, a repository
+ * that holds Rego packages is refused; every other one is read as ever.
  */
-export function loadRepository(tree: PolicyTree, now: number, compiler?: RegoCompiler): Loaded {
+export function loadRepository(
+  tree: PolicyTree,
+  now: number,
+  findCompiler: FindRegoCompiler = () => undefined,
+): Loaded {
   const problems = collectProblems();
   const files = readFiles(tree, problems);
-  const repository = resolve(files, problems, compiler);
+  const repository = resolve(files, problems, findCompiler);
   // Rules over half a repository would blame what is only unread.
   if (repository !== undefined && files.broken.size === 0) {
     lint(repository, problems, now);
@@ -56,13 +60,13 @@ export function loadRepository(tree: PolicyTree, now: number, compiler?: RegoCom
   return broken ? { problems: list, waived } : { repository, problems: list, waived };
 }
 
-function resolve(files: Files, problems: Problems, compiler: RegoCompiler | undefined): Repository | undefined {
+function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompiler): Repository | undefined {
   const devices = unique(readDevices(files), (device) => device.id, 'id', problems);
   const networks = unique(readNetworks(files), (network) => network.name, 'name', problems);
   const resolver: Resolver = { problems, broken: files.broken, devices };
   const casbin = readCasbin(files, problems);
   const attributes = readAttributes(files, problems);
-  const rego = readRego(files, problems, compiler);
+  const rego = readRego(files, problems, findCompiler);
   const models = new Set(casbin.map((model) => model.name));
   const interfaces = unique(
     resolveInterfaces(files, resolver, models, new Set(files.rego.keys())),

@@ -8,6 +8,7 @@ import { publish } from './publish.ts';
 import type { PublicationClient, PublishOptions, PublishStep } from './publish.ts';
 import { sampleGit } from './sample-git.ts';
 import type { SampleGit } from './sample-git.ts';
+import { preparedCompiler, regoFiles } from './rego/sample-rego.ts';
 import { sampleFiles, sampleNow } from './sample-tree.ts';
 
 const { privateKey } = generateKey();
@@ -39,7 +40,8 @@ class FakeControlPlane implements PublicationClient {
 
 function optionsFor(repository: SampleGit, client: PublicationClient): PublishOptions {
   const clock = new FakeClock(sampleNow);
-  return { source: repository.directory, publisherKey, client, clock, temporaryDirectory: repository.temporary };
+  const { directory: source, temporary: temporaryDirectory } = repository;
+  return { source, publisherKey, client, clock, temporaryDirectory, findRegoCompiler: () => preparedCompiler };
 }
 
 test('a clean commit becomes a signed release and a bundle that every device can open', async () => {
@@ -103,6 +105,26 @@ test('a commit with a lint error is not published', async () => {
   const result = await publish(optionsFor(repository, untouched()));
   assert.ok(result.outcome === 'invalid');
   assert.ok(result.problems.some(({ place }) => place.file === 'edgeward.yaml' && place.line === 2));
+});
+
+test('a commit with Rego packages is published with opa alone, and only when its Rego tests pass', async () => {
+  using repository = sampleGit(regoFiles);
+  const without = await publish({ ...optionsFor(repository, untouched()), findRegoCompiler: () => undefined });
+  assert.ok(without.outcome === 'invalid');
+  assert.deepEqual(
+    without.problems.map(({ rule }) => rule),
+    ['POLICY_REGO_UNAVAILABLE'],
+  );
+  const place = { file: 'rego/hours/hours_test.rego', line: 7 };
+  const failing = { ...preparedCompiler, test: () => ({ passed: 0, problems: [{ place, message: 'not true' }] }) };
+  const failed = await publish({ ...optionsFor(repository, untouched()), findRegoCompiler: () => failing });
+  assert.ok(failed.outcome === 'invalid');
+  assert.deepEqual(
+    failed.problems.map(({ message }) => message),
+    ['not true'],
+  );
+  const published = await publish(optionsFor(repository, new FakeControlPlane()));
+  assert.equal(published.outcome, 'published');
 });
 
 test('a commit whose tests fail is not published', async () => {

@@ -12,6 +12,8 @@ import type { CommitTree } from './git-source.ts';
 import { loadRepository } from './load.ts';
 import type { Problem } from './problems.ts';
 import type { Repository } from './repository.ts';
+import type { FindRegoCompiler } from './rego/compiler.ts';
+import { runRegoTests } from './rego/run-rego-tests.ts';
 import { runPolicyTests } from './run-tests.ts';
 import type { TestReport } from './run-tests.ts';
 
@@ -35,6 +37,8 @@ export interface PublishOptions {
   readonly publisherKey: PublisherKey;
   readonly client: PublicationClient;
   readonly clock: Clock;
+  /** Of the publisher's machine. */
+  readonly findRegoCompiler: FindRegoCompiler;
   /** Where a remote is fetched to. */
   readonly temporaryDirectory: string;
   readonly signal?: AbortSignal;
@@ -46,7 +50,7 @@ export type PublishStep = 'read' | 'lint' | 'test' | 'build' | 'upload' | 'compl
 
 export type PublishResult =
   | { readonly outcome: 'published'; readonly publication: Publication; readonly warnings: readonly Problem[] }
-  /** The commit has lint errors. */
+  /** The commit has lint errors, or Rego tests of it fail. */
   | { readonly outcome: 'invalid'; readonly problems: readonly Problem[] }
   | { readonly outcome: 'tests-failed'; readonly tests: TestReport };
 
@@ -67,16 +71,18 @@ export interface Publication {
 
 /** Throws POLICY_TREE_DIRTY, POLICY_SOURCE_*, POLICY_GIT_FAILED, and what the control plane refuses. */
 export async function publish(options: PublishOptions): Promise<PublishResult> {
-  const { clock, client, onStep = () => undefined } = options;
+  const { clock, client, findRegoCompiler, onStep = () => undefined } = options;
   onStep('read');
   const tree = await readCommit(options);
   onStep('lint');
-  const { repository, problems } = loadRepository(tree, clock.now());
+  const { repository, problems } = loadRepository(tree, clock.now(), findRegoCompiler);
   if (repository === undefined) return { outcome: 'invalid', problems };
   onStep('test');
   const slices = buildSlices(repository);
   const tests = runPolicyTests(repository, decideWithEngine(), clock.now(), slices);
   if (!tests.ok) return { outcome: 'tests-failed', tests };
+  const regoTests = runRegoTests(repository, findRegoCompiler);
+  if (!regoTests.ok) return { outcome: 'invalid', problems: regoTests.problems };
   onStep('build');
   const { version, trustDomain } = await client.begin();
   if (trustDomain !== repository.trustDomain) {

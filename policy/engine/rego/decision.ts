@@ -22,7 +22,12 @@ export function readDecision(resultSet: unknown): RegoVerdict {
   if (reasons.length < deny.length) {
     return malformed(`decision.deny holds something else than texts of at most ${MAX_REGO_DENY_LENGTH} characters`);
   }
-  return reasons.length === 0 ? { allow: true } : { allow: false, kind: 'denied', why: reasons.toSorted().join('; ') };
+  return reasons.length === 0 ? { allow: true } : { allow: false, kind: 'denied', why: inOrder(reasons).join('; ') };
+}
+
+/** opa writes a set in no order; the same denial reads the same. */
+function inOrder(reasons: readonly string[]): string[] {
+  return reasons.toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

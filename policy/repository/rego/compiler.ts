@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Place } from '../../../runtime/errors.ts';
 import { MAX_REGO_ARCHIVE_BYTES } from '../../limits.ts';
 import { capabilityFiles, type CapabilityFiles } from './capabilities.ts';
-import type { Opa, OpaRun } from './opa.ts';
+import { findOpa, type Opa, type OpaRun } from './opa.ts';
 import { fileOfTar } from './tar.ts';
 
 /** The files of one folder `rego/<name>/`. */
@@ -35,6 +35,9 @@ export type RegoCompiled =
   | { readonly wasm: Uint8Array; readonly place: Place }
   | { readonly problems: readonly RegoProblem[] };
 
+/** Asked only for a repository that holds packages; undefined on a machine without opa. */
+export type FindRegoCompiler = () => RegoCompiler | undefined;
+
 export const isRegoTest = (path: string): boolean => path.endsWith('_test.rego');
 
 /** `temporaryDirectory` is where each package is laid out for opa, and removed again. */
@@ -55,6 +58,12 @@ export function createRegoCompiler(opa: Opa, temporaryDirectory: string = tmpdir
     test: (folder) => staged(folder, (directory) => runTests(opa, folder, directory)),
   };
 }
+
+/** With the opa of this machine. */
+export const findRegoCompiler: FindRegoCompiler = () => {
+  const opa = findOpa();
+  return opa === undefined ? undefined : createRegoCompiler(opa);
+};
 
 const packageCapabilities = 'package-capabilities.json';
 const testCapabilities = 'test-capabilities.json';

@@ -39,7 +39,7 @@ const differences: Readonly<Record<string, (line: string, theirs: string, mine: 
   'json.remove with an empty path is a fault': (line, _, mine) =>
     line.startsWith('json.remove(') && mine === 'FAULT memory access out of bounds',
   'a template string writes the members of an object in another order': (line, theirs, mine) =>
-    line.startsWith('$') && [...theirs].toSorted().join('') === [...mine].toSorted().join(''),
+    line.startsWith('$') && theirs.split('').toSorted().join('') === mine.split('').toSorted().join(''),
 };
 
 const seen = new Set<string>();

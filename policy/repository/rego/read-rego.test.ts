@@ -9,15 +9,16 @@ import { loadRepository } from '../load.ts';
 import type { Repository } from '../repository.ts';
 import { sampleNow } from '../sample-tree.ts';
 import { preparedCompiler, regoFiles, regoTree } from './sample-rego.ts';
+import { formatRegoTests, runRegoTests } from './run-rego-tests.ts';
 import type { RegoCompiler } from './compiler.ts';
 
 const problemsOf = (changes: Record<string, string | undefined>, compiler?: RegoCompiler): string[] =>
-  loadRepository(regoTree(changes), sampleNow, compiler).problems.map(
+  loadRepository(regoTree(changes), sampleNow, () => compiler).problems.map(
     ({ place, rule, message }) => `${formatPlace(place)} ${rule} ${message}`,
   );
 
 function load(): Repository {
-  const { repository, problems } = loadRepository(regoTree(), sampleNow, preparedCompiler);
+  const { repository, problems } = loadRepository(regoTree(), sampleNow, () => preparedCompiler);
   assert.deepEqual(problems, []);
   assert.ok(repository !== undefined);
   return repository;
@@ -32,7 +33,7 @@ test('rego: only the device that serves the interface gets the package, with its
       {
         name: 'hours',
         data: '{"hours":{"shifts":[{"from_minute":360,"to_minute":1320}]}}',
-        place: 'rego/hours/hours.rego:4',
+        place: 'rego/hours/hours.rego:5',
       },
     ],
   );
@@ -52,7 +53,7 @@ test('rego: where a package is asked, every attribute goes with its schema', () 
   const { repository, problems } = loadRepository(
     regoTree({ 'schema/cell.json': schema }),
     sampleNow,
-    preparedCompiler,
+    () => preparedCompiler,
   );
   assert.deepEqual(problems, []);
   assert.ok(repository !== undefined);
@@ -66,7 +67,7 @@ test('rego: where a package is asked, every attribute goes with its schema', () 
 
 test('rego: what it narrows is in no self-test vector that allows', () => {
   const alone = regoFiles['interfaces/cell.yaml']?.replace('    casbin: hmi\n', '');
-  const { repository } = loadRepository(regoTree({ 'interfaces/cell.yaml': alone }), sampleNow, preparedCompiler);
+  const { repository } = loadRepository(regoTree({ 'interfaces/cell.yaml': alone }), sampleNow, () => preparedCompiler);
   assert.ok(repository !== undefined);
   const slice = buildSlices(repository).get('hmi-1');
   assert.ok(slice !== undefined && slice.interfaces.every((entry) => entry.casbin === undefined));
@@ -115,7 +116,7 @@ test('rego: an interface that names no package of the repository', () => {
   const changed = regoFiles['interfaces/cell.yaml']?.replace('rego: hours', 'rego: hour');
   assert.deepEqual(problemsOf({ 'interfaces/cell.yaml': changed }, preparedCompiler), [
     'interfaces/cell.yaml:20:11 POLICY_REFERENCE_UNKNOWN unknown Rego package hour; did you mean hours?',
-    'rego/hours/hours.rego:4:1 POLICY_REGO_UNUSED no interface says rego: hours',
+    'rego/hours/hours.rego:5:1 POLICY_REGO_UNUSED no interface says rego: hours',
   ]);
 });
 
@@ -155,10 +156,29 @@ test('rego: what opa says, and a module that the engine refuses, are problems of
   assert.deepEqual(problemsOf({}, complaining), ['rego/hours/hours.rego:7:3 POLICY_REGO no']);
   const wild: RegoCompiler = {
     ...preparedCompiler,
-    compile: () => ({ wasm: new Uint8Array(3 * 1024 * 1024), place: { file: 'rego/hours/hours.rego', line: 4 } }),
+    compile: () => ({ wasm: new Uint8Array(3 * 1024 * 1024), place: { file: 'rego/hours/hours.rego', line: 5 } }),
   };
   assert.match(
     problemsOf({}, wild).join('\n'),
-    /^rego\/hours\/hours\.rego:4:1 POLICY_REGO .*3145728 bytes; at most 2097152$/,
+    /^rego\/hours\/hours\.rego:5:1 POLICY_REGO .*3145728 bytes; at most 2097152$/,
   );
+});
+
+test('rego: the tests of every package are counted, and each that fails is a problem at its place', () => {
+  const repository = load();
+  const passing = runRegoTests(repository, () => preparedCompiler);
+  assert.deepEqual(passing, { ok: true, passed: 3, failed: 0, problems: [] });
+  assert.equal(formatRegoTests(passing), '3 Rego tests passed, 0 failed');
+  const place = { file: 'rego/hours/hours_test.rego', line: 7, column: 1 };
+  const failing = runRegoTests(repository, () => ({
+    ...preparedCompiler,
+    test: () => ({ passed: 2, problems: [{ place, message: 'test test_noon is not true' }] }),
+  }));
+  assert.deepEqual([failing.ok, failing.passed, failing.failed], [false, 2, 1]);
+  assert.match(
+    formatRegoTests(failing),
+    /^rego\/hours\/hours_test\.rego:7:1: error POLICY_REGO: test test_noon is not true/,
+  );
+  // What was loaded cannot be without opa a moment later; if it is, nothing passed.
+  assert.equal(runRegoTests(repository, () => undefined).ok, false);
 });

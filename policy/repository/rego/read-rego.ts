@@ -9,12 +9,13 @@ import type { Problems } from '../problems.ts';
 import type { Files } from '../read-files.ts';
 import { readJson } from '../read-yaml.ts';
 import { placeText, type RegoPackage } from '../repository.ts';
-import { isRegoTest, type RegoCompiler, type RegoFolder } from './compiler.ts';
+import { isRegoTest, type FindRegoCompiler, type RegoCompiler, type RegoFolder } from './compiler.ts';
 import { opaVersion } from './opa.ts';
 
 const dataSchema = z.record(z.string(), z.unknown());
 
-export function readRego(files: Files, problems: Problems, compiler: RegoCompiler | undefined): RegoPackage[] {
+export function readRego(files: Files, problems: Problems, findCompiler: FindRegoCompiler): RegoPackage[] {
+  const compiler = files.rego.size === 0 ? undefined : findCompiler();
   return [...files.rego].flatMap(([name, texts]) => {
     const folder = readFolder(name, texts, problems);
     if (folder === undefined) {

@@ -6,9 +6,9 @@ import { sampleFiles, treeOf } from '../sample-tree.ts';
 import type { PolicyTree } from '../tree.ts';
 import type { RegoCompiler } from './compiler.ts';
 
-const folder = join(import.meta.dirname, '../../engine/testing/rego');
-/** A file of the engine's sample packages, e.g. `hours/hours.rego`. */
-export const regoText = (path: string): string => readFileSync(join(folder, path), 'utf8');
+const folder = join(import.meta.dirname, '../../../examples/policy-rego/rego/hours');
+/** A file of package hours, e.g. `hours.rego`. */
+export const regoText = (file: string): string => readFileSync(join(folder, file), 'utf8');
 
 export const regoFiles: Readonly<Record<string, string>> = {
   ...sampleFiles,
@@ -16,9 +16,9 @@ export const regoFiles: Readonly<Record<string, string>> = {
     'casbin: hmi',
     'casbin: hmi\n    rego: hours',
   ),
-  'rego/hours/hours.rego': regoText('hours/hours.rego'),
-  'rego/hours/hours_test.rego': regoText('hours/hours_test.rego'),
-  'rego/hours/data.json': regoText('hours/data.json'),
+  'rego/hours/hours.rego': regoText('hours.rego'),
+  'rego/hours/hours_test.rego': regoText('hours_test.rego'),
+  'rego/hours/data.json': regoText('data.json'),
 };
 
 /** The sample with files changed, or with `undefined` taken away. */
@@ -29,6 +29,6 @@ export function regoTree(changes: Readonly<Record<string, string | undefined>> =
 
 /** Whatever the folder holds, it is package hours. */
 export const preparedCompiler: RegoCompiler = {
-  compile: () => ({ wasm: hours.wasm, place: { file: 'rego/hours/hours.rego', line: 4, column: 1 } }),
+  compile: () => ({ wasm: hours.wasm, place: { file: 'rego/hours/hours.rego', line: 5, column: 1 } }),
   test: () => ({ passed: 3, problems: [] }),
 };
