@@ -1,4 +1,4 @@
-// edgeward policy init|lint|test|build|publish|status
+// edgeward policy init|lint|test|explain|who-can|build|publish|status
 import type { Command } from 'commander';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,8 +7,10 @@ import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, type Io, table, timeText } from './io.ts';
 import { registerPolicyLint } from './policy-lint.ts';
+import { registerPolicyExplain } from './policy-explain.ts';
 import { loadRooms, mustLoad } from './policy-rooms.ts';
 import { registerPolicyTest } from './policy-test.ts';
+import { registerPolicyWhoCan } from './policy-who-can.ts';
 
 export function registerPolicy(program: Command): void {
   const policy = program
@@ -32,6 +34,8 @@ export function registerPolicy(program: Command): void {
   registerPolicyLint(policy);
 
   registerPolicyTest(policy);
+  registerPolicyExplain(policy);
+  registerPolicyWhoCan(policy);
 
   local(policy.command('build'))
     .description('write the slice of every device as JSON, to look at; nothing is signed')

@@ -15,6 +15,10 @@ export const policyErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Split the file, or move what is not policy out of the repository',
   },
+  POLICY_QUESTION_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Ask about an interface, a device and an operation that the policy repository names',
+  },
   POLICY_GIT_FAILED: {
     status: 'FAILED_PRECONDITION',
     remedy: 'Run the git command by hand; it says what is missing',

@@ -83,3 +83,9 @@ export const MAX_LIST_ITEMS_ASKED = 8;
 export const MAX_CASBIN_LINES_COVERED = 2_000;
 /** Mistakes that one run makes in a policy: some minutes at most. */
 export const MAX_MUTANTS = 2_000;
+/** Steps of the largest change that an explanation looks for; more is another policy. */
+export const MAX_FLIP_EDITS = 4;
+/** Changes that one search decides: a few seconds. */
+export const MAX_FLIP_TRIES = 100_000;
+/** Lines of a policy.csv that are tried to be removed. */
+export const MAX_CASBIN_EDITS = 100;

@@ -6,6 +6,8 @@ import type { Slice } from '../bundle/slice.ts';
 
 /** Answers as an edge with this slice in force would. */
 export interface SliceEngine {
+  /** Compiles the slice, so that a fault shows; asking does it by itself. */
+  readonly compile: (slice: Slice) => void;
   readonly decide: (slice: Slice, request: AccessRequest, freshness?: Freshness) => Decision;
   readonly explain: (slice: Slice, request: AccessRequest, freshness?: Freshness) => Explanation;
   readonly operationsOf: (slice: Slice, request: AccessRequest) => NamedOperations | undefined;
@@ -25,6 +27,7 @@ export function decideWithEngine(): SliceEngine {
     return engine;
   };
   return {
+    compile: (slice) => void engineOf(slice),
     decide: (slice, request, freshness = 'fresh') => engineOf(slice).decide(request, freshness),
     explain: (slice, request, freshness = 'fresh') => engineOf(slice).explain(request, freshness),
     operationsOf: (slice, request) => engineOf(slice).operationsOf(request),

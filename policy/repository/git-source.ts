@@ -43,6 +43,21 @@ export async function readCommit(options: GitSource): Promise<CommitTree> {
   return readTree(call, ref, prefix.replace(/\/$/, ''));
 }
 
+/** What the working files are, in words: `commit 1a2b…`, with what differs from it, or no commit at all. */
+export async function describeCommit(directory: string): Promise<string> {
+  const call = { directory: resolve(directory) };
+  try {
+    const commit = text(await git({ ...call, args: ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'] }));
+    const clean = await refuseDirty(call).then(
+      () => true,
+      () => false,
+    );
+    return clean ? `commit ${commit}` : `commit ${commit} with uncommitted changes`;
+  } catch {
+    return 'working files that are in no git commit';
+  }
+}
+
 interface Call {
   readonly directory: string;
   readonly signal?: AbortSignal;

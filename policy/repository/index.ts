@@ -1,10 +1,13 @@
 // The policy repository: reading, lint, tests, build and publication of one git commit.
 export { coverTests, formatCoverage, type Branch, type CoverageReport } from './ask/coverage.ts';
+export { explainQuestion, formatExplanation, type Flip, type Flips, type PolicyExplanation } from './ask/explain.ts';
 export type { InvariantResult, Violation } from './ask/invariants.ts';
 export { formatMutation, mutatePolicy, type MutationReport, type Survivor } from './ask/mutate.ts';
+export { questionFor, type Wire } from './ask/question-for.ts';
+export { formatWhoCan, whoCan, type Permission, type WhoCan } from './ask/who-can.ts';
 export { buildSlices } from './build.ts';
 export { decideWithEngine, type SliceEngine } from './decide.ts';
-export { readCommit, type CommitTree, type GitSource } from './git-source.ts';
+export { describeCommit, readCommit, type CommitTree, type GitSource } from './git-source.ts';
 export { loadRepository, type Loaded } from './load.ts';
 export { formatProblem, isError, type Problem } from './problems.ts';
 export {

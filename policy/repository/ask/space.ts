@@ -101,7 +101,14 @@ export function spaceOf(
     };
   });
   const cells = groups.reduce((sum, { surroundings }) => sum + surroundings.length, 0) * operations.length;
-  const gaps = [...unasked, ...new Set([...grants.flat(), ...denies.flat()].flatMap(gapsOfRule))];
+  const packages = entries.flatMap((entry) => entry.rego ?? []);
+  const gaps = [
+    ...unasked,
+    ...new Set(
+      packages.map((rego) => `the Rego package ${rego} reads every word of a request; only samples are asked`),
+    ),
+    ...new Set([...grants.flat(), ...denies.flat()].flatMap(gapsOfRule)),
+  ];
   return { interface: name, device, groups, operations, cells, gaps };
 }
 
@@ -128,7 +135,7 @@ function operationKey(
 
 /** Whether something besides the operations' own patterns decides by path, register or unit. */
 function readsText(entry: SliceInterface): boolean {
-  return entry.casbin !== undefined || Object.hasOwn(entry, 'rego');
+  return entry.casbin !== undefined || entry.rego !== undefined;
 }
 
 function gapsOfRule(rule: Rule): string[] {

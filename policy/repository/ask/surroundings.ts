@@ -32,9 +32,9 @@ type TimeWindow = NonNullable<Calendar['timeWindow']>;
 
 const states = Object.keys(stateTable) as SubjectState[];
 /** The most usual first, so that a witness is no stranger than it has to be. */
-const stateOrder: readonly SubjectState[] = ['trusted', ...states.filter((state) => state !== 'trusted')];
-const bindings: readonly Binding[] = ['svid', 'ip', 'port+mac+ip'];
-const freshnesses: readonly Freshness[] = ['fresh', 'soft-expired', 'hard-expired'];
+export const stateOrder: readonly SubjectState[] = ['trusted', ...states.filter((state) => state !== 'trusted')];
+export const bindings: readonly Binding[] = ['svid', 'ip', 'port+mac+ip'];
+export const freshnesses: readonly Freshness[] = ['fresh', 'soft-expired', 'hard-expired'];
 const attestations: readonly Given['attestation'][] = ['software', 'tpm', 'idevid', 'none', 'missing'];
 
 /**
@@ -50,22 +50,7 @@ export function surroundingsOf(
   narrowing: Narrowing,
 ): Surroundings[] {
   const { calm = false } = narrowing;
-  const all: readonly Rule[] = [...rules.grants, ...rules.denies];
-  const graded =
-    testsOf(all).some((test) => isBuiltIn(test) && test.name === attributeNames.attestation) ||
-    all.some(({ conditions = {} }) => conditions.attestation !== undefined);
-  const ages = agesOf(all);
-  const classes = wanted(
-    attestations.filter((name) => name !== 'missing' || !calm),
-    narrowing.attestation,
-  );
-  const facts = product<Facts>({
-    attestation: graded || ages.length > 0 ? classes : classes.slice(0, 1),
-    attestedAgo: calm || ages.length === 0 ? [givenDefaults.attestedAgo] : ages,
-    risk: calm ? [givenDefaults.risk] : risksOf(all),
-    attributes: calm ? [givenDefaults.attributes] : attributeSets(all, schemas),
-    time: narrowing.times ?? timesOf(all, now, observeUntil, narrowing.timeWindow),
-  });
+  const facts = product<Facts>(factValues([...rules.grants, ...rules.denies], schemas, now, observeUntil, narrowing));
   const truths = compileTruths(rules, schemas, observeUntil);
   const kept = new Map<boolean, readonly Facts[]>();
   return wanted(stateOrder, narrowing.states).flatMap((state) => {
@@ -88,6 +73,32 @@ export interface Rules {
 
 /** What conditions read. */
 type Facts = Pick<Surroundings, 'attestation' | 'attestedAgo' | 'risk' | 'attributes' | 'time'>;
+
+/** Of each of them the values that stand for all there are. */
+export function factValues(
+  rules: readonly Rule[],
+  schemas: readonly SliceAttribute[],
+  now: number,
+  observeUntil: readonly number[],
+  narrowing: Narrowing = {},
+): { readonly [K in keyof Facts]: readonly Facts[K][] } {
+  const { calm = false } = narrowing;
+  const graded =
+    testsOf(rules).some((test) => isBuiltIn(test) && test.name === attributeNames.attestation) ||
+    rules.some(({ conditions = {} }) => conditions.attestation !== undefined);
+  const ages = agesOf(rules);
+  const classes = wanted(
+    attestations.filter((name) => name !== 'missing' || !calm),
+    narrowing.attestation,
+  );
+  return {
+    attestation: graded || ages.length > 0 ? classes : classes.slice(0, 1),
+    attestedAgo: calm || ages.length === 0 ? [givenDefaults.attestedAgo] : ages,
+    risk: calm ? [givenDefaults.risk] : risksOf(rules),
+    attributes: calm ? [givenDefaults.attributes] : attributeSets(rules, schemas),
+    time: narrowing.times ?? timesOf(rules, now, observeUntil, narrowing.timeWindow),
+  };
+}
 
 /** Which rules hold, and which observe modes have ended, as one text. */
 function compileTruths(
