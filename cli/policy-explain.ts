@@ -66,7 +66,12 @@ export function registerPolicyExplain(policy: Command): void {
       const engine = rooms.decideWithEngine();
       const { state, attestation, risk, reduced, freshness, binding, subject } = options;
       const given = {
-        ...{ subject, state, attestation, risk, reduced, freshness },
+        subject,
+        state,
+        attestation,
+        risk,
+        reduced,
+        freshness,
         attestedAgo: options.attestedAgo * 1_000,
         time: options.at ?? Math.floor(Date.now() / 60_000) * 60_000,
         ...(binding === undefined ? {} : { binding }),

@@ -153,6 +153,27 @@ test('rule, operation and steps of the explanation can be expected', () => {
   assert.match(missing ?? '', /^expected the step "operation", the explanation is: bundle fresh > interface /);
 });
 
+test('obligations and the condition that failed can be expected', () => {
+  const repository = (then: string, risk: number): Repository => {
+    const grants = sampleFiles['grants/cell.yaml']?.replace(
+      'operations: [view]',
+      'operations: [view]\n    conditions: {maxRisk: 20}\n    obligations: [{id: log}]',
+    );
+    const test = `tests: [{name: t, given: {subject: gateway-1, risk: ${risk}}, when: {interface: hmi-web, http: {method: GET, path: /status}}, then: ${then}}]`;
+    return withTests(test, { 'grants/cell.yaml': grants ?? '' });
+  };
+  const differences = (then: string, risk: number): readonly string[] =>
+    runPolicyTests(repository(then, risk), decideWithEngine(), sampleNow).results.flatMap(
+      (result) => result.differences,
+    );
+  assert.deepEqual(differences('{allow: true, obligations: [log]}', 0), []);
+  assert.deepEqual(differences('{allow: true, obligations: []}', 0), ['expected obligations none, found log']);
+  assert.deepEqual(differences('{allow: false, condition: risk at most 20}', 21), []);
+  assert.deepEqual(differences('{allow: false, condition: until}', 21), [
+    'expected condition until, found risk at most 20',
+  ]);
+});
+
 const wrong: readonly [what: string, text: string, expected: RegExp][] = [
   ['no subject', 'tests: [{name: a, when: {interface: plc-modbus, port: true}, then: deny}]', /subject is missing/],
   [

@@ -1,6 +1,7 @@
 // Runs the repository's tests: each given/when/then becomes an access request, decided over the slice of the device
 // that serves the interface; each invariant is asked of every request in its scope.
 import type { Decision, ExplanationStep } from '../engine/index.ts';
+import { obligationName } from '../engine/obligations.ts';
 import type { Slice } from '../bundle/slice.ts';
 import { formatPlace } from '../../runtime/errors.ts';
 import { checkInvariant, formatInvariantResult, type InvariantResult } from './ask/invariants.ts';
@@ -92,14 +93,18 @@ function answer(
   return { decision, differences: missing === undefined ? differences : [...differences, missing] };
 }
 
-function differencesOf(decision: Decision, { allow, reason, rule, operation }: Expectation): string[] {
-  const wanted = (what: string, expected: string | undefined, found: string): string[] =>
-    expected === undefined || expected === found ? [] : [`expected ${what} ${expected}, found ${found || 'none'}`];
+function differencesOf(decision: Decision, expected: Expectation): string[] {
+  const { allow, reason, rule, operation, condition, obligations } = expected;
+  const due = (decision.obligations ?? []).map((entry) => obligationName(entry));
+  const wanted = (what: string, value: string | undefined, found: string): string[] =>
+    value === undefined || value === found ? [] : [`expected ${what} ${value || 'none'}, found ${found || 'none'}`];
   return [
     ...(decision.allow === allow ? [] : [`expected ${allow ? 'allow' : 'deny'}`]),
     ...wanted('reason', reason, decision.reason),
     ...wanted('rule', rule, decision.rule),
     ...wanted('operation', operation, decision.operation),
+    ...wanted('condition', condition, decision.condition ?? ''),
+    ...wanted('obligations', obligations?.toSorted().join(' and '), due.sort().join(' and ')),
   ];
 }
 

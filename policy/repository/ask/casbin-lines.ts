@@ -23,3 +23,9 @@ export function withoutLine(policy: string, line: number): string {
     .map((raw, index) => (index + 1 === line ? '' : raw))
     .join('\n');
 }
+
+/** Names in a definition of model.conf: of `r` the fields of a request, of `p` the columns of a line. */
+export function definition(model: string, name: 'r' | 'p'): string[] {
+  const written = new RegExp(`^\\s*${name}\\s*=\\s*(.+)$`, 'm').exec(model)?.[1] ?? '';
+  return written.split(',').map((field) => field.trim());
+}

@@ -1,5 +1,6 @@
 // Whether two policies give the same answers: asked cell by cell, of cells that tell apart whatever either tells apart.
 import type { Slice } from '../../bundle/slice.ts';
+import type { Decision } from '../../engine/index.ts';
 import type { SliceEngine } from '../decide.ts';
 import { MAX_CELLS } from '../../limits.ts';
 import type { Repository } from '../repository.ts';
@@ -7,10 +8,10 @@ import type { Question } from './question.ts';
 import { forEachCell, spaceOf } from './space.ts';
 
 export type Comparison =
-  /** No request gets another answer. */
+  /** No request gets another answer, or the same with other obligations. */
   | { readonly kind: 'same' }
-  /** `allowed` is the answer of the first. */
-  | { readonly kind: 'different'; readonly question: Question; readonly allowed: boolean }
+  /** `first` is the answer of the first. */
+  | { readonly kind: 'different'; readonly question: Question; readonly first: Decision }
   /** No difference was found, and not every request was asked. */
   | { readonly kind: 'unknown'; readonly gaps: readonly string[] };
 
@@ -39,14 +40,19 @@ export function comparePolicies(
       forEachCell(space, ({ request, freshness, question, members }) => {
         const subject = members.find((member) => member !== device);
         if (subject === undefined) return undefined;
-        const allowed = engine.decide(a, request, freshness).allow;
-        if (allowed === engine.decide(b, request, freshness).allow) return undefined;
+        const before = engine.decide(a, request, freshness);
+        const after = engine.decide(b, request, freshness);
+        if (before.allow === after.allow && sameObligations(before, after)) return undefined;
         const asked = question();
-        found = { kind: 'different', question: { ...asked, given: { ...asked.given, subject } }, allowed };
+        found = { kind: 'different', question: { ...asked, given: { ...asked.given, subject } }, first: before };
         return 'stop';
       });
       if (found !== undefined) return found;
     }
   }
   return gaps.size === 0 ? { kind: 'same' } : { kind: 'unknown', gaps: [...gaps] };
+}
+
+function sameObligations(a: Decision, b: Decision): boolean {
+  return JSON.stringify(a.obligations) === JSON.stringify(b.obligations);
 }

@@ -4,7 +4,7 @@ import type { Slice } from '../../bundle/slice.ts';
 import { casbinFields, casbinRequests } from '../../engine/casbin-request.ts';
 import { MAX_CASBIN_EDITS } from '../../limits.ts';
 import { placeText, type Deny, type Grant, type Interface, type Repository } from '../repository.ts';
-import { casbinLines, withoutLine } from './casbin-lines.ts';
+import { casbinLines, definition, withoutLine } from './casbin-lines.ts';
 import { defaultBinding, describeOperation, durationText, requestOf, whenOf, type Question } from './question.ts';
 import type { Space } from './space.ts';
 import { bindings, factValues, freshnesses, stateOrder } from './surroundings.ts';
@@ -148,10 +148,10 @@ function grantEdits(grant: Grant, { given, when }: Question, operations: readonl
         return { ...old, conditions: rest };
       }),
     ),
-    ...(until === undefined ? [] : [edit('until', `grant:${id} does not end`, ({ until: _, ...rest }) => rest)]),
+    ...(until === undefined ? [] : [edit('until', `grant:${id} does not end`, ({ until: _until, ...rest }) => rest)]),
     ...(notBefore === undefined
       ? []
-      : [edit('notBefore', `grant:${id} has no start date`, ({ notBefore: _, ...rest }) => rest)]),
+      : [edit('notBefore', `grant:${id} has no start date`, ({ notBefore: _start, ...rest }) => rest)]),
   ];
 }
 
@@ -245,18 +245,15 @@ function casbinEdits(repository: Repository, entry: Interface, question: Questio
   ];
 }
 
-/** A line of policy.csv that allows exactly the request, where the model's columns are those of a request. */
+/** A line of policy.csv that allows exactly the request, where the model's columns are texts of a request. */
 function allowingLine(model: string, question: Question): string | undefined {
-  const columns =
-    /^p\s*=\s*(.+)$/m
-      .exec(model)?.[1]
-      ?.split(',')
-      .map((name) => name.trim()) ?? [];
+  const columns = definition(model, 'p');
   const asked = columns.filter((name) => name !== 'eft');
   if (asked.length === 0 || !asked.every((name) => casbinFields.has(name))) return undefined;
   const [values, ...others] = casbinRequests(requestOf(question).request, asked);
   // A request of several registers needs several lines.
   if (values === undefined || others.length > 0) return undefined;
-  const line = columns.map((name) => (name === 'eft' ? 'allow' : String(values[asked.indexOf(name)])));
-  return line.some((value) => /[",\n]/.test(value)) ? undefined : `p, ${line.join(', ')}`;
+  const line = columns.map((name) => (name === 'eft' ? 'allow' : values[asked.indexOf(name)]));
+  const plain = line.filter((value): value is string => typeof value === 'string' && !/[",\n]/.test(value));
+  return plain.length === line.length ? `p, ${plain.join(', ')}` : undefined;
 }

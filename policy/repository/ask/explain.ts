@@ -77,7 +77,7 @@ export function explainQuestion(
     steps,
     chain: chainOf(repository, slice, question, decision, commit),
     flips: { request: byRequest, policy: byPolicy, ...(both === undefined || both.size === 0 ? {} : { both }) },
-    test: testEntry('as explained', question, decision.allow),
+    test: testEntry('as explained', question, decision),
   };
 }
 
@@ -95,6 +95,7 @@ const clientReasons: Readonly<Record<Reason, string>> = {
   binding: 'not permitted',
   casbin: 'not permitted',
   rego: 'not permitted',
+  obligation: 'not permitted',
   'unknown-interface': 'not permitted',
   'unknown-operation': 'not permitted',
   ambiguous: 'not permitted',

@@ -141,7 +141,7 @@ test('a test says what it says and no more', () => {
     },
   } as const;
   assert.equal(
-    testYaml('odd', question, false),
+    testYaml('odd', question, { allow: false }),
     `- name: odd
   given: { subject: gateway-1, time: 2026-11-22T12:00:00Z }
   when: { interface: plc-modbus, device: plc-1, modbus: { function: 99, address: 0 } }

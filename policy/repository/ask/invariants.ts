@@ -158,14 +158,14 @@ function violationOf(
   subjects: readonly string[],
   decision: Decision,
 ): Violation {
-  const allow = invariant.kind === 'always';
+  const wanted = { allow: invariant.kind === 'always' };
   const witness = { ...question, given: { ...question.given, subject: subjects[0] ?? question.given.subject } };
   return {
     request: describeQuestion(witness),
     subjects,
     decision,
-    test: testEntry(invariant.name, witness, allow),
-    yaml: testYaml(invariant.name, witness, allow),
+    test: testEntry(invariant.name, witness, wanted),
+    yaml: testYaml(invariant.name, witness, wanted),
   };
 }
 

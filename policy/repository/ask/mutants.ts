@@ -1,5 +1,6 @@
 // Small mistakes that an author could make in a policy, each as a repository that holds it: what the tests of the
-// repository should notice. A closed list; firewall rules are left out, because no given/when/then asks a packet.
+// repository should notice. A closed list; firewall rules are left out, because no given/when/then asks a packet,
+// and limits of use, because a test asks once.
 import type { AttributeTest } from '../../bundle/conditions.ts';
 import type { SliceOperation } from '../../bundle/slice.ts';
 import { placeText, type Deny, type Grant, type Interface, type Repository } from '../repository.ts';
@@ -51,11 +52,13 @@ function grantMutants(repository: Repository, grant: Grant): Mutant[] {
 
 function widerGrants(repository: Repository, grant: Grant): Change<Grant>[] {
   const everybody = repository.devices.map((device) => device.id);
+  const { obligations, ...free } = grant;
   const known = repository.interfaces.find((entry) => entry.name === grant.interface)?.operations ?? [];
   return [
     ...(grant.subjects.length < everybody.length
       ? [change('subjects are all devices', { ...grant, subjects: everybody })]
       : []),
+    ...(obligations === undefined ? [] : [change('without obligations', free)]),
     ...known
       .filter(({ name }) => !grant.operations.includes(name))
       .map(({ name }): Change<Grant> => [`also opens ${name}`, { ...grant, operations: [...grant.operations, name] }]),

@@ -43,7 +43,7 @@ test('without tests every mistake that changes an answer survives', () => {
   const report = mutatePolicy(repository, sampleNow);
   assert.deepEqual([report.killed, report.score, report.leftOut], [0, 0, 0]);
   assert.equal(report.survivors.length + report.equivalent + report.refused, mutantsOf(repository).length);
-  const survived = report.survivors.map(({ what }) => what);
+  const survived = new Set(report.survivors.map(({ what }) => what));
   for (const what of [
     'grant gateway-reads-plc: dropped',
     'grant gateway-reads-plc: is a deny',
@@ -59,11 +59,11 @@ test('without tests every mistake that changes an answer survives', () => {
     'hmi-web does not name its Casbin model',
     'Casbin model hmi: without "p, gateway-1, /status, GET"',
   ])
-    assert.ok(survived.includes(what), what);
+    assert.ok(survived.has(what), what);
   // The Casbin model refuses the method anyway.
-  assert.ok(!survived.includes('operation view of hmi-web: also POST'));
+  assert.ok(!survived.has('operation view of hmi-web: also POST'));
   // No grant opens it, so without the deny it is as closed.
-  assert.ok(!survived.includes('deny nobody-writes: dropped'));
+  assert.ok(!survived.has('deny nobody-writes: dropped'));
 });
 
 test('the tests that it proposes notice every mistake', () => {
@@ -83,9 +83,9 @@ test('an invariant notices a mistake', () => {
     load('invariants: [{name: n, never: {subjects: [hmi-1, desk-1], interface: plc-modbus}}]\n'),
     sampleNow,
   );
-  const survived = report.survivors.map(({ what }) => what);
-  assert.ok(!survived.includes('grant gateway-reads-plc: subjects are all devices'));
-  assert.ok(survived.includes('grant gateway-reads-plc: dropped'));
+  const survived = new Set(report.survivors.map(({ what }) => what));
+  assert.ok(!survived.has('grant gateway-reads-plc: subjects are all devices'));
+  assert.ok(survived.has('grant gateway-reads-plc: dropped'));
 });
 
 test('a mistake counted as changing no answer changes none', () => {

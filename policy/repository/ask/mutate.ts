@@ -84,14 +84,14 @@ function tryMutant(
     if (compared.kind === 'same') return 'equivalent';
     const { what, place } = mutant;
     if (compared.kind === 'unknown') return { what, place, gaps: compared.gaps };
-    const { question, allowed } = compared;
+    const { question, first } = compared;
     const name = `not: ${what}`;
     return {
       what,
       place,
-      request: `${describeQuestion(question)} was ${allowed ? 'allowed' : 'denied'}`,
-      test: testEntry(name, question, allowed),
-      yaml: testYaml(name, question, allowed),
+      request: `${describeQuestion(question)} was ${first.allow ? 'allowed' : 'denied'}`,
+      test: testEntry(name, question, first),
+      yaml: testYaml(name, question, first),
     };
   } catch (error) {
     if (error instanceof CodedError && error.code.startsWith('ENGINE_')) return 'refused';

@@ -1,7 +1,8 @@
 // A question to a policy: given and when, as tests write them, and the access request of an enforcement point that they
 // stand for. Whatever asks (tests, invariants, explain, who-can) asks through here, so that every answer can be written
 // down as a test.
-import type { AccessRequest, Freshness, Operation } from '../../engine/index.ts';
+import type { AccessRequest, Decision, Freshness, Operation } from '../../engine/index.ts';
+import { obligationName } from '../../engine/obligations.ts';
 import { attributeNames } from '../../engine/index.ts';
 import { formatYaml } from '../../../runtime/yaml.ts';
 import { givenDefaults } from '../format/tests.ts';
@@ -108,10 +109,14 @@ function functionName(code: number): string | number {
 
 const codeNames = new Map(Object.entries(modbusFunctions).map(([name, code]) => [code, name]));
 
+/** What a test expects. */
+export type Answer = Pick<Decision, 'allow' | 'obligations'>;
+
 /** The question with its answer as an entry of tests/*.yaml, ready to paste. */
-export function testEntry(name: string, question: Question, allow: boolean): object {
+export function testEntry(name: string, question: Question, answer: Answer): object {
   const { given, when } = question;
   const { modbus, ...rest } = when;
+  const due = (answer.obligations ?? []).map((entry) => obligationName(entry));
   const { subject, time, binding = defaultBinding(when), ...known } = given;
   const unusual = Object.entries(known).filter(
     ([key, value]) => JSON.stringify(value) !== JSON.stringify(givenDefaults[key as keyof typeof known]),
@@ -128,7 +133,7 @@ export function testEntry(name: string, question: Question, allow: boolean): obj
     },
     when: { ...rest, ...(modbus === undefined ? {} : { modbus: modbusEntry(modbus) }) },
     // oxlint-disable-next-line unicorn/no-thenable -- the word of given/when/then; the object is never awaited
-    then: allow ? 'allow' : 'deny',
+    then: due.length === 0 ? (answer.allow ? 'allow' : 'deny') : { allow: answer.allow, obligations: due },
   };
 }
 
@@ -154,6 +159,6 @@ export function durationText(ms: number): string {
   return `${Math.max(Math.round(ms / size), 1)}${unit}`;
 }
 
-export function testYaml(name: string, question: Question, allow: boolean): string {
-  return formatYaml([testEntry(name, question, allow)]);
+export function testYaml(name: string, question: Question, answer: Answer): string {
+  return formatYaml([testEntry(name, question, answer)]);
 }

@@ -7,6 +7,8 @@ import type { SliceEngine } from '../decide.ts';
 import { givenDefaults } from '../format/tests.ts';
 import { changesSomething, operationCells } from './operation-cells.ts';
 import { requestOf, whenOf, type Asked, type Question } from './question.ts';
+import { readsDocument } from '../../engine/casbin-request.ts';
+import { definition } from './casbin-lines.ts';
 import { notAllLists } from './attribute-cells.ts';
 import { notEnumerated, surroundingsOf, type Narrowing, type Rule, type Surroundings } from './surroundings.ts';
 
@@ -102,11 +104,18 @@ export function spaceOf(
   });
   const cells = groups.reduce((sum, { surroundings }) => sum + surroundings.length, 0) * operations.length;
   const packages = entries.flatMap((entry) => entry.rego ?? []);
+  const models = slices
+    .flatMap(({ casbin }) => casbin)
+    .filter((model) => entries.some((entry) => entry.casbin === model.name));
+  const readers = [
+    ...packages.map((rego) => `the Rego package ${rego}`),
+    ...models
+      .filter(({ model }) => readsDocument(definition(model, 'r')))
+      .map((model) => `the Casbin model ${model.name}`),
+  ];
   const gaps = [
     ...unasked,
-    ...new Set(
-      packages.map((rego) => `the Rego package ${rego} reads every word of a request; only samples are asked`),
-    ),
+    ...new Set(readers.map((reader) => `${reader} reads every attribute of a request; only samples are asked`)),
     ...new Set([...grants.flat(), ...denies.flat()].flatMap(gapsOfRule)),
   ];
   return { interface: name, device, groups, operations, cells, gaps };

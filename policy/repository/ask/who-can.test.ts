@@ -86,7 +86,7 @@ test('a permission says rule, binding, conditions and how much of the operation 
   const options = { state: 'trusted', freshness: 'fresh', time: sampleNow } as const;
   const plc = whoCan(repository, decideWithEngine(), { ...options, interface: 'plc-modbus' });
   assert.deepEqual(
-    plc.permissions.map(({ example: _, ...rest }) => rest),
+    plc.permissions.map(({ example: _example, ...rest }) => rest),
     [
       {
         subject: 'gateway-1',

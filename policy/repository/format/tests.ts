@@ -101,6 +101,10 @@ const expectation = z.union([
     /** `grant:<id>`, `deny:<id>` or `casbin:<name>`, as decisions name it. */
     rule: z.string().min(1).optional(),
     operation: id.optional(),
+    /** The condition that failed, in the words of an explanation, e.g. `risk at most 50`. */
+    condition: z.string().min(1).optional(),
+    /** Names of the obligations that come with the answer, all of them. */
+    obligations: z.array(z.string().min(1)).optional(),
     /** Steps that the explanation has to contain, in this order. */
     explain: z
       .array(z.strictObject({ step, rule: z.string().min(1).optional(), outcome: z.string().min(1).optional() }))
@@ -202,6 +206,8 @@ export interface Expectation {
   readonly reason?: Reason;
   readonly rule?: string;
   readonly operation?: string;
+  readonly condition?: string;
+  readonly obligations?: readonly string[];
   readonly explain?: readonly {
     readonly step: ExplanationStep['step'];
     readonly rule?: string | undefined;
@@ -326,12 +332,14 @@ function modbusOf(asked: NonNullable<NonNullable<Entry['when']>['modbus']>): Non
 
 function expectationOf({ then: wanted = 'deny', reason: because }: Part): Expectation {
   if (typeof wanted === 'string') return { allow: wanted === 'allow', ...optional('reason', because) };
-  const { allow, rule, operation, explain } = wanted;
+  const { allow, rule, operation, condition, obligations, explain } = wanted;
   return {
     allow,
     ...optional('reason', wanted.reason ?? because),
     ...optional('rule', rule),
     ...optional('operation', operation),
+    ...optional('condition', condition),
+    ...optional('obligations', obligations),
     ...optional('explain', explain),
   };
 }
