@@ -66,7 +66,7 @@ test('a use is taken once for a request, however often it is judged, and a look 
   const ledger = await start(world());
   const [claim, next] = [ledger.claim(), ledger.claim()];
   assert.equal(claim.recorded(), undefined, 'nothing taken, nothing to wait for');
-  assert.equal(ledger.look(uses(1), 'a', 0), 'taken');
+  assert.equal(ledger.claim().look(uses(1), 'a', 0), 'taken');
   assert.deepEqual([claim.take(uses(1), 'a', 0), claim.take(uses(1), 'a', 0)], ['taken', 'taken']);
   assert.equal(await claim.recorded(), true);
   assert.deepEqual([next.look(uses(1), 'a', 0), next.take(uses(1), 'a', 0)], ['uses', 'uses']);
@@ -165,7 +165,11 @@ test('damage denies what has a limit, is reported, and does not keep the edge fr
     await many(await start(place), uses(9), 3);
     await damage(place.fs);
     const ledger = await start(place);
-    assert.deepEqual([await used(ledger, uses(9)), ledger.look(uses(9), 'a', 0)], ['unavailable', 'unavailable'], what);
+    assert.deepEqual(
+      [await used(ledger, uses(9)), ledger.claim().look(uses(9), 'a', 0)],
+      ['unavailable', 'unavailable'],
+      what,
+    );
     assert.deepEqual(
       place.events.map(({ activity, severity }) => [activity, severity]),
       [['usage-lost', 'high']],

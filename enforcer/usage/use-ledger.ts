@@ -3,7 +3,7 @@
 // monotonic clock, which no clock setting reaches.
 import { join } from 'node:path';
 import type { EmitEvent } from '../../audit/spool/index.ts';
-import { createUseCounts, type Usage, type UseAnswer, type UseLimit } from '../../policy/engine/index.ts';
+import { createUseCounts, type UseAnswer, type UseLimit } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
@@ -14,8 +14,6 @@ import { openUseJournal, type UseJournal, type UseRecord, type UseSnapshot } fro
 export interface UseLedger {
   /** For one request: however often it is judged, it takes once of each limit. */
   claim(): RequestUsage;
-  /** What a claim would answer; takes nothing. For explanations. */
-  readonly look: Usage['look'];
 }
 
 export interface UseLedgerOptions {
@@ -41,7 +39,7 @@ export async function openUseLedger(options: UseLedgerOptions): Promise<UseLedge
     void options
       .emit({ kind: 'process', activity: 'usage-lost', severity: 'high', data: { message } })
       .catch((cause: unknown) => options.log.error({ err: cause }, 'an event of the counts of use was lost'));
-    return { claim: () => noRequestUsage, look: noRequestUsage.look };
+    return { claim: () => noRequestUsage };
   }
 }
 
@@ -96,14 +94,12 @@ class Ledger implements UseLedger {
     this.#writing = false;
   }
 
-  readonly look: Usage['look'] = (limit, subject) => this.#check(limit, subject);
-
   claim(): RequestUsage {
     const taken = new Set<string>();
     const written = new Set<Promise<boolean>>();
     const nameOf = ({ rate, uses }: UseLimit, subject: string): string => [rate?.key, uses?.key, subject].join(' ');
     return {
-      look: this.look,
+      look: (limit, subject) => this.#check(limit, subject),
       take: (limit, subject) => {
         const name = nameOf(limit, subject);
         if (taken.has(name)) return 'taken';

@@ -11,7 +11,7 @@ export interface Fulfilment {
 /** Of an enforcement point that does not look at obligations. */
 export const noFulfilment: Fulfilment = { ids: [], custom: [] };
 
-export function canFulfil({ ids, custom }: Fulfilment, obligation: Obligation): boolean {
+function canFulfil({ ids, custom }: Fulfilment, obligation: Obligation): boolean {
   return obligation.id === 'custom' ? custom.includes(obligation.name) : ids.includes(obligation.id);
 }
 
