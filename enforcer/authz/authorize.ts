@@ -2,6 +2,7 @@
 // the spool, answer. A fault anywhere on the way is a denial with reason `fault`; nothing here can raise an allow.
 import {
   type AccessRequest,
+  type Attribute,
   type Decision,
   type Fulfilment,
   obligationName,
@@ -30,6 +31,8 @@ export interface HttpQuestion {
   /** `address:port` of the client; empty when unknown. */
   readonly connection: string;
   readonly source: 'ext-authz' | 'forward-auth';
+  /** Context attributes from the proxy's own configuration, by name. */
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 export interface AuthzPorts {
@@ -145,8 +148,20 @@ function accessRequest(question: HttpQuestion, subject: AccessRequest['subject']
     subject,
     operation: { protocol: 'http', method: question.method, path: question.target },
     resource: { interface: question.interface, attributes: {} },
-    context: { time, source: question.source, connection: question.connection, attributes: {} },
+    context: {
+      time,
+      source: question.source,
+      connection: question.connection,
+      attributes: contextAttributes(question.attributes ?? {}, time),
+    },
   };
+}
+
+/** What the proxy's configuration says holds at the moment of the request. */
+function contextAttributes(said: Readonly<Record<string, string>>, time: number): Record<string, Attribute> {
+  return Object.fromEntries(
+    Object.entries(said).map(([name, value]): [string, Attribute] => [name, { value, asOf: time }]),
+  );
 }
 
 function decisionEvent(question: HttpQuestion, { subject, decision, message }: Judged) {

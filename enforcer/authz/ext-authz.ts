@@ -8,8 +8,11 @@ import type {
 } from '../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { type AuthzPorts, authorize, type HttpQuestion } from './authorize.ts';
 import { checkResponse } from './check-response.ts';
+import { maxContextAttributes } from './limits.ts';
 
 const interfaceExtension = 'edgeward-interface';
+/** `edgeward-attribute-line: press-3` is the context attribute `line`, a string. */
+const attributePrefix = 'edgeward-attribute-';
 
 export async function check(ports: AuthzPorts, request: CheckRequest): Promise<CheckResponse> {
   return checkResponse(await authorize(ports, questionOf(request.attributes)));
@@ -24,7 +27,16 @@ function questionOf(attributes: AttributeContext | undefined): HttpQuestion {
     peer: peerOf(attributes?.source),
     connection: connectionOf(attributes?.source),
     source: 'ext-authz',
+    attributes: attributesOf(attributes?.contextExtensions ?? {}),
   };
+}
+
+/** None where there are more than any filter has reason to say: what nobody says opens nothing. */
+function attributesOf(extensions: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const said = Object.entries(extensions)
+    .filter(([name]) => name.startsWith(attributePrefix))
+    .map(([name, value]): [string, string] => [name.slice(attributePrefix.length), value]);
+  return said.length > maxContextAttributes ? {} : Object.fromEntries(said);
 }
 
 function peerOf(source: AttributeContext_Peer | undefined): HttpQuestion['peer'] {

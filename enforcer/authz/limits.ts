@@ -15,3 +15,5 @@ export const denialsPerSecond = 1;
 export const denialWindowMs = 1_000;
 /** Different denials kept apart within a window; above, they are counted by subject, interface and reason. */
 export const maxDistinctDenials = 256;
+/** Context attributes that one filter's configuration may say. */
+export const maxContextAttributes = 64;
