@@ -13,7 +13,7 @@ import {
 import { type AuthzServer, boundDenials, type Denials, serveAuthz } from '../../enforcer/authz/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
-import { knownFeatures, openBundle, type Slice, type VerifiedBundle } from '../../policy/bundle/index.ts';
+import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
@@ -137,7 +137,7 @@ async function openActivation(
   return await createActivation<Engine>({
     ...core.stored,
     openBundle,
-    compile: (bundle: VerifiedBundle) => compileSlice(bundle.slice, { digest: bundle.digest, ...bundle.manifest }),
+    compile: (bundle, before) => compileSlice(bundle.slice, { digest: bundle.digest, ...bundle.manifest }, before),
     deviceId: core.deviceId,
     clock: core.trusted,
     knownFeatures,

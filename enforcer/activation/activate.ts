@@ -45,7 +45,8 @@ export interface ActivationOptions<E extends SelfTesting> {
   readonly fs: FileSystem;
   readonly stateDir: string;
   readonly openBundle: (options: OpenBundleOptions) => Promise<VerifiedBundle>;
-  readonly compile: (bundle: VerifiedBundle) => E;
+  /** `before` is the engine in force, if any, which keeps deciding until it is replaced. */
+  readonly compile: (bundle: VerifiedBundle, before: E | undefined) => E;
   readonly anchors: () => { readonly publisherKeys: OpenBundleOptions['publisherKeys'] };
   readonly deviceId: string;
   readonly trustDomain: string;
@@ -109,7 +110,7 @@ async function activateOffered<E extends SelfTesting>(
     if (lastGood?.jws === jws) return lastGood.ack;
     const bundle = await openOffered(options, store, lastGood, jws, fetchChunks);
     requireAnnounced(bundle, version);
-    const next = prepare(options, bundle);
+    const next = prepare(options, bundle, lastGood?.engine);
     await store.promote(jws, { version: bundle.manifest.version, digest: bundle.digest }, lastGood?.jws);
     await enforce(options, next).catch((error: unknown) => takeBack(options, store, lastGood?.jws, error));
     state.active = { ...next, jws };
@@ -139,7 +140,7 @@ async function activateStored<E extends SelfTesting>(
       const chunkByDigest = (digest: string) => store.chunk(digest);
       // Past hard expiry the engine still answers operations of class safety, so an expired bundle starts too.
       const bundle = await open(options, jws, { chunkByDigest, minimumVersion: 0, acceptExpired: true });
-      const next = prepare(options, bundle);
+      const next = prepare(options, bundle, undefined);
       await enforce(options, next);
       state.active = { ...next, jws };
       await tellActivated(options, bundle, 'disk');
@@ -194,10 +195,11 @@ function requireAnnounced(bundle: VerifiedBundle, version: bigint | undefined): 
 function prepare<E extends SelfTesting>(
   options: ActivationOptions<E>,
   bundle: VerifiedBundle,
+  before: E | undefined,
 ): Active<E> & { readonly ack: ActivationAck } {
   let engine: E;
   try {
-    engine = options.compile(bundle);
+    engine = options.compile(bundle, before);
   } catch (cause) {
     if (cause instanceof CodedError) throw cause;
     throw activationErrors.error('ACTIVATION_COMPILE', 'the bundle cannot be compiled', { cause });

@@ -2,7 +2,7 @@
 // for conditions. Every name a rule uses has to exist: a deny that names nothing would silently deny nothing.
 import type { Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { casbinFields, type CasbinDocument, readsDocument } from './casbin-request.ts';
-import { compileCasbin, type CasbinModel } from './casbin/casbin-model.ts';
+import { type CompiledSource, recompileCasbin } from './casbin/recompile.ts';
 import {
   type AttributeSchemas,
   attributeSchemas,
@@ -44,11 +44,11 @@ export interface CompiledOperation {
   readonly grants: ReadonlyMap<string, readonly CompiledGrant[]>;
 }
 
-export type CompiledModel = NamedRule & {
-  readonly model: CasbinModel;
-  /** Absent for a model that asks for texts alone. */
-  readonly documentOf: ((question: RegoQuestion) => CasbinDocument) | undefined;
-};
+export type CompiledModel = NamedRule &
+  CompiledSource & {
+    /** Absent for a model that asks for texts alone. */
+    readonly documentOf: ((question: RegoQuestion) => CasbinDocument) | undefined;
+  };
 export type CompiledRego = NamedRule & { readonly ask: (question: RegoQuestion) => RegoVerdict };
 
 export interface CompiledInterface {
@@ -83,11 +83,15 @@ export interface CompiledPolicy {
   /** Interfaces by name; several devices can serve one of the same name. */
   readonly interfaces: ReadonlyMap<string, readonly CompiledInterface[]>;
   readonly device: string;
+  /** By name, for the next bundle. */
+  readonly models: ReadonlyMap<string, CompiledModel>;
 }
 
-export function compilePolicy(slice: Slice): CompiledPolicy {
+/** What did not change since `before` is not compiled again; `before` stays as it is. */
+export function compilePolicy(slice: Slice, before?: CompiledPolicy): CompiledPolicy {
   const schemas = attributeSchemas(slice.attributes ?? [], 'schema');
-  const narrowing: Narrowing = { models: compileModels(slice, schemas), packages: compilePackages(slice, schemas) };
+  const models = compileModels(slice, schemas, before);
+  const narrowing: Narrowing = { models, packages: compilePackages(slice, schemas) };
   const grants = groupBy(slice.grants, (grant) => interfaceKey(grant.interface, grant.device));
   const denies = groupBy(slice.denies, (deny) => interfaceKey(deny.interface, deny.device));
   const keys = new Set<string>();
@@ -106,7 +110,7 @@ export function compilePolicy(slice: Slice): CompiledPolicy {
       `${rule.id} names interface ${rule.interface} of ${rule.device}, which is not in the bundle`,
     );
   }
-  return { interfaces, device: slice.device };
+  return { interfaces, device: slice.device, models };
 }
 
 /** Ids hold no slash. */
@@ -284,13 +288,18 @@ function addRule(rules: CompiledDeny[], rule: CompiledDeny): void {
   rules.push(rule);
 }
 
-function compileModels(slice: Slice, schemas: AttributeSchemas): Map<string, CompiledModel> {
+function compileModels(
+  slice: Slice,
+  schemas: AttributeSchemas,
+  before: CompiledPolicy | undefined,
+): Map<string, CompiledModel> {
   const inputOf = compileInput(schemas);
   const models = new Map<string, CompiledModel>();
   for (const { name, model, policy, place } of slice.casbin) {
     if (models.has(name)) throw sliceError(place, `Casbin model ${name} appears twice`);
     const modelFile = `casbin/${name}/model.conf`;
-    const compiled = compileCasbin({ model, policy, modelFile, policyFile: `casbin/${name}/policy.csv` });
+    const source = { model, policy, modelFile, policyFile: `casbin/${name}/policy.csv` };
+    const compiled = recompileCasbin(source, before?.models.get(name));
     const foreign = compiled.request.filter((field) => !casbinFields.has(field));
     if (foreign.length > 0) {
       throw engineErrors.error(
@@ -300,7 +309,7 @@ function compileModels(slice: Slice, schemas: AttributeSchemas): Map<string, Com
       );
     }
     const documentOf = readsDocument(compiled.request) ? inputOf : undefined;
-    models.set(name, { rule: `casbin:${name}`, place, model: compiled, documentOf });
+    models.set(name, { rule: `casbin:${name}`, place, source, model: compiled, documentOf });
   }
   return models;
 }

@@ -52,9 +52,15 @@ export interface Engine {
   readonly selfTest: () => SelfTestReport;
 }
 
-/** Throws a CodedError ENGINE_*, with place, for a policy that cannot be expressed. */
-export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
-  const policy = compilePolicy(slice);
+/** What an engine was compiled to, for the engine after it. */
+const policies = new WeakMap<Engine, CompiledPolicy>();
+
+/**
+ * Throws a CodedError ENGINE_*, with place, for a policy that cannot be expressed. `before`, usually the engine in force,
+ * saves compiling what did not change; it stays as it is.
+ */
+export function compileSlice(slice: Slice, meta: EngineMeta, before?: Engine): Engine {
+  const policy = compilePolicy(slice, before === undefined ? undefined : policies.get(before));
   const { digest } = meta;
   const decide = (request: AccessRequest, freshness: Freshness, usage: Usage = unusedUsage): Decision => {
     try {
@@ -63,7 +69,7 @@ export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
       return refusal('fault', digest);
     }
   };
-  return {
+  const engine: Engine = {
     digest,
     device: policy.device,
     decide,
@@ -71,6 +77,8 @@ export function compileSlice(slice: Slice, meta: EngineMeta): Engine {
     operationsOf: (request) => operationsOf(policy, request),
     selfTest: () => runSelfTest(slice.selfTest, slice.grants, meta.softExpiry, decide),
   };
+  policies.set(engine, policy);
+  return engine;
 }
 
 /** The answer before any bundle was verified (step 1). */

@@ -1,9 +1,10 @@
 // A Casbin model with its policy, compiled: enforce() answers what node-casbin would, except where that would be less
 // safe (README.md lists every divergence). Immutable: a reload or a delta makes a new one aside, nothing is ever cleared.
 import { engineErrors } from '../errors.ts';
+import { MAX_CASBIN_LINES } from '../limits.ts';
 import type { Asked } from './line-test.ts';
 import { Lines } from './lines.ts';
-import { parseModelFile } from './model-file.ts';
+import { type CasbinEffect, parseModelFile } from './model-file.ts';
 import { parsePolicyFile, parsePolicyLine, type PolicyFile } from './policy-file.ts';
 import { Program } from './program.ts';
 import type { RequestShape } from './request-shape.ts';
@@ -29,17 +30,28 @@ export type CasbinVerdict =
       readonly why: 'denied' | 'no-line' | 'empty-policy' | 'unusable-request' | 'too-many-steps';
     };
 
-/** Lines as they stand in policy.csv. */
+/** A line as it stands in policy.csv, and where, from 1. */
+export interface NumberedLine {
+  readonly text: string;
+  readonly line: number;
+}
+
 export interface CasbinDelta {
-  readonly remove?: readonly string[];
-  /** `line` is where it stands in policy.csv, from 1. Comes after the lines that are there. */
-  readonly add?: readonly { readonly text: string; readonly line: number }[];
+  /** Of lines that are equal the one at the number goes, else the one added last. */
+  readonly remove?: readonly (string | NumberedLine)[];
+  /** Lines from this number on stand so many further down (negative: up) now. Counts before `add`. */
+  readonly renumber?: { readonly from: number; readonly by: number };
+  /** They come after the lines that are there. */
+  readonly add?: readonly NumberedLine[];
 }
 
 export interface CasbinModel {
   /** Names of the request's fields, in order. */
   readonly request: readonly string[];
+  readonly effect: CasbinEffect;
   readonly policyFile: string;
+  /** Deltas left so many texts behind that compiling anew is worth its time. */
+  readonly worn: boolean;
   /** Values in the order of `request`. Never throws for values of these types; what is not usable is denied. */
   readonly enforce: (values: readonly CasbinValue[]) => CasbinVerdict;
   /**
@@ -55,8 +67,8 @@ export function compileCasbin(source: CasbinSource): CasbinModel {
   const program = new Program(model, source.policyFile);
   const policy = parsePolicyFile(source.policy, source.policyFile, model);
   const state = emptyState(program, policy.lines.length);
-  change(program, state, policy, { lines: [], roles: [] });
-  return new CompiledModel(program, state);
+  change(program, state, { removed: { lines: [], roles: [] }, renumber: undefined, added: policy });
+  return new CompiledModel(program, state, program.texts.size);
 }
 
 /** One version of the policy. Written to only while it is made. */
@@ -85,8 +97,14 @@ const copyState = (state: State): State => ({
   denies: state.denies.map((index) => index.copy()),
 });
 
+interface Change {
+  readonly removed: PolicyFile;
+  readonly renumber: CasbinDelta['renumber'];
+  readonly added: PolicyFile;
+}
+
 /** Everything is parsed by now; what is still wrong throws, and the state that was begun is dropped. */
-function change(program: Program, state: State, added: PolicyFile, removed: PolicyFile): void {
+function change(program: Program, state: State, { removed, renumber, added }: Change): void {
   const { model, texts, policyFile } = program;
   const { lines, shape } = state;
   const edit: Edit = {};
@@ -107,18 +125,25 @@ function change(program: Program, state: State, added: PolicyFile, removed: Poli
   }
   for (const roles of lines.roles) roles.close(texts, policyFile);
   for (const { values, line } of removed.lines) {
-    const index = lines.find(program.row(values));
+    const index = lines.find(program.row(values), line);
     if (index === undefined) throw missing(policyFile, line, ['p', ...values]);
     for (const way of lines.allows[index] === 1 ? state.allows : state.denies) way.remove(index, asked, edit);
     lines.remove(index);
   }
+  if (renumber !== undefined) lines.renumber(renumber.from, renumber.by);
   for (const parsed of added.lines) {
     const index = lines.add(program.line(parsed, shape));
     for (const way of parsed.allow ? state.allows : state.denies) way.add(index, asked, edit);
   }
+  if (lines.count <= MAX_CASBIN_LINES) return;
+  throw engineErrors.error('ENGINE_CASBIN_TOO_LARGE', `more than ${MAX_CASBIN_LINES} lines`, {
+    place: { file: policyFile },
+  });
 }
 
 const noNumbers = new Uint32Array(0);
+/** Texts of old versions that nobody minds: a few megabytes. */
+const spareTexts = 50_000;
 
 const missing = (file: string, line: number, columns: readonly string[]): Error =>
   engineErrors.error(
@@ -138,8 +163,12 @@ class CompiledModel implements CasbinModel {
   readonly #allowSearch: Search;
   readonly #denySearch: Search;
 
-  constructor(program: Program, state: State) {
+  /** Texts there were when the model was compiled whole. */
+  readonly #firstTexts: number;
+
+  constructor(program: Program, state: State, firstTexts: number) {
     this.#program = program;
+    this.#firstTexts = firstTexts;
     this.#state = state;
     this.#numbers = new Uint32Array(program.model.request.length);
     this.#asked = { values: [], numbers: this.#numbers, lines: state.lines };
@@ -150,6 +179,14 @@ class CompiledModel implements CasbinModel {
 
   get request(): readonly string[] {
     return this.#program.model.request;
+  }
+
+  get effect(): CasbinEffect {
+    return this.#program.model.effect;
+  }
+
+  get worn(): boolean {
+    return this.#program.texts.size > 2 * this.#firstTexts + spareTexts;
   }
 
   get policyFile(): string {
@@ -172,10 +209,14 @@ class CompiledModel implements CasbinModel {
 
   with = (delta: CasbinDelta): CasbinModel => {
     const added = this.#parse(delta.add ?? []);
-    const removed = this.#parse((delta.remove ?? []).map((text, index) => ({ text, line: index + 1 })));
+    const removed = this.#parse(
+      (delta.remove ?? []).map((entry, index) =>
+        typeof entry === 'string' ? { text: entry, line: index + 1 } : entry,
+      ),
+    );
     const state = copyState(this.#state);
-    change(this.#program, state, added, removed);
-    return new CompiledModel(this.#program, state);
+    change(this.#program, state, { removed, renumber: delta.renumber, added });
+    return new CompiledModel(this.#program, state, this.#firstTexts);
   };
 
   #judge(): CasbinVerdict {
@@ -205,7 +246,7 @@ class CompiledModel implements CasbinModel {
     return search;
   }
 
-  #parse(lines: readonly { readonly text: string; readonly line: number }[]): PolicyFile {
+  #parse(lines: readonly NumberedLine[]): PolicyFile {
     const parsed = lines.map(({ text, line }) =>
       parsePolicyLine(text, line, this.#program.policyFile, this.#program.model),
     );

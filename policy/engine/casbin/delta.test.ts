@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { CodedError } from '../../../runtime/errors.ts';
 import { type CasbinModel, compileCasbin } from './casbin-model.ts';
+import { recompileCasbin } from './recompile.ts';
 import { seededRandom } from '../../../store/simulated-files.ts';
 
 const effects = {
@@ -182,4 +183,105 @@ test('deltas on a policy large enough for tries: lines that were removed are gon
       assert.equal(model.enforce(values).allow, fresh.enforce(values).allow, values.join(' '));
     }
   }
+});
+
+test('property: a policy.csv that was edited in places answers as a full compile and names lines as they stand now', () => {
+  let byDelta = 0;
+  fc.assert(
+    fc.property(
+      pick<keyof typeof effects>('both', 'allow', 'deny', 'priority').chain((effect) =>
+        fc.record({
+          effect: fc.constant(effect),
+          start: fc.array(fc.oneof({ arbitrary: line(effect), weight: 4 }, link, fc.constantFrom('', '# note')), {
+            minLength: 30,
+            maxLength: 60,
+          }),
+          edits: fc.array(
+            fc.record({
+              at: fc.nat(),
+              remove: fc.nat(2),
+              add: fc.array(fc.oneof(line(effect), link), { maxLength: 2 }),
+            }),
+            { minLength: 1, maxLength: 2 },
+          ),
+          requests: fc.array(request, { minLength: 12, maxLength: 12 }),
+        }),
+      ),
+      ({ effect, start, edits, requests }) => {
+        const sourceOf = (policy: readonly string[]) => ({
+          model: modelOf(effect),
+          policy: policy.join('\n'),
+          modelFile: 'model.conf',
+          policyFile: 'policy.csv',
+        });
+        let before = { source: sourceOf(start), model: compileCasbin(sourceOf(start)) };
+        let policy = start;
+        for (const { at, remove, add } of edits) {
+          policy = policy.toSpliced(at % policy.length, remove, ...add);
+          const source = sourceOf(policy);
+          const model = recompileCasbin(source, before);
+          const fresh = compileCasbin(source);
+          for (const values of requests) {
+            const verdict = model.enforce(values);
+            assert.equal(verdict.allow, fresh.enforce(values).allow, values.join(' '));
+            if (verdict.line === 0) continue;
+            // Of several lines that match any may be named; it has to be one, where it stands now.
+            const named = policy[verdict.line - 1] ?? '';
+            const links = policy.filter((text) => text.startsWith('g'));
+            const alone = compile(effect === 'deny' ? 'both' : effect, [named, ...links]).enforce(values);
+            assert.equal(alone.line, 1, `${named} is not why ${values.join(' ')}`);
+            byDelta++;
+          }
+          before = { source, model };
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+  assert.ok(byDelta > 500, `only ${byDelta} verdicts named a line`);
+});
+
+test('a policy.csv that does not parse leaves the model before it in force, and is refused at its place', () => {
+  const source = {
+    model: modelOf('both'),
+    policy: 'p, alice, north, /a, read, 10.0.0.0/8, allow',
+    modelFile: 'm',
+    policyFile: 'policy.csv',
+  };
+  const model = compileCasbin(source);
+  const lines = Array.from({ length: 40 }, () => source.policy);
+  const large = {
+    source: { ...source, policy: lines.join('\n') },
+    model: compileCasbin({ ...source, policy: lines.join('\n') }),
+  };
+  assert.throws(
+    () => recompileCasbin({ ...source, policy: lines.with(20, 'p, alice').join('\n') }, large),
+    (error: unknown) => error instanceof CodedError && error.place?.line === 21,
+  );
+  assert.equal(recompileCasbin(large.source, large), large.model, 'what did not change is what was');
+  assert.equal(model.enforce(['alice', 'north', '/a', 'read', '10.1.1.1']).allow, true);
+});
+
+test('deltas without end: the texts they leave behind are cleared by compiling anew, with the same answers', () => {
+  const lines = Array.from({ length: 4_000 }, (_, n) => `p, alice, north, /a/${n}, read, 10.0.0.0/8, allow`);
+  const sourceOf = (policy: readonly string[]) => ({
+    model: modelOf('both'),
+    policy: policy.join('\n'),
+    modelFile: 'm',
+    policyFile: 'policy.csv',
+  });
+  let before = { source: sourceOf(lines), model: compileCasbin(sourceOf(lines)) };
+  let worn = 0;
+  for (let round = 0; round < 400; round++) {
+    const fresh = Array.from({ length: 150 }, (_, n) => `p, alice, north, /b/${round}/${n}, read, 10.0.0.0/8, allow`);
+    const source = sourceOf(lines.toSpliced(100, 150, ...fresh));
+    if (before.model.worn) worn++;
+    before = { source, model: recompileCasbin(source, before) };
+    const ask = (path: string): boolean => before.model.enforce(['alice', 'north', path, 'read', '10.1.1.1']).allow;
+    assert.deepEqual(
+      [ask(`/b/${round}/7`), ask(`/b/${round - 1}/7`), ask('/a/7'), ask('/a/101')],
+      [true, false, true, false],
+    );
+  }
+  assert.equal(worn, 1, 'a model is worn once in so many texts, and the next one is not');
 });

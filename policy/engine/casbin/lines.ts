@@ -97,12 +97,22 @@ export class Lines {
     return index;
   }
 
-  /** A line with this row, the one added last; undefined when there is none. */
-  find(row: readonly number[]): number | undefined {
+  /** A line with this row, the one of that number or else the one added last; undefined when there is none. */
+  find(row: readonly number[], lineNumber: number): number | undefined {
+    let found: number | undefined;
     for (let line = this.#newest(hashOf(row)); line !== NO_LINE; line = this.#before[line] ?? NO_LINE) {
-      if (this.#hasRow(line, row)) return line;
+      if (!this.#hasRow(line, row)) continue;
+      if (this.lineNumbers[line] === lineNumber) return line;
+      found ??= line;
     }
-    return undefined;
+    return found;
+  }
+
+  renumber(from: number, by: number): void {
+    for (let line = 0; line < this.#end; line++) {
+      const number = this.lineNumbers[line] ?? 0;
+      if (number >= from) this.lineNumbers[line] = number + by;
+    }
   }
 
   remove(index: number): void {
