@@ -141,6 +141,8 @@ function change(program: Program, state: State, { removed, renumber, added }: Ch
   });
 }
 
+/** Stands for a line whose number was not said. */
+const ANY_LINE = 0;
 const noNumbers = new Uint32Array(0);
 /** Texts of old versions that nobody minds: a few megabytes. */
 const spareTexts = 50_000;
@@ -150,7 +152,7 @@ const missing = (file: string, line: number, columns: readonly string[]): Error 
     'ENGINE_CASBIN_POLICY',
     `there is no line "${columns.filter((text) => text !== '').join(', ')}" to remove`,
     {
-      place: { file, line },
+      place: line === ANY_LINE ? { file } : { file, line },
     },
   );
 
@@ -210,9 +212,7 @@ class CompiledModel implements CasbinModel {
   with = (delta: CasbinDelta): CasbinModel => {
     const added = this.#parse(delta.add ?? []);
     const removed = this.#parse(
-      (delta.remove ?? []).map((entry, index) =>
-        typeof entry === 'string' ? { text: entry, line: index + 1 } : entry,
-      ),
+      (delta.remove ?? []).map((entry) => (typeof entry === 'string' ? { text: entry, line: ANY_LINE } : entry)),
     );
     const state = copyState(this.#state);
     change(this.#program, state, { removed, renumber: delta.renumber, added });

@@ -51,7 +51,7 @@ export function parsePolicyFile(text: string, file: string, model: ModelFile): P
   return { lines, roles };
 }
 
-/** One line; undefined for an empty one and for a comment. */
+/** One line; undefined for an empty one and for a comment. `line` 0 where it has no number. */
 export function parsePolicyLine(
   raw: string,
   line: number,
@@ -61,7 +61,7 @@ export function parsePolicyLine(
   const content = raw.trim();
   if (content === '' || content.startsWith('#')) return undefined;
   const fail = (message: string): Error =>
-    engineErrors.error('ENGINE_CASBIN_POLICY', message, { place: { file, line } });
+    engineErrors.error('ENGINE_CASBIN_POLICY', message, { place: line === 0 ? { file } : { file, line } });
   const [kind = '', ...values] = columns(content, fail);
   if (kind === 'p') {
     if (values.length !== model.policy.length) {
