@@ -34,8 +34,12 @@ export const MAX_MATCHER_DEPTH = 64;
 export const MAX_ATTRIBUTE_DEPTH = 4;
 /** Ways in which a matcher can come true, each with its own index; a matcher with more is asked about line by line. */
 export const MAX_MATCHER_WAYS = 16;
-/** Lines that one request may have to be compared with; about a millisecond. */
+/** Lines that one request may have to be compared with, and nodes of a trie on the way; about a millisecond. */
 export const MAX_CASBIN_STEPS = 20_000;
+/** Instructions of a regex times characters of the value, all regexes of one decision together; at most 100 ms. */
+export const MAX_REGEX_WORK = 25_000_000;
+/** Characters of one model.conf; the matcher has its own bound. */
+export const MAX_CASBIN_MODEL_LENGTH = 65_536;
 /** Links of a role chain; the reference implementation silently stops at the same number. */
 export const MAX_ROLE_DEPTH = 10;
 /** Pairs (member, role) after closing all chains: a few hundred MB at worst, refused above. */

@@ -9,7 +9,8 @@ import { parsePolicyFile, parsePolicyLine, type PolicyFile } from './policy-file
 import { Program } from './program.ts';
 import type { RequestShape } from './request-shape.ts';
 import { type Edit, Roles } from './roles.ts';
-import { Search, TooManySteps } from './search.ts';
+import { TooManySteps, withinRegexWork } from './regex-work.ts';
+import { Search } from './search.ts';
 import type { CasbinValue } from './value.ts';
 import { WayIndex } from './way-index.ts';
 
@@ -202,7 +203,7 @@ class CompiledModel implements CasbinModel {
     if (!shape.read(values, lines.texts, this.#numbers)) return denied(0, 'unusable-request');
     this.#asked.values = values;
     try {
-      return this.#judge();
+      return withinRegexWork(this.#judge);
     } catch (error) {
       if (error instanceof TooManySteps) return denied(0, 'too-many-steps');
       throw error;
@@ -219,7 +220,7 @@ class CompiledModel implements CasbinModel {
     return new CompiledModel(this.#program, state, this.#firstTexts);
   };
 
-  #judge(): CasbinVerdict {
+  readonly #judge = (): CasbinVerdict => {
     const { effect } = this.#program.model;
     const { allows, denies, lines } = this.#state;
     if (effect === 'allow-override') return this.#allowed(this.#find(allows, this.#allowSearch));
@@ -231,7 +232,7 @@ class CompiledModel implements CasbinModel {
     return denying !== undefined && deny.foundOrder < allow.foundOrder
       ? denied(lines.lineNumber(denying), 'denied')
       : this.#allowed(allow);
-  }
+  };
 
   #allowed({ found }: Search): CasbinVerdict {
     return found === undefined ? denied(0, 'no-line') : allowed(this.#state.lines.lineNumber(found));

@@ -3,6 +3,7 @@
 import { RE2JS } from 're2js';
 import type { PathPattern } from './path-pattern.ts';
 import type { Fail, Pattern } from './pattern.ts';
+import { countRegexWork } from './regex-work.ts';
 
 /** keyMatch: equality, or a prefix before one final star. */
 export function keyPattern(pattern: string, fail: Fail): Pattern {
@@ -143,5 +144,9 @@ function byRegex(segments: readonly Segment[], literal: (text: string) => string
     }
   });
   const expression = RE2JS.compile(parts.join('/'));
-  return (value) => expression.testExact(value);
+  const instructions = expression.programSize();
+  return (value) => {
+    countRegexWork(instructions, value);
+    return expression.testExact(value);
+  };
 }

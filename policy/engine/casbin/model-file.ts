@@ -2,7 +2,7 @@
 // implementation would ignore or guess is an error with file:line here.
 import type { Place } from '../../../runtime/errors.ts';
 import { engineErrors } from '../errors.ts';
-import { MAX_MATCHER_LENGTH } from '../limits.ts';
+import { MAX_CASBIN_MODEL_LENGTH, MAX_MATCHER_LENGTH } from '../limits.ts';
 
 export type CasbinEffect = 'allow-override' | 'deny-override' | 'allow-and-deny' | 'priority';
 
@@ -49,6 +49,10 @@ interface Definition {
 }
 
 export function parseModelFile(text: string, file: string): ModelFile {
+  if (text.length > MAX_CASBIN_MODEL_LENGTH) {
+    const message = `the model is longer than ${MAX_CASBIN_MODEL_LENGTH} characters`;
+    throw engineErrors.error('ENGINE_CASBIN_TOO_LARGE', message, { place: { file, line: 1 } });
+  }
   const found = readSections(text, file);
   const definition = (section: Section, key: string): Definition => {
     const entries = found.get(section);

@@ -6,6 +6,8 @@ import type { Edit } from './roles.ts';
 /** Told of every line whose pattern fits; `complete` as the pattern says. True ends the walk. */
 export interface Visitor {
   readonly visit: (line: number, complete: boolean) => boolean;
+  /** Called at every node; may throw to give up. */
+  readonly count: () => void;
 }
 
 /** A line and whether its pattern is complete, as one number. */
@@ -119,6 +121,7 @@ function owned(node: Node, edit: Edit): Node {
 }
 
 function searchNode(node: Node, value: string, from: number, visitor: Visitor): boolean {
+  visitor.count();
   if (from === END) return visitAll(node.ends, visitor);
   if (visitAll(node.rests, visitor)) return true;
   if (node.tails !== undefined && searchTails(node, value, from, visitor)) return true;

@@ -144,6 +144,7 @@ function checked(value: string, fail: (message: string) => Error): string {
   if (value === '') throw fail('an empty column: an empty value would equal a missing one');
   if (value.length > MAX_CASBIN_COLUMN_LENGTH)
     throw fail(`a column is longer than ${MAX_CASBIN_COLUMN_LENGTH} characters`);
+  if (!value.isWellFormed()) throw fail('half a character (a lone surrogate)');
   if (!controlOrBracket.test(value)) return value;
   let depth = 0;
   for (const character of value) {

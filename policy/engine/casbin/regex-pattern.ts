@@ -2,6 +2,7 @@
 // (fault 9); here the whole value has to match to allow, while a match anywhere is enough to deny.
 import { RE2JS } from 're2js';
 import type { Fail, Pattern } from './pattern.ts';
+import { countRegexWork } from './regex-work.ts';
 
 export function regexPattern(pattern: string, fail: Fail): Pattern {
   if (pattern === '') throw fail('an empty regex matches everything in casbin');
@@ -12,10 +13,15 @@ export function regexPattern(pattern: string, fail: Fail): Pattern {
   if (/\[\^?\]|\[[^\]]*\[[:.=]/.test(pattern))
     throw fail(`regex "${pattern}": a character class that is not supported`);
   const expression = compile(pattern, fail);
+  const instructions = expression.programSize();
+  const counted = (value: string): RE2JS => {
+    countRegexWork(instructions, value);
+    return expression;
+  };
   const names = alternatives(pattern);
   return {
-    exact: names === undefined ? (value) => expression.testExact(value) : (value) => names.has(value),
-    wide: (value) => expression.test(value),
+    exact: names === undefined ? (value) => counted(value).testExact(value) : (value) => names.has(value),
+    wide: (value) => counted(value).test(value),
   };
 }
 

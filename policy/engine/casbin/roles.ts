@@ -96,7 +96,8 @@ export class Roles {
       holder.reach = undefined;
       holder.withSelf = undefined;
       this.#open.add(index);
-      front.push(...holder.members);
+      // One by one: a role may have more members than a call has arguments.
+      for (const below of holder.members) front.push(below);
     }
   }
 

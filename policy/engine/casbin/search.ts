@@ -2,10 +2,8 @@
 import { MAX_CASBIN_STEPS } from '../limits.ts';
 import type { Asked } from './line-test.ts';
 import { Starts } from './path-pattern.ts';
+import { TooManySteps } from './regex-work.ts';
 import type { PatternPlan, WayPlan } from './way-index.ts';
-
-/** More lines to compare than a request may cost; the caller denies. */
-export class TooManySteps extends Error {}
 
 const NO_LINE = -1;
 
