@@ -75,7 +75,8 @@ export const divergences: readonly Divergence[] = [
   },
   {
     id: 'unusable-value',
-    casbin: 'empty values, control characters, line separators and values of any length are compared',
+    casbin:
+      'empty values, control characters, line separators, halves of characters and values of any length are compared',
     here: 'such a request is denied before anything is compared',
     why: 'other readers of the same value cut, join or drop them',
     example: {

@@ -223,8 +223,8 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'regex-anywhere',
     file: 'casbin/regex-pattern.ts',
-    find: '(value) => expression.testExact(value)',
-    replace: '(value) => expression.test(value)',
+    find: 'counted(value).testExact(value)',
+    replace: 'counted(value).test(value)',
   },
   {
     id: 'glob-two-stars-hidden',
@@ -244,6 +244,12 @@ export const mutants: readonly Mutant[] = [
     file: 'casbin/request-shape.ts',
     find: 'if (number === NO_TEXT && !isPlain(value)) return false;',
     replace: '',
+  },
+  {
+    id: 'half-a-character',
+    file: 'casbin/request-shape.ts',
+    find: 'return value.isWellFormed();',
+    replace: 'return true;',
   },
   // Deltas.
   {

@@ -440,5 +440,5 @@ const isBareList = (part: Matcher): boolean => part.kind === 'in' && part.bare =
 
 function isUsable(value: string): boolean {
   // C0 controls, DEL and C1 controls, line and paragraph separator.
-  return value !== '' && value.length <= MAX_VALUE && !/[\p{Cc}\u2028\u2029]/u.test(value);
+  return value !== '' && value.length <= MAX_VALUE && value.isWellFormed() && !/[\p{Cc}\u2028\u2029]/u.test(value);
 }
