@@ -9,6 +9,7 @@ import type { Decision } from './request.ts';
 import type { RegoSource } from './rego/rego-package.ts';
 import { freshness, request, slice as randomSlice } from './testing/random-policy.ts';
 import { hours, trial } from './testing/sample-rego.ts';
+import { moduleOf } from './testing/wasm-module.ts';
 import { ask, get, meta, post, sampleSlice } from './testing/sample-slice.ts';
 
 const carried = ({ name, wasm, data, place }: RegoSource): NonNullable<Slice['rego']>[number] => ({
@@ -90,6 +91,23 @@ test('rego: attestation that the state contradicts is none to the package', () =
     engine.decide(ask('web', post('/stop'), { state }, {}, noon), 'fresh').reason;
   assert.equal(write('trusted'), 'granted');
   assert.equal(write('suspect'), 'rego');
+});
+
+test('rego: an allow carries the obligations of the grant and of the package', () => {
+  const asking = { ...trial, wasm: moduleOf({ answer: '[{"result": {"deny": [], "obligations": [{"id": "log"}]}}]' }) };
+  const slice = narrowed(sampleSlice(), asking);
+  const obliged: Slice = {
+    ...slice,
+    grants: slice.grants.map((grant) => ({ ...grant, obligations: [{ id: 'notification' }] })),
+  };
+  const of = (policy: Slice): unknown =>
+    compileSlice(policy, meta).decide(ask('web', get('/status')), 'fresh').obligations;
+  assert.deepEqual(of(slice), [{ id: 'log' }]);
+  assert.deepEqual(of({ ...obliged, grants: obliged.grants.filter(({ id }) => id === 'web') }), [
+    { id: 'notification' },
+    { id: 'log' },
+  ]);
+  assert.equal(of(narrowed(sampleSlice(), { ...trial, wasm: moduleOf() })), undefined);
 });
 
 test('rego: an undefined decision opens nothing', () => {

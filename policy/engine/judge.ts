@@ -64,7 +64,7 @@ function decision({ reason, rule, operation, condition, obligations }: Judgement
     bundle,
   };
   if (condition !== undefined) return { ...answer, condition };
-  return obligations === undefined ? answer : { ...answer, obligations };
+  return obligations === undefined || obligations.length === 0 ? answer : { ...answer, obligations };
 }
 
 /** The one the request names by device, else this device's own, else the only one of that name. */
@@ -250,6 +250,19 @@ interface Failure {
   readonly condition?: string;
 }
 
+interface Opened {
+  readonly reason: 'opened';
+  /** Of the grant and of the Rego package. */
+  readonly obligations: readonly Obligation[];
+}
+
+const noObligations: readonly Obligation[] = [];
+
+interface Opening extends Pick<Opened, 'obligations'> {
+  readonly rule: CompiledGrant;
+  readonly operation: CompiledOperation;
+}
+
 function judgeGrants(
   entry: CompiledInterface,
   operations: readonly CompiledOperation[],
@@ -259,30 +272,32 @@ function judgeGrants(
   trace: Trace | undefined,
 ): Judgement {
   let best: Failure & { operation?: CompiledOperation | undefined } = { reason: 'no-grant', operation: operations[0] };
-  let limited: { grant: CompiledGrant; limit: UseLimit; operation: CompiledOperation }[] | undefined;
+  let limited: { limit: UseLimit; opening: Opening }[] | undefined;
   for (const operation of operations) {
     const grants = request.subject.id === '' ? [] : (operation.grants.get(request.subject.id) ?? []);
     if (grants.length === 0) trace?.('grant', `none opens ${operation.name} to ${request.subject.id || 'nobody'}`);
     for (const grant of grants) {
-      const failure = failureOf(grant, entry, operation, request, row, trace);
-      if (failure !== undefined) {
-        if (progress[failure.reason] > progress[best.reason]) best = { ...failure, operation };
+      const outcome = judgeGrant(grant, entry, operation, request, row, trace);
+      if (outcome.reason !== 'opened') {
+        if (progress[outcome.reason] > progress[best.reason]) best = { ...outcome, operation };
         // Model and package do not look at the grant: the next one would hear the same.
-        if (failure.reason === 'casbin' || failure.reason === 'rego') break;
+        if (outcome.reason === 'casbin' || outcome.reason === 'rego') break;
         continue;
       }
       const { limit } = grant;
-      if (limit === undefined) return { reason: 'granted', rule: grant, operation, obligations: grant.obligations };
-      (limited ??= []).push({ grant, limit, operation });
+      const opening = { rule: grant, operation, obligations: outcome.obligations };
+      if (limit === undefined) return { ...opening, reason: 'granted' };
+      (limited ??= []).push({ limit, opening });
     }
   }
   // Taken only where nothing else would open it.
-  for (const { grant, limit, operation } of limited ?? []) {
+  for (const { limit, opening } of limited ?? []) {
     const answer = usage.take(limit, request.subject.id, request.context.time);
-    if (answer === 'taken') return { reason: 'granted', rule: grant, operation, obligations: grant.obligations };
+    if (answer === 'taken') return { ...opening, reason: 'granted' };
     const condition = limit.words[answer];
-    trace?.('grant', `${condition}: ${answer === 'unavailable' ? 'unknown' : 'fails'}`, grant);
-    if (best.reason !== 'limit') best = { reason: 'limit', rule: grant, condition, operation };
+    trace?.('grant', `${condition}: ${answer === 'unavailable' ? 'unknown' : 'fails'}`, opening.rule);
+    if (best.reason !== 'limit')
+      best = { reason: 'limit', rule: opening.rule, condition, operation: opening.operation };
   }
   return best.reason === 'limit' ? { ...best, reason: 'condition' } : { ...best, reason: best.reason };
 }
@@ -291,14 +306,14 @@ function judgeGrants(
 const satisfies = (shown: Binding, asked: Binding): boolean =>
   shown === asked || (shown === 'port+mac+ip' && asked === 'ip');
 
-function failureOf(
+function judgeGrant(
   grant: CompiledGrant,
   entry: CompiledInterface,
   operation: CompiledOperation,
   request: AccessRequest,
   row: StateRow,
   trace: Trace | undefined,
-): Failure | undefined {
+): Failure | Opened {
   const { binding } = request.subject;
   if (!satisfies(binding, grant.binding)) {
     trace?.('grant', `asks for binding ${grant.binding}, the subject has ${binding}`, grant);
@@ -311,17 +326,18 @@ function failureOf(
     return { reason: 'condition', rule: grant, condition: condition.name };
   }
   trace?.('grant', 'opens it', grant);
-  return narrow(entry, operation, request, row, trace);
+  return narrow(grant, entry, operation, request, row, trace);
 }
 
 /** The interface's Casbin model and Rego package, where it names them, both have to allow what a grant opened. */
 function narrow(
+  { obligations = noObligations }: CompiledGrant,
   { casbin, rego, device }: CompiledInterface,
   operation: CompiledOperation,
   request: AccessRequest,
   row: StateRow,
   trace: Trace | undefined,
-): { reason: 'casbin' | 'rego'; rule: NamedRule } | undefined {
+): Failure | Opened {
   const { unattested } = row;
   const question = { request, operation: operation.name, device, unattested };
   if (casbin !== undefined) {
@@ -329,12 +345,11 @@ function narrow(
     trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
     if (refused !== undefined) return { reason: 'casbin', rule: refused.rule };
   }
-  if (rego !== undefined) {
-    const verdict = rego.ask(question);
-    trace?.('rego', verdict.allow ? 'allows' : `${verdict.kind}: ${verdict.why}`, rego);
-    if (!verdict.allow) return { reason: 'rego', rule: rego };
-  }
-  return undefined;
+  if (rego === undefined) return { reason: 'opened', obligations };
+  const verdict = rego.ask(question);
+  trace?.('rego', verdict.allow ? 'allows' : `${verdict.kind}: ${verdict.why}`, rego);
+  if (!verdict.allow) return { reason: 'rego', rule: rego };
+  return { reason: 'opened', obligations: [...obligations, ...verdict.obligations] };
 }
 
 function inWords({ why }: Condition, truth: Truth, request: AccessRequest): string {

@@ -1,5 +1,6 @@
-// The answer of a Rego package: `decision`, an object with the set (or list) `deny` of reasons in words. Only that, and
-// only with nothing in `deny`, allows.
+// The answer of a Rego package: `decision`, an object with the set (or list) `deny` of reasons in words, and where it
+// asks for something the set (or list) `obligations`. Only that, and only with nothing in `deny`, allows.
+import { MAX_OBLIGATIONS, obligationSchema, type Obligation } from '../../bundle/conditions.ts';
 import { MAX_REGO_DENIES, MAX_REGO_DENY_LENGTH } from '../limits.ts';
 import type { RegoVerdict } from './rego-package.ts';
 
@@ -12,7 +13,7 @@ export function readDecision(resultSet: unknown): RegoVerdict {
     return malformed('several results');
   const decision = first['result'];
   if (!isObject(decision)) return malformed('decision is not an object');
-  const unknown = Object.keys(decision).find((key) => key !== 'deny');
+  const unknown = Object.keys(decision).find((key) => key !== 'deny' && key !== 'obligations');
   if (unknown !== undefined)
     return malformed(`decision has ${JSON.stringify(unknown.slice(0, 64))}, which is not known`);
   const { deny } = decision;
@@ -22,7 +23,18 @@ export function readDecision(resultSet: unknown): RegoVerdict {
   if (reasons.length < deny.length) {
     return malformed(`decision.deny holds something else than texts of at most ${MAX_REGO_DENY_LENGTH} characters`);
   }
-  return reasons.length === 0 ? { allow: true } : { allow: false, kind: 'denied', why: inOrder(reasons).join('; ') };
+  if (reasons.length > 0) return { allow: false, kind: 'denied', why: inOrder(reasons).join('; ') };
+  const obligations = readObligations(decision['obligations']);
+  return obligations === undefined
+    ? malformed('decision.obligations is not a set or list of known obligations, as grants have them')
+    : { allow: true, obligations };
+}
+
+function readObligations(value: unknown): readonly Obligation[] | undefined {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length > MAX_OBLIGATIONS) return undefined;
+  const read = value.map((entry) => obligationSchema.safeParse(entry));
+  return read.every(({ success }) => success) ? read.flatMap(({ data }) => data ?? []) : undefined;
 }
 
 /** opa writes a set in no order; the same denial reads the same. */

@@ -45,10 +45,32 @@ test('rego: an empty deny set or list allows, and nothing else does', () => {
   for (const answer of malformed) assert.equal(answered(answer), 'malformed', JSON.stringify(answer));
 });
 
+test('rego: obligations that are known come with the allow, others deny', () => {
+  const asking = (obligations: unknown): unknown => asked.decide({ answer: { deny: [], obligations } });
+  const known = [{ id: 'log' }, { id: 'step-up', level: 'badge' }];
+  assert.deepEqual(asking(known), { allow: true, obligations: known });
+  assert.deepEqual(asking([]), { allow: true, obligations: [] });
+  const many = Array.from({ length: 17 }, () => ({ id: 'log' }));
+  for (const wrong of [
+    null,
+    'log',
+    {},
+    ['log'],
+    [{ id: 'log', more: 1 }],
+    [{ id: 'pray' }],
+    [{ id: 'step-up' }],
+    many,
+  ]) {
+    const verdict = asked.decide({ answer: { deny: [], obligations: wrong } });
+    assert.equal(kindOf(verdict), 'malformed', JSON.stringify(wrong));
+  }
+  assert.equal(kindOf(asked.decide({ answer: { deny: ['no'], obligations: known } })), 'denied');
+});
+
 test('rego: a set of the language is a deny set', () => {
   const noon = { context: { time: 43_200_000 }, operation: { method: 'GET' }, subject: { attributes: {} } };
   const panel = compileRego(hours);
-  assert.deepEqual(panel.decide(noon), { allow: true });
+  assert.deepEqual(panel.decide(noon), { allow: true, obligations: [] });
   assert.deepEqual(panel.decide({ ...noon, context: { time: 0 }, operation: { method: 'PUT' } }), {
     allow: false,
     kind: 'denied',

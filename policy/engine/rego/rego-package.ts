@@ -1,6 +1,7 @@
 // A Rego package of the policy repository, compiled to WebAssembly by opa at build time. It narrows: what it does not
 // surely allow is denied, and nothing it does can throw, hang or grow beyond its bounds.
 import { CodedError } from '../../../runtime/errors.ts';
+import type { Obligation } from '../../bundle/conditions.ts';
 import { engineErrors, placeOf, type EngineErrorCode } from '../errors.ts';
 import { MAX_REGO_INPUT_BYTES } from '../limits.ts';
 import { readDecision } from './decision.ts';
@@ -16,9 +17,9 @@ export interface RegoSource {
   readonly place: string;
 }
 
-/** Only `allow: true` allows; `why` says in words what else it was. */
+/** Only `allow: true` allows, with what the package asks for; `why` says in words what else it was. */
 export type RegoVerdict =
-  | { readonly allow: true }
+  | { readonly allow: true; readonly obligations: readonly Obligation[] }
   | { readonly allow: false; readonly kind: 'denied' | 'undefined' | 'malformed' | 'fault'; readonly why: string };
 
 export interface RegoPackage {

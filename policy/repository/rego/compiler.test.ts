@@ -75,7 +75,10 @@ test('opa: what it compiled runs on the engine, and the place is the rule decisi
   assert.ok('wasm' in compiled);
   assert.equal(formatPlace(compiled.place), 'rego/hours/hours.rego:5:1');
   const { decide } = compileRego({ ...hours, wasm: compiled.wasm });
-  assert.deepEqual(decide({ context: { time: 43_200_000 }, operation: { method: 'GET' } }), { allow: true });
+  assert.deepEqual(decide({ context: { time: 43_200_000 }, operation: { method: 'GET' } }), {
+    allow: true,
+    obligations: [],
+  });
 });
 
 const decision = 'package late\n\ndecision := {"deny": deny}\n\n';
