@@ -13,6 +13,7 @@ const matchers = {
   key2: 'r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act',
   key3: 'r.sub == p.sub && keyMatch3(r.obj, p.obj) && r.act == p.act',
   regex: 'r.sub == p.sub && regexMatch(r.obj, p.obj) && r.act == p.act',
+  glob: 'r.sub == p.sub && globMatch(r.obj, p.obj) && r.act == p.act',
   role: 'g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act',
   roleKey: 'g(r.sub, p.sub) && keyMatch(r.obj, p.obj) && r.act == p.act',
   ip: 'ipMatch(r.sub, p.sub) && r.obj == p.obj && r.act == p.act',
@@ -29,6 +30,9 @@ interface Parts {
 const allow = 'some(where (p.eft == allow))';
 const deny = '!some(where (p.eft == deny))';
 const both = { p: 'sub, obj, act, eft', e: `${allow} && ${deny}` };
+
+const byPriority = { p: 'priority, sub, obj, act, eft', e: 'priority(p.eft) || deny' };
+const evaluated = 'eval(p.rule) && r.obj == p.obj && r.act == p.act';
 
 /** Lines 1 to 10, role definitions from line 5 on where there are any. */
 function modelOf({ r = 'sub, obj, act', p = 'sub, obj, act', g, e = allow, m = matchers.equal }: Parts): string {
@@ -172,6 +176,29 @@ const cases: Readonly<
   CASBIN_MATCHER_CROSSED: {
     fires: [[{ m: 'r.sub == p.sub && r.obj == p.act && r.act == p.obj' }, good, 'model.conf:8:23']],
     silent: [[{ p: 'who, obj, act', m: matchers.equal.replace('p.sub', 'p.who') }, good]],
+  },
+  CASBIN_ATTRIBUTE_UNKNOWN: {
+    fires: [[{ m: 'r.sub.site == p.sub && r.obj == p.obj && r.act == p.act' }, good, 'model.conf:8:5']],
+    silent: [[{ m: matchers.equal }, good]],
+  },
+  CASBIN_PRIORITY: {
+    fires: [[byPriority, 'p, 1st, gateway-1, /status, GET, allow\n', 'policy.csv:1:4']],
+    silent: [[byPriority, 'p, -1, gateway-1, /status, GET, allow\n']],
+  },
+  CASBIN_RULE: {
+    fires: [[{ p: 'rule, obj, act', m: evaluated }, 'p, "r.sub = gateway-1", /status, GET\n', 'policy.csv:1:11']],
+    silent: [[{ p: 'rule, obj, act', m: evaluated }, 'p, "r.sub == \'gateway-1\'", /status, GET\n']],
+  },
+  CASBIN_KEYMATCH_REPEATED: {
+    fires: [[{ m: matchers.key2.replace('2', '4') }, `${good}p, gateway-1, /{id}/copy/{id}, GET\n`, 'policy.csv:2:15']],
+    silent: [
+      [{ m: matchers.key2.replace('2', '4') }, `${good}p, gateway-1, /{id}/copy/{other}, GET\n`],
+      [{ m: matchers.key3 }, `${good}p, gateway-1, /{id}/copy/{id}, GET\n`],
+    ],
+  },
+  CASBIN_GLOB: {
+    fires: [[{ m: matchers.glob }, `${good}p, gateway-1, "/[ab]", GET\n`, 'policy.csv:2:15']],
+    silent: [[{ m: matchers.glob }, `${good}p, gateway-1, /a*, GET\n`]],
   },
   CASBIN_MATCHER_NEGATION: {
     fires: [[{ m: 'r.sub == p.sub && !keyMatch(r.obj, p.obj) && r.act == p.act' }, good, 'model.conf:8:33']],
@@ -405,12 +432,28 @@ const cases: Readonly<
   CASBIN_LINE_DENIED: {
     fires: [
       [
+        { ...byPriority, m: matchers.key },
+        'p, 2, gateway-1, /a/b, GET, deny\np, 1, gateway-1, /a/*, GET, allow\n',
+        'policy.csv:1:1',
+      ],
+      [
+        { ...byPriority, m: matchers.key },
+        'p, 2, gateway-1, /a/b, GET, allow\np, 1, gateway-1, /a/*, GET, deny\n',
+        'policy.csv:1:1',
+      ],
+      [
         { ...both, m: matchers.key },
         'p, gateway-1, /a/*, GET, deny\np, gateway-1, /a/b, GET, allow\n',
         'policy.csv:2:1',
       ],
     ],
-    silent: [[{ ...both, m: matchers.key }, 'p, gateway-1, /a/b, GET, deny\np, gateway-1, /a/*, GET, allow\n']],
+    silent: [
+      [{ ...both, m: matchers.key }, 'p, gateway-1, /a/b, GET, deny\np, gateway-1, /a/*, GET, allow\n'],
+      [
+        { ...byPriority, m: matchers.key },
+        'p, 1, gateway-1, /a/b, GET, deny\np, 2, gateway-1, /a/*, GET, allow\np, 3, gateway-1, /a/*, PUT, deny\n',
+      ],
+    ],
   },
   CASBIN_LINE_UNREACHABLE: {
     fires: [

@@ -111,6 +111,22 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
           'grants:\n  - {id: a, subjects: [gateway-1], interface: more, operations: [a]}\n  - {id: b, subjects: [gateway-1], interface: more, operations: [all]}\n',
         ),
       },
+      {
+        ...operations(
+          '      a: {methods: [GET], paths: [/a]}\n      all: {methods: [GET], paths: [/a, /b]}\n      s: {methods: [GET], paths: [/b, /a], class: sensitive}\n',
+        ),
+        ...more(
+          'grants:\n  - {id: a, subjects: [gateway-1], interface: more, operations: [a]}\n  - {id: b, subjects: [gateway-1], interface: more, operations: [all]}\n',
+        ),
+      },
+      // Another attribute, another duty, the same operation under two names.
+      {
+        'schema/more.json': '{"subject": {"vendor": {"type": "string"}, "maker": {"type": "string"}}}',
+        ...more(
+          `grants:\n  - {id: x, subjects: [hmi-1], ${reads}, conditions: {attributes: {subject.vendor: {equals: a}}}}\n` +
+            `  - {id: y, subjects: [hmi-1], ${reads}, conditions: {attributes: {subject.maker: {equals: a}}}}\n`,
+        ),
+      },
       deny('id: risky, subjects: all, interface: plc-modbus, operations: all, conditions: {minRisk: 50}'),
       firewall(
         'id: a, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',

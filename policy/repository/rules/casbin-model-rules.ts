@@ -181,6 +181,14 @@ export const casbinModelRules = {
     example: 'm = r.obj == p.act',
     fix: 'compare fields of the same name',
   },
+  CASBIN_ATTRIBUTE_UNKNOWN: {
+    severity: 'warning',
+    waivable: true,
+    explanation:
+      'Enforcement points ask with texts (sub, dom, obj, act); what reads an attribute or a number of them is never known and allows nothing.',
+    example: 'm = r.sub.age > 18 && r.obj == p.obj',
+    fix: 'use conditions of the grant for attributes, and the model for subjects, objects and actions',
+  },
   CASBIN_MATCHER_NEGATION: {
     severity: 'warning',
     waivable: true,

@@ -63,6 +63,22 @@ export const casbinLineRules = {
     example: 'p, hmi-1, /admin/*, GET, Deny',
     fix: 'write allow or deny',
   },
+  CASBIN_PRIORITY: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'node-casbin reads 1x as 1 and sorts what is no number anywhere; the order of the lines is then chance.',
+    example: 'p, 1st, hmi-1, /status, GET, allow',
+    fix: 'write a whole number; lower comes first',
+  },
+  CASBIN_RULE: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'eval reads this column as a matcher of its own; what is none makes node-casbin throw in the middle of a decision.',
+    example: 'p, "r.sub = 1", /status, GET with eval(p.rule)',
+    fix: 'see the message; policy/engine/casbin/README.md gives the grammar',
+  },
   CASBIN_DENY_IGNORED: {
     severity: 'error',
     waivable: false,
@@ -145,7 +161,7 @@ export const casbinPatternRules = {
     severity: 'error',
     waivable: false,
     explanation:
-      'A * inside a segment of keyMatch2 or 3 repeats the letter before it: /foo* matches /fo and not /foobar (fault 10).',
+      'A * inside a segment of keyMatch2 or 3 repeats the letter before it: /foo* matches /fo and not /foobar (fault 10). keyMatch4 takes * only as the last segment.',
     example: 'p, hmi-1, /foo*, GET',
     fix: 'make * a whole segment: /foo/*',
   },
@@ -164,6 +180,22 @@ export const casbinPatternRules = {
       'A * inside a keyMatch2 or 3 pattern matches any number of segments, and several make node-casbin take seconds on a hostile path (fault 8).',
     example: 'p, hmi-1, /*/status, GET',
     fix: 'use :name (keyMatch3: {name}) for one segment',
+  },
+  CASBIN_KEYMATCH_REPEATED: {
+    severity: 'warning',
+    waivable: true,
+    explanation:
+      'With a name that repeats, keyMatch4 of node-casbin compares all parameters (fault 12); here only those of that name have to be equal.',
+    example: 'p, hmi-1, /{id}/copy/{id}/{other}, GET',
+    fix: 'give each parameter its own name where they may differ',
+  },
+  CASBIN_GLOB: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'globMatch of node-casbin takes brackets, braces, ! and a ** inside for more than they look; here only *, ? and a last /** are patterns.',
+    example: 'p, hmi-1, "/{a,b}", GET',
+    fix: 'write one line for each alternative',
   },
   CASBIN_REGEX_SYNTAX: {
     severity: 'error',

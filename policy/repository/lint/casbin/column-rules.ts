@@ -1,11 +1,13 @@
 // The columns of the lines, each as what the matcher makes of it: a pattern of some function, or text.
-import type { Expression } from '../../../engine/casbin/matcher-syntax.ts';
+import { CodedError, type Place } from '../../../../runtime/errors.ts';
+import { parseExpression, valuesOf, type Expression } from '../../../engine/casbin/matcher-syntax.ts';
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { isPatternFunction } from '../../../engine/casbin/pattern.ts';
 import type { Report } from '../../problems.ts';
+import { isConstant } from './matcher-rules.ts';
 import { columnsOf, termsOf } from './matcher-terms.ts';
 import { looksLikePattern, patternFindings } from './pattern-rules.ts';
-import type { ScannedLine } from './policy-scan.ts';
+import type { ScannedLine, ScannedValue } from './policy-scan.ts';
 
 export function lintColumns(
   lines: readonly ScannedLine[],
@@ -16,6 +18,9 @@ export function lintColumns(
   const patterns = patternColumns(expression);
   const effect = model.policy.indexOf('eft');
   const compared = comparedColumns(expression);
+  const rules = new Set(
+    termsOf(expression).flatMap(({ term }) => (term.kind === 'call' && term.name === 'eval' ? columnsOf(term) : [])),
+  );
   lintLiteralPatterns(expression, model, problems);
   for (const { kind, values } of lines) {
     if (kind !== 'p') continue;
@@ -27,12 +32,31 @@ export function lintColumns(
         problems.add(rule, value.place, message);
       }
     }
+    for (const column of rules) {
+      const value = values[column];
+      if (value !== undefined) lintRule(value, model, problems);
+    }
     for (const column of compared) {
       const value = values[column];
       if (value === undefined || !looksLikePattern(value.text)) continue;
       const message = `"${value.text}" is compared with ==, where a wildcard is plain text`;
       problems.add('CASBIN_WILDCARD_LITERAL', value.place, message);
     }
+  }
+}
+
+/** A rule that eval finds in a column: the matcher's language, and the commonest of its faults. */
+function lintRule({ text, place, quotes = 0 }: ScannedValue, model: ModelFile, problems: Report): void {
+  const placeAt = (offset: number): Place => ({ ...place, column: (place.column ?? 1) + quotes + offset });
+  try {
+    const expression = parseExpression(model, { text, placeAt });
+    for (const { term } of termsOf(expression)) {
+      if (!isConstant(valuesOf(term))) continue;
+      problems.add('CASBIN_MATCHER_CONSTANT', place, 'the answer of this comparison never changes');
+    }
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    problems.add('CASBIN_RULE', error.place ?? place, error.message);
   }
 }
 

@@ -1,8 +1,8 @@
 // For one column of policy.csv: which values of the column match everything that a given value matches. Asked of the
 // values that occur, through hashes and tries, so that comparing all lines with each other is not quadratic.
 import ipaddr from 'ipaddr.js';
-import type { Expression, Value } from '../../../engine/casbin/matcher-syntax.ts';
-import { columnsOf, conjuncts, termsOf, wholeField, type PlacedTerm, type Term } from './matcher-terms.ts';
+import type { Atom, Expression, Value } from '../../../engine/casbin/matcher-syntax.ts';
+import { columnsOf, conjuncts, termsOf, wholeField, type PlacedTerm } from './matcher-terms.ts';
 import type { RoleGraph } from './role-graph.ts';
 
 export type Values = readonly string[];
@@ -73,7 +73,7 @@ const same = (value: string): string => value;
 
 /** Whoever has the role of the line has every role that this role has. */
 function roleReading(
-  term: Extract<Term, { kind: 'call' }>,
+  term: Extract<Atom, { kind: 'call' }>,
   column: number,
   graph: RoleGraph,
   expression: Expression,

@@ -53,6 +53,10 @@ function* faultsOf(line: ScannedLine, shape: ModelShape): Iterable<Fault> {
     yield ['CASBIN_COLUMN_COUNT', { place: line.place, text }];
   }
   if (line.kind !== 'p') return;
+  const priority = line.values[shape.policy?.indexOf('priority') ?? -1];
+  if (priority !== undefined && !/^(0|-?[1-9][0-9]{0,8})$/.test(priority.text)) {
+    yield ['CASBIN_PRIORITY', { place: priority.place, text: `priority "${priority.text}": expected a whole number` }];
+  }
   const effect = line.values[shape.policy?.indexOf('eft') ?? -1];
   if (effect !== undefined && effect.text !== 'allow' && effect.text !== 'deny') {
     yield ['CASBIN_EFFECT_TYPO', { place: effect.place, text: `effect "${effect.text}": expected allow or deny` }];
@@ -76,7 +80,7 @@ function textFault(text: string): { rule: Fault[0]; message: string } | undefine
   if (text.length > MAX_CASBIN_COLUMN_LENGTH)
     return wrong(`a column is longer than ${MAX_CASBIN_COLUMN_LENGTH} characters`);
   // oxlint-disable-next-line no-control-regex -- control characters are exactly what is refused
-  if (/[\u0000-\u001f\u007f]/.test(text)) return wrong('a control character');
+  if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text)) return wrong('a control character');
   const count = (character: string): number => text.split(character).length;
   if (count('(') !== count(')'))
     return wrong('round brackets do not pair up: node-casbin would join this column with the next');

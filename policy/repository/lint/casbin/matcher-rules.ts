@@ -1,11 +1,11 @@
 // Faults and dangerous shapes of the matcher.
 import { CodedError } from '../../../../runtime/errors.ts';
-import { parseMatcher, type Expression, type Value } from '../../../engine/casbin/matcher-syntax.ts';
+import { parseMatcher, valuesOf, type Expression, type Value } from '../../../engine/casbin/matcher-syntax.ts';
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { isPatternFunction, patternFunctions } from '../../../engine/casbin/pattern.ts';
 import { nearest } from '../../nearest.ts';
 import type { Report } from '../../problems.ts';
-import { columnsOf, termsOf, valuesOf, wholeField } from './matcher-terms.ts';
+import { columnsOf, termsOf, wholeField } from './matcher-terms.ts';
 import { lintLiteralPatterns } from './column-rules.ts';
 import type { ModelShape } from './model-rules.ts';
 
@@ -128,6 +128,10 @@ function lintShapes(expression: Expression, model: ModelFile, problems: Report):
     if (isConstant(values)) {
       problems.add('CASBIN_MATCHER_CONSTANT', place(values), 'the answer of this comparison never changes');
     }
+    if (!isConstant(values) && (term.kind === 'order' || term.kind === 'truth' || values.some(isTyped))) {
+      const message = 'an edge asks with texts: attributes and numbers are never known, so nothing is allowed by this';
+      problems.add('CASBIN_ATTRIBUTE_UNKNOWN', place(values), message);
+    }
     const crossed = crossing(values, model);
     if (crossed !== undefined) problems.add('CASBIN_MATCHER_CROSSED', place(values), crossed);
     if (!positive && allowsByLine && columnsOf(term).length > 0) {
@@ -139,7 +143,12 @@ function lintShapes(expression: Expression, model: ModelFile, problems: Report):
   lintBypass(expression, model, problems);
 }
 
-function isConstant(values: readonly Value[]): boolean {
+/** What only an attribute or a number could be equal to. */
+function isTyped(value: Value): boolean {
+  return value.kind === 'number' || value.kind === 'boolean' || (value.kind === 'request' && value.path.length > 0);
+}
+
+export function isConstant(values: readonly Value[]): boolean {
   const [first, ...rest] = values;
   if (first === undefined) return false;
   if (values.every((value) => value.kind !== 'request' && value.kind !== 'policy')) return true;
@@ -195,7 +204,7 @@ function lintUnread(expression: Expression, shape: ModelShape, model: ModelFile,
     problems.add('CASBIN_REQUEST_FIELD_UNUSED', placeOf('r', index), `the matcher never reads r.${name}`);
   }
   for (const [index, name] of model.policy.entries()) {
-    if (columns.has(index) || name === 'eft' || name === 'priority') continue;
+    if (columns.has(index) || name === 'eft' || index === model.priority) continue;
     problems.add('CASBIN_POLICY_COLUMN_UNUSED', placeOf('p', index), `the matcher never reads p.${name}`);
   }
   const called = new Set(terms.flatMap((term) => (term.kind === 'call' ? [term.name] : [])));

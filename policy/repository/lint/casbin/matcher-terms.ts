@@ -1,11 +1,9 @@
 // The matcher as a list of terms, each with whether its truth helps the line to match. What other rules reason about:
 // a line includes another when every term that helps does, and every term that hinders is included the other way.
-import type { Expression, Value } from '../../../engine/casbin/matcher-syntax.ts';
-
-export type Term = Exclude<Expression, { kind: 'and' | 'or' | 'not' }>;
+import { valuesOf, type Atom, type Expression, type Value } from '../../../engine/casbin/matcher-syntax.ts';
 
 export interface PlacedTerm {
-  readonly term: Term;
+  readonly term: Atom;
   readonly positive: boolean;
 }
 
@@ -15,22 +13,13 @@ export function termsOf(expression: Expression, positive = true): PlacedTerm[] {
   return [{ term: expression, positive }];
 }
 
-export function valuesOf(term: Term): readonly Value[] {
-  if (term.kind === 'call') return term.values;
-  if (term.kind === 'in') return [term.value, ...term.list];
-  const { left, right, value }: { left?: Value; right?: Value; value?: Value } = term;
-  return [left, right, value].filter((found) => found !== undefined);
-}
-
-export function columnsOf(term: Term): number[] {
+export function columnsOf(term: Atom): number[] {
   return valuesOf(term).flatMap((value) => (value.kind === 'policy' ? [value.column] : []));
 }
 
 /** The field of the request that the value is; undefined for anything else, also for an attribute inside a field. */
 export function wholeField(value: Value | undefined): number | undefined {
-  if (value?.kind !== 'request') return undefined;
-  const { field, path } = value;
-  return path.length === 0 ? field : undefined;
+  return value?.kind === 'request' && value.path.length === 0 ? value.field : undefined;
 }
 
 /** The terms that stand in an "and" at the top: each has to hold for any line to match. */

@@ -89,7 +89,9 @@ function lintDefinitions(
     problems.add(rule, definition.placeAt(0), message);
   };
   if (r !== undefined) check('CASBIN_FIELD_NAME', 'r', { r });
-  if (p !== undefined) check('CASBIN_FIELD_NAME', 'p', { p });
+  // A column priority is wrong only beside an effect that does not look at it, which is said of the effect.
+  const byPriority = { p: /\beft\b/.test(p ?? '') ? p : `${p}, eft`, e: 'priority(p.eft) || deny' };
+  if (p !== undefined && probe(byPriority) !== undefined) check('CASBIN_FIELD_NAME', 'p', { p });
   const roles = new Map<string, ScannedDefinition>();
   for (const [key, definition] of definitions) {
     if (definition.section !== 'role_definition') continue;

@@ -58,10 +58,12 @@ function refusalRule(name: string, pattern: string): RuleId {
     case 'keyMatch5':
       if (/\{(?![A-Za-z0-9_-]+\})/.test(pattern)) return 'CASBIN_KEYMATCH_LOOP';
       break;
+    case 'globMatch':
+      return 'CASBIN_GLOB';
     default:
       return 'CASBIN_REFUSED';
   }
-  return /[^/]\*|\*[^/]/.test(pattern) ? 'CASBIN_KEYMATCH_STAR' : 'CASBIN_KEYMATCH_REGEX';
+  return /\/\*\/|[^/]\*|\*[^/]/.test(pattern) ? 'CASBIN_KEYMATCH_STAR' : 'CASBIN_KEYMATCH_REGEX';
 }
 
 function* hints(name: string, pattern: string): Iterable<Finding> {
@@ -110,7 +112,12 @@ function* segmentHints(name: string, pattern: string): Iterable<Finding> {
   if (name === 'keyMatch2' && /\{[^/]*\}/.test(pattern)) {
     yield { rule: 'CASBIN_PATTERN_DIALECT', message: `keyMatch2 "${pattern}": {name} is plain text to keyMatch2` };
   }
-  if ((name === 'keyMatch2' || name === 'keyMatch3') && pattern.includes('.')) {
+  const names = [...pattern.matchAll(/\{([^/}]+)\}/g)].map(([, parameter]) => parameter);
+  if (name === 'keyMatch4' && new Set(names).size < names.length) {
+    const message = `keyMatch4 "${pattern}": other Casbin programs do not agree on a name that repeats`;
+    yield { rule: 'CASBIN_KEYMATCH_REPEATED', message };
+  }
+  if (pattern.includes('.')) {
     yield { rule: 'CASBIN_KEYMATCH_DOT', message: `${name} "${pattern}": node-casbin takes the dot for any character` };
   }
   const rest = pattern.indexOf('/*');

@@ -5,6 +5,8 @@ import type { Place } from '../../../../runtime/errors.ts';
 export interface ScannedValue {
   readonly text: string;
   readonly place: Place;
+  /** Characters of a quote that stand before the text. */
+  readonly quotes?: number;
 }
 
 export interface ScannedLine {
@@ -34,7 +36,7 @@ function scanLine(content: string, start: number, line: number, file: string): S
     const place = { file, line, column: start + at };
     const { value, next, fault } = content[at] === '"' ? quoted(content, at) : plain(content, at);
     if (fault !== undefined) quote ??= { text: fault, place };
-    columns.push({ text: value.trim(), place });
+    columns.push({ text: value.trim(), place, quotes: content[at] === '"' ? 1 : 0 });
     if (next >= content.length) break;
     at = next + 1;
   }
