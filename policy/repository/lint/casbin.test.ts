@@ -32,6 +32,10 @@ const deny = '!some(where (p.eft == deny))';
 const both = { p: 'sub, obj, act, eft', e: `${allow} && ${deny}` };
 
 const byPriority = { p: 'priority, sub, obj, act, eft', e: 'priority(p.eft) || deny' };
+const documented = (test: string): Parts => ({
+  r: 'subject, obj, act',
+  m: `${test} && r.obj == p.obj && r.act == p.act`,
+});
 const evaluated = 'eval(p.rule) && r.obj == p.obj && r.act == p.act';
 
 /** Lines 1 to 10, role definitions from line 5 on where there are any. */
@@ -178,8 +182,22 @@ const cases: Readonly<
     silent: [[{ p: 'who, obj, act', m: matchers.equal.replace('p.sub', 'p.who') }, good]],
   },
   CASBIN_ATTRIBUTE_UNKNOWN: {
-    fires: [[{ m: 'r.sub.site == p.sub && r.obj == p.obj && r.act == p.act' }, good, 'model.conf:8:5']],
+    fires: [
+      [{ m: 'r.sub.site == p.sub && r.obj == p.obj && r.act == p.act' }, good, 'model.conf:8:5'],
+      [documented('r.subject == p.sub'), good, 'model.conf:8:5'],
+    ],
     silent: [[{ m: matchers.equal }, good]],
+  },
+  CASBIN_ATTRIBUTE_UNDECLARED: {
+    fires: [
+      [documented('r.subject.attributes.site == p.sub'), good, 'model.conf:8:5'],
+      [
+        { ...documented('eval(p.rule)'), p: 'rule, obj, act' },
+        'p, "r.subject.attributes.site == \'a\'", /status, GET\n',
+        'policy.csv:1:5',
+      ],
+    ],
+    silent: [[documented('r.subject.attributes.attestation == p.sub && r.subject.state == "trusted"'), good]],
   },
   CASBIN_PRIORITY: {
     fires: [[byPriority, 'p, 1st, gateway-1, /status, GET, allow\n', 'policy.csv:1:4']],

@@ -32,13 +32,13 @@ function lintModel(source: CasbinModel, repository: Repository, problems: Report
   const lines = lintLines(scanned, shape, files.policy, found);
   lintIgnoredEffects(lines, shape, found);
   const compiles = refusal(source, '') === undefined;
-  const expression = lintMatcher(shape, compiles, found);
+  const expression = lintMatcher(shape, compiles, repository.attributes, found);
   if (shape.model !== undefined && expression !== undefined) {
     const { model } = shape;
     const groups = Map.groupBy(lines, ({ kind }) => kind);
     const roles = new Map([...model.roles.keys()].map((name) => [name, roleGraph(groups.get(name) ?? [])]));
     const devices = new Set(repository.devices.map(({ id }) => id));
-    lintColumns(lines, expression, model, found);
+    lintColumns(lines, expression, model, repository.attributes, found);
     lintRoles(lines, expression, model, roles, devices, found);
     if (refusal(source, source.policy) === undefined) {
       lintInclusion({ model, lines, expression, roles }, found);

@@ -119,7 +119,17 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
           'grants:\n  - {id: a, subjects: [gateway-1], interface: more, operations: [a]}\n  - {id: b, subjects: [gateway-1], interface: more, operations: [all]}\n',
         ),
       },
-      // Another attribute, another duty, the same operation under two names.
+      // The first that opens says the obligations: without a, b would.
+      more(
+        `grants:\n  - {id: a, subjects: [hmi-1], ${reads}, conditions: {maxRisk: 5}, obligations: [{id: log}]}\n` +
+          `  - {id: b, subjects: [hmi-1], ${reads}, conditions: {maxRisk: 9}, obligations: [{id: notification}]}\n` +
+          `  - {id: c, subjects: [hmi-1], ${reads}, obligations: [{id: log}]}\n`,
+      ),
+      // Two budgets are not one.
+      more(
+        `grants:\n  - {id: a, subjects: [hmi-1], ${reads}, uses: 5}\n  - {id: b, subjects: [hmi-1], ${reads}, uses: 5}\n`,
+      ),
+      // Another attribute.
       {
         'schema/more.json': '{"subject": {"vendor": {"type": "string"}, "maker": {"type": "string"}}}',
         ...more(

@@ -132,6 +132,9 @@ function lintGrants(
   budget: Budget,
   problems: Problems,
 ): void {
+  // The first grant that opens says the obligations: where they differ, each of them may be that one.
+  const duties = new Set(grants.filter((grant) => !isCounted(grant)).map(({ obligations }) => canonical(obligations)));
+  if (duties.size > 1) return;
   // Among all pairs of one subject and operation, grants that say the same of conditions stand once.
   const byPair = new Map<string, Map<string, number>>();
   const signatures = grants.map((grant, index) => (isCounted(grant) ? `${index}` : signatureOf(grant)));

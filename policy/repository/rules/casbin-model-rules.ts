@@ -60,7 +60,7 @@ export const casbinModelRules = {
     explanation:
       'An edge asks with what policy/engine/casbin-request.ts lists; another field would never have a value.',
     example: 'r = tenant, obj, act',
-    fix: 'use sub (device id), dom (interface), obj and act',
+    fix: 'use sub (device id), dom (interface), obj and act, or the objects subject, resource and context',
   },
   CASBIN_REQUEST_FIELD_UNUSED: {
     severity: 'warning',
@@ -185,9 +185,17 @@ export const casbinModelRules = {
     severity: 'warning',
     waivable: true,
     explanation:
-      'Enforcement points ask with texts (sub, dom, obj, act); what reads an attribute or a number of them is never known and allows nothing.',
+      'sub, dom, obj and act are texts, and subject, resource and context objects; read otherwise they make every request unusable, which is denied.',
     example: 'm = r.sub.age > 18 && r.obj == p.obj',
-    fix: 'use conditions of the grant for attributes, and the model for subjects, objects and actions',
+    fix: 'read attributes from r.subject.attributes, r.resource.attributes or r.context.attributes',
+  },
+  CASBIN_ATTRIBUTE_UNDECLARED: {
+    severity: 'error',
+    waivable: true,
+    explanation:
+      'No schema says what the attribute is: a misspelt name, or a value of any type, is as good as none, and in a deny line a match.',
+    example: 'm = r.subject.attributes.sitte == p.site',
+    fix: 'declare the attribute in schema/, or correct its name',
   },
   CASBIN_MATCHER_NEGATION: {
     severity: 'warning',

@@ -4,6 +4,8 @@ import { parseExpression, valuesOf, type Expression } from '../../../engine/casb
 import type { ModelFile } from '../../../engine/casbin/model-file.ts';
 import { isPatternFunction } from '../../../engine/casbin/pattern.ts';
 import type { Report } from '../../problems.ts';
+import { lintAttributes } from './attribute-rules.ts';
+import type { Attributes } from '../../repository.ts';
 import { isConstant } from './matcher-rules.ts';
 import { columnsOf, termsOf } from './matcher-terms.ts';
 import { looksLikePattern, patternFindings } from './pattern-rules.ts';
@@ -13,6 +15,7 @@ export function lintColumns(
   lines: readonly ScannedLine[],
   expression: Expression,
   model: ModelFile,
+  attributes: Attributes,
   problems: Report,
 ): void {
   const patterns = patternColumns(expression);
@@ -34,7 +37,7 @@ export function lintColumns(
     }
     for (const column of rules) {
       const value = values[column];
-      if (value !== undefined) lintRule(value, model, problems);
+      if (value !== undefined) lintRule(value, model, attributes, problems);
     }
     for (const column of compared) {
       const value = values[column];
@@ -46,10 +49,16 @@ export function lintColumns(
 }
 
 /** A rule that eval finds in a column: the matcher's language, and the commonest of its faults. */
-function lintRule({ text, place, quotes = 0 }: ScannedValue, model: ModelFile, problems: Report): void {
+function lintRule(
+  { text, place, quotes = 0 }: ScannedValue,
+  model: ModelFile,
+  attributes: Attributes,
+  problems: Report,
+): void {
   const placeAt = (offset: number): Place => ({ ...place, column: (place.column ?? 1) + quotes + offset });
   try {
     const expression = parseExpression(model, { text, placeAt });
+    lintAttributes(expression, model, attributes, placeAt, problems);
     for (const { term } of termsOf(expression)) {
       if (!isConstant(valuesOf(term))) continue;
       problems.add('CASBIN_MATCHER_CONSTANT', place, 'the answer of this comparison never changes');

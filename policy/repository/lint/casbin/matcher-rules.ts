@@ -8,9 +8,16 @@ import type { Report } from '../../problems.ts';
 import { columnsOf, termsOf, wholeField } from './matcher-terms.ts';
 import { lintLiteralPatterns } from './column-rules.ts';
 import type { ModelShape } from './model-rules.ts';
+import { lintAttributes } from './attribute-rules.ts';
+import type { Attributes } from '../../repository.ts';
 
 /** The parsed matcher, or undefined where it is not one (reported). `compiles`: the engine takes the model alone. */
-export function lintMatcher(shape: ModelShape, compiles: boolean, problems: Report): Expression | undefined {
+export function lintMatcher(
+  shape: ModelShape,
+  compiles: boolean,
+  attributes: Attributes,
+  problems: Report,
+): Expression | undefined {
   const { model } = shape;
   if (model === undefined) return undefined;
   lintPrecedence(model, problems);
@@ -29,6 +36,7 @@ export function lintMatcher(shape: ModelShape, compiles: boolean, problems: Repo
   }
   lintShapes(expression, model, problems);
   lintUnread(expression, shape, model, problems);
+  lintAttributes(expression, model, attributes, model.matcher.placeAt, problems);
   return expression;
 }
 
@@ -128,10 +136,6 @@ function lintShapes(expression: Expression, model: ModelFile, problems: Report):
     if (isConstant(values)) {
       problems.add('CASBIN_MATCHER_CONSTANT', place(values), 'the answer of this comparison never changes');
     }
-    if (!isConstant(values) && (term.kind === 'order' || term.kind === 'truth' || values.some(isTyped))) {
-      const message = 'an edge asks with texts: attributes and numbers are never known, so nothing is allowed by this';
-      problems.add('CASBIN_ATTRIBUTE_UNKNOWN', place(values), message);
-    }
     const crossed = crossing(values, model);
     if (crossed !== undefined) problems.add('CASBIN_MATCHER_CROSSED', place(values), crossed);
     if (!positive && allowsByLine && columnsOf(term).length > 0) {
@@ -141,11 +145,6 @@ function lintShapes(expression: Expression, model: ModelFile, problems: Report):
     }
   }
   lintBypass(expression, model, problems);
-}
-
-/** What only an attribute or a number could be equal to. */
-function isTyped(value: Value): boolean {
-  return value.kind === 'number' || value.kind === 'boolean' || (value.kind === 'request' && value.path.length > 0);
 }
 
 export function isConstant(values: readonly Value[]): boolean {

@@ -93,6 +93,7 @@ const grant = fc
   )
   .map((one) => ({
     ...one,
+    ...(one.interface === 'socket' ? { uses: undefined, rate: undefined, obligations: undefined } : {}),
     // Only HTTP carries a certificate, and a device needs no grant to reach itself.
     binding: one.interface !== 'web' && one.binding === 'svid' ? 'ip' : one.binding,
     subjects: one.subjects.every((subject) => subject === servers[one.interface]) ? ['hmi-1'] : one.subjects,
@@ -110,8 +111,10 @@ const deny = fc
   )
   .map(({ conditions, ...rest }) => {
     const assume = {
-      ...{ 'subject.attestation': 'none', 'subject.risk': 0 },
-      ...{ 'subject.site': 'a', 'context.load': 0 },
+      'subject.attestation': 'none',
+      'subject.risk': 0,
+      'subject.site': 'a',
+      'context.load': 0,
     };
     const read = Object.keys({
       ...('attestation' in conditions ? { 'subject.attestation': 1 } : {}),
