@@ -55,6 +55,8 @@ export const MAX_REGO_FUEL = 50_000_000;
 export const MAX_REGO_INPUT_BYTES = 64 * 1024;
 /** Bytes of the decision of a Rego package. */
 export const MAX_REGO_RESULT_BYTES = 64 * 1024;
+/** Started packages that are kept for the next bundle, 16 MiB of address space each; an edge has a handful. */
+export const MAX_REGO_PACKAGES = 16;
 /** Entries of the deny set of a decision, and characters of each. */
 export const MAX_REGO_DENIES = 64;
 export const MAX_REGO_DENY_LENGTH = 512;

@@ -132,6 +132,16 @@ test('rego: a text with U+0000 is a fault, a text that only speaks of it is not'
   assert.throws(() => compileRego({ ...trial, data: '{"trial": {"text": "a\\u0000"}}' }), { code: 'ENGINE_REGO_DATA' });
 });
 
+test('rego: a thousand devices with one package start it once, and as many packages hold few', () => {
+  const one = compileRego({ ...hours });
+  for (let device = 0; device < 1_000; device++) assert.equal(compileRego({ ...hours }), one);
+  // Content, name, data and place each make another package.
+  const others = [{ data: '{"hours":{"shifts":[]}}' }, { place: 'rego/hours/hours.rego:9' }, { wasm: moduleOf() }];
+  for (const other of others) assert.notEqual(compileRego({ ...hours, ...other, name: 'trial' }), one);
+  for (let count = 0; count < 100; count++) compileRego({ ...trial, wasm: moduleOf({ answer: `[${count}]` }) });
+  assert.notEqual(compileRego({ ...hours }), one);
+});
+
 const compile = (parts: ModuleParts) => compileRego({ ...trial, wasm: moduleOf(parts) });
 const refusal = (source: Partial<typeof trial>): string => {
   try {

@@ -1,9 +1,10 @@
 // A Rego package of the policy repository, compiled to WebAssembly by opa at build time. It narrows: what it does not
 // surely allow is denied, and nothing it does can throw, hang or grow beyond its bounds.
+import { createHash } from 'node:crypto';
 import { CodedError } from '../../../runtime/errors.ts';
 import type { Obligation } from '../../bundle/conditions.ts';
 import { engineErrors, placeOf, type EngineErrorCode } from '../errors.ts';
-import { MAX_REGO_INPUT_BYTES } from '../limits.ts';
+import { MAX_REGO_INPUT_BYTES, MAX_REGO_PACKAGES } from '../limits.ts';
 import { readDecision } from './decision.ts';
 import { compileOpaModule, describe, FuelExhausted, type OpaInstance } from './opa-module.ts';
 
@@ -29,8 +30,32 @@ export interface RegoPackage {
   readonly fuelUsed: () => number;
 }
 
-/** Throws ENGINE_REGO_MODULE or ENGINE_REGO_DATA, with place, for what cannot be run. */
+/** Packages started last, by their content: in the cloud the same one is in the slice of every device that serves its interface. */
+const started = new Map<string, RegoPackage>();
+
+/**
+ * The same source gives the same package again: a question leaves nothing behind in it. Throws ENGINE_REGO_MODULE or
+ * ENGINE_REGO_DATA, with place, for what cannot be run.
+ */
 export function compileRego(source: RegoSource): RegoPackage {
+  const key = keyOf(source);
+  const known = started.get(key);
+  if (known !== undefined) return known;
+  const compiled = startWithPlace(source);
+  const [oldest] = started.keys();
+  if (oldest !== undefined && started.size >= MAX_REGO_PACKAGES) started.delete(oldest);
+  started.set(key, compiled);
+  return compiled;
+}
+
+function keyOf({ name, wasm, data, place }: RegoSource): string {
+  return createHash('sha256')
+    .update(JSON.stringify([name, place, data]))
+    .update(wasm)
+    .digest('base64');
+}
+
+function startWithPlace(source: RegoSource): RegoPackage {
   try {
     return start(source);
   } catch (error) {

@@ -9,10 +9,17 @@ import * as fc from 'fast-check';
 import { canonicalJson } from '../../../runtime/canonical-json.ts';
 import { requires } from '../../../test/support/capabilities.ts';
 import { MAX_REGO_FUEL } from '../../engine/limits.ts';
+import { attributeSchemas } from '../../engine/conditions.ts';
+import { compileInput } from '../../engine/rego/input-document.ts';
+import { compileRego } from '../../engine/rego/rego-package.ts';
+import { request } from '../../engine/testing/random-policy.ts';
+import { hours } from '../../engine/testing/sample-rego.ts';
+import { now } from '../../engine/testing/sample-slice.ts';
 import { compileOpaModule, describe } from '../../engine/rego/opa-module.ts';
 import { builtIns } from './capabilities.ts';
 import { createRegoCompiler } from './compiler.ts';
 import { expressionInput, expressions, packageOf, table } from './sample-expressions.ts';
+import { regoText } from './sample-rego.ts';
 import { findOpa, type Opa } from './opa.ts';
 
 /** What an expression reads of an input. */
@@ -45,15 +52,16 @@ const differences: Readonly<Record<string, (line: string, theirs: string, mine: 
 const seen = new Set<string>();
 
 /** What opa itself answers for each input; absent where it is undefined. */
-function interpreted(opa: Opa, text: string, inputs: readonly object[]): Record<string, unknown> {
+function interpreted(opa: Opa, text: string, inputs: readonly object[], base: object): Record<string, unknown> {
   const directory = mkdtempSync(join(tmpdir(), 'edgeward-oracle-'));
   try {
-    writeFileSync(join(directory, 'diff.rego'), text);
+    const name = /^package (\w+)$/m.exec(text)?.[1];
+    writeFileSync(join(directory, `${name}.rego`), text);
     writeFileSync(
       join(directory, 'ask.rego'),
-      'package ask\n\nanswers[index] := answer if {\n\tsome index, one in data.inputs\n\tanswer := data.diff.decision with input as one\n}\n',
+      `package ask\n\nanswers[index] := answer if {\n\tsome index, one in data.inputs\n\tanswer := data.${name}.decision with input as one\n}\n`,
     );
-    writeFileSync(join(directory, 'data.json'), JSON.stringify({ inputs, diff: table }));
+    writeFileSync(join(directory, 'data.json'), JSON.stringify({ inputs, ...base }));
     const run = opa.run(directory, ['eval', '--format', 'json', '--data', '.', 'data.ask.answers']);
     assert.equal(run.status, 0, run.stdout.slice(0, 2_000));
     const { result } = JSON.parse(run.stdout) as { result: { expressions: { value: Record<string, unknown> }[] }[] };
@@ -79,7 +87,7 @@ for (const [group, lines] of Object.entries(expressions)) {
 
       .sample(expressionInput, { numRuns: 300, seed: 7 })
       .flatMap((one) => lines.map((_, ask) => ({ ...one, ask })));
-    const expected = interpreted(opa, source, inputs);
+    const expected = interpreted(opa, source, inputs, { diff: table });
     const module = compileOpaModule(compiled.wasm);
     const data = JSON.stringify({ diff: table });
     let instance = module.instantiate(data);
@@ -117,6 +125,33 @@ for (const [group, lines] of Object.entries(expressions)) {
 test('opa and engine: every difference that is explained is there', (t) => {
   if (!requires(t, 'opa')) return;
   assert.deepEqual([...seen].toSorted(), Object.keys(differences).toSorted());
+});
+
+test('opa and engine agree: what package hours says of generated requests', (t) => {
+  if (!requires(t, 'opa')) return;
+  const opa = findOpa();
+  assert.ok(opa !== undefined);
+  const inputOf = compileInput(attributeSchemas([], 'schema'));
+  const asked = fc.sample(fc.tuple(request, fc.integer({ min: 0, max: 1_439 }), fc.boolean()), {
+    numRuns: 2_000,
+    seed: 7,
+  });
+  const inputs = asked.map(([one, minute, unattested]) => {
+    const moved = { ...one, context: { ...one.context, time: now + minute * 60_000 } };
+    return inputOf({ request: moved, operation: 'look', device: 'hmi-1', unattested });
+  });
+  const expected = interpreted(opa, regoText('hours.rego'), inputs, {
+    hours: JSON.parse(regoText('data.json')) as object,
+  });
+  const { decide } = compileRego(hours);
+  const answers = new Set<string>();
+  for (const [index, one] of inputs.entries()) {
+    const { deny } = expected[index] as { deny: string[] };
+    const verdict = decide(one);
+    assert.equal(verdict.allow ? '' : verdict.why, deny.toSorted().join('; '), JSON.stringify(one));
+    answers.add(deny.join('; '));
+  }
+  assert.equal(answers.size, 4, [...answers].join('\n'));
 });
 
 /** How the built-ins are written that have no name in the language. */
