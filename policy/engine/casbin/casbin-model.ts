@@ -84,19 +84,36 @@ function emptyState(program: Program, capacity: number): State {
   const { model, texts } = program;
   const roles = [...model.roles.keys()].map(() => Roles.empty());
   return {
-    lines: new Lines(texts, roles, model.policy.length, program.patternsPerLine, Math.max(16, capacity)),
+    lines: new Lines(
+      texts,
+      roles,
+      {
+        columns: model.policy.length,
+        patternsPerLine: program.patternsPerLine,
+        ordered: model.effect === 'priority',
+      },
+      capacity,
+    ),
     shape: program.shape.copy(),
     allows: program.plans(true).map((plan) => WayIndex.empty(plan)),
     denies: program.plans(false).map((plan) => WayIndex.empty(plan)),
   };
 }
 
-const copyState = (state: State): State => ({
-  lines: state.lines.copy(state.lines.roles.map((roles) => roles.copy())),
-  shape: state.shape.copy(),
-  allows: state.allows.map((index) => index.copy()),
-  denies: state.denies.map((index) => index.copy()),
-});
+/** What a change does not touch is shared. */
+function copyState(state: State, { removed, added }: Change): State {
+  const lines = [...removed.lines, ...added.lines];
+  const touched = (allow: boolean, ways: readonly WayIndex[]): readonly WayIndex[] =>
+    lines.some((line) => line.allow === allow) ? ways.map((way) => way.copy()) : ways;
+  const links = removed.roles.length + added.roles.length > 0;
+  const { roles } = state.lines;
+  return {
+    lines: state.lines.copy(links ? roles.map((one) => one.copy()) : roles),
+    shape: state.shape.copy(),
+    allows: touched(true, state.allows),
+    denies: touched(false, state.denies),
+  };
+}
 
 interface Change {
   readonly removed: PolicyFile;
@@ -128,7 +145,7 @@ function change(program: Program, state: State, { removed, renumber, added }: Ch
   for (const { values, line } of removed.lines) {
     const index = lines.find(program.row(values), line);
     if (index === undefined) throw missing(policyFile, line, ['p', ...values]);
-    for (const way of lines.allows[index] === 1 ? state.allows : state.denies) way.remove(index, asked, edit);
+    for (const way of lines.allows(index) ? state.allows : state.denies) way.remove(index, asked, edit);
     lines.remove(index);
   }
   if (renumber !== undefined) lines.renumber(renumber.from, renumber.by);
@@ -215,8 +232,9 @@ class CompiledModel implements CasbinModel {
     const removed = this.#parse(
       (delta.remove ?? []).map((entry) => (typeof entry === 'string' ? { text: entry, line: ANY_LINE } : entry)),
     );
-    const state = copyState(this.#state);
-    change(this.#program, state, { removed, renumber: delta.renumber, added });
+    const changes = { removed, renumber: delta.renumber, added };
+    const state = copyState(this.#state, changes);
+    change(this.#program, state, changes);
     return new CompiledModel(this.#program, state, this.#firstTexts);
   };
 

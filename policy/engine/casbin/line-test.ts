@@ -231,9 +231,7 @@ function compileRule(call: Extract<Atom, { kind: 'call' }>, reading: Reading, co
   if (rules === undefined) throw matcherError(source, call.at, 'a rule holds no eval');
   const index = rules.push({ column: rule.column, reading }) - 1;
   return (asked, line) => {
-    const test = asked.lines.rules[line]?.[index];
-    if (test === undefined) throw new Error('a line has no such rule');
-    return test(asked, line);
+    return asked.lines.rule(line, index)(asked, line);
   };
 }
 

@@ -1,7 +1,6 @@
 // The lines of a policy as rows of numbers, with what was compiled for each. A copy is a few moves of memory, so that a
 // delta makes a new version and leaves the old one whole.
 import type { LineTest } from './line-test.ts';
-import { NO_ENTRY, NumberTable } from './number-table.ts';
 import type { Roles } from './roles.ts';
 import type { Texts } from './texts.ts';
 
@@ -18,183 +17,212 @@ export interface NewLine {
   readonly rules: readonly LineTest[];
 }
 
+export interface LinesShape {
+  readonly columns: number;
+  readonly patternsPerLine: number;
+  /** Whether the order of the lines decides anything. */
+  readonly ordered: boolean;
+}
+
 /** So far apart that lines of one priority never reach the next one. */
 const ordersPerPriority = 2 ** 32;
 
-/** Ends a chain of lines; a table holds no zero. */
+/** Ends a chain of lines. */
 const NO_LINE = 0xffffffff;
 
 export class Lines {
   readonly texts: Texts;
   /** Role definitions, in the order of the model. */
   readonly roles: readonly Roles[];
-  readonly columns: number;
-  rows: Uint32Array;
-  /** Where the line comes; lower is earlier. */
-  order: Float64Array;
-  lineNumbers: Uint32Array;
-  allows: Uint8Array;
-  /** As many a line as the matcher has calls with a pattern. */
-  patterns: (Matches | undefined)[];
-  rules: (readonly LineTest[])[];
+  readonly shape: LinesShape;
   count = 0;
-  readonly #patternsPerLine: number;
+  #rows: Uint32Array;
+  #lineNumbers: Uint32Array;
+  #allows: Uint8Array;
+  /** Where the line comes; lower is earlier. Empty where that decides nothing. */
+  #order: Float64Array;
+  /** As many a line as the matcher has calls with a pattern. */
+  #patterns: (Matches | undefined)[] = [];
+  /** Empty where the matcher has no eval. */
+  #rules: (readonly LineTest[] | undefined)[] = [];
   #end = 0;
   #sequence = 0;
   #free: number[] = [];
-  /** By a hash of the row, the line added last that has it; and from each line to the one before. */
-  #byRow = new NumberTable(1);
+  /** By the hash of the row, the line added last; and from each line to the one before with that place. */
+  #newest: Uint32Array;
   #before: Uint32Array;
 
-  constructor(texts: Texts, roles: readonly Roles[], columns: number, patternsPerLine: number, capacity: number) {
+  constructor(texts: Texts, roles: readonly Roles[], shape: LinesShape, expected: number) {
+    let capacity = 16;
+    while (capacity < expected) capacity *= 2;
     this.texts = texts;
     this.roles = roles;
-    this.columns = columns;
-    this.#patternsPerLine = patternsPerLine;
-    this.rows = new Uint32Array(capacity * columns);
-    this.order = new Float64Array(capacity);
-    this.lineNumbers = new Uint32Array(capacity);
-    this.allows = new Uint8Array(capacity);
-    this.patterns = [];
-    this.rules = [];
+    this.shape = shape;
+    this.#rows = new Uint32Array(capacity * shape.columns);
+    this.#lineNumbers = new Uint32Array(capacity);
+    this.#allows = new Uint8Array(capacity);
+    this.#order = new Float64Array(shape.ordered ? capacity : 0);
+    this.#newest = new Uint32Array(capacity).fill(NO_LINE);
     this.#before = new Uint32Array(capacity);
   }
 
   /** `roles` are those of the new version. */
   copy(roles: readonly Roles[]): Lines {
-    const copy = new Lines(this.texts, roles, this.columns, this.#patternsPerLine, 0);
-    copy.rows = this.rows.slice();
-    copy.order = this.order.slice();
-    copy.lineNumbers = this.lineNumbers.slice();
-    copy.allows = this.allows.slice();
-    copy.patterns = this.patterns.slice();
-    copy.rules = this.rules.slice();
+    const copy = new Lines(this.texts, roles, this.shape, 0);
     copy.count = this.count;
+    copy.#rows = this.#rows.slice();
+    copy.#lineNumbers = this.#lineNumbers.slice();
+    copy.#allows = this.#allows.slice();
+    copy.#order = this.#order.slice();
+    copy.#patterns = this.#patterns.slice();
+    copy.#rules = this.#rules.slice();
     copy.#end = this.#end;
     copy.#sequence = this.#sequence;
     copy.#free = this.#free.slice();
-    copy.#byRow = this.#byRow.copy();
+    copy.#newest = this.#newest.slice();
     copy.#before = this.#before.slice();
     return copy;
   }
 
   /** Index of the new line. It comes after all others of its priority. */
   add({ row, line, allow, priority, patterns, rules }: NewLine): number {
+    const { columns, patternsPerLine, ordered } = this.shape;
     const index = this.#free.pop() ?? this.#end++;
-    if (index === this.order.length) this.#grow();
-    this.rows.set(row, index * this.columns);
-    this.order[index] = priority * ordersPerPriority + this.#sequence++;
-    this.lineNumbers[index] = line;
-    this.allows[index] = allow ? 1 : 0;
-    for (let at = 0; at < this.#patternsPerLine; at++) {
-      this.patterns[index * this.#patternsPerLine + at] = patterns[at];
-    }
-    this.rules[index] = rules;
+    if (index === this.#lineNumbers.length) this.#grow();
+    this.#rows.set(row, index * columns);
+    this.#lineNumbers[index] = line;
+    this.#allows[index] = allow ? 1 : 0;
+    if (ordered) this.#order[index] = priority * ordersPerPriority + this.#sequence++;
+    for (let at = 0; at < patternsPerLine; at++) this.#patterns[index * patternsPerLine + at] = patterns[at];
+    if (rules.length > 0) this.#rules[index] = rules;
+    this.#chain(index, hashOf(row));
     this.count++;
-    const key = hashOf(row);
-    this.#before[index] = this.#newest(key);
-    this.#byRow.set(key, index + 1);
     return index;
   }
 
   /** A line with this row, the one of that number or else the one added last; undefined when there is none. */
   find(row: readonly number[], lineNumber: number): number | undefined {
     let found: number | undefined;
-    for (let line = this.#newest(hashOf(row)); line !== NO_LINE; line = this.#before[line] ?? NO_LINE) {
-      if (!this.#hasRow(line, row)) continue;
-      if (this.lineNumbers[line] === lineNumber) return line;
-      found ??= line;
+    for (let line = this.#newest[this.#place(hashOf(row))] ?? NO_LINE; line !== NO_LINE;) {
+      if (this.#hasRow(line, row)) {
+        if (this.#lineNumbers[line] === lineNumber) return line;
+        found ??= line;
+      }
+      line = this.#before[line] ?? NO_LINE;
     }
     return found;
   }
 
-  renumber(from: number, by: number): void {
-    for (let line = 0; line < this.#end; line++) {
-      const number = this.lineNumbers[line] ?? 0;
-      if (number >= from) this.lineNumbers[line] = number + by;
-    }
-  }
-
   remove(index: number): void {
-    const key = hashOf(this.rows.subarray(index * this.columns, (index + 1) * this.columns));
-    const newest = this.#newest(key);
+    const { patternsPerLine } = this.shape;
+    const place = this.#place(hashOf(this.#row(index)));
     const next = this.#before[index] ?? NO_LINE;
-    if (newest === index) {
-      this.#byRow.set(key, next === NO_LINE ? NO_LINE : next + 1);
+    if (this.#newest[place] === index) {
+      this.#newest[place] = next;
     } else {
-      let line = newest;
-      while (this.#before[line] !== index) line = this.#before[line] ?? NO_LINE;
+      let line = this.#newest[place] ?? NO_LINE;
+      while (line !== NO_LINE && this.#before[line] !== index) line = this.#before[line] ?? NO_LINE;
+      if (line === NO_LINE) throw new Error('a line that is in no chain');
       this.#before[line] = next;
     }
-    this.patterns.fill(undefined, index * this.#patternsPerLine, (index + 1) * this.#patternsPerLine);
-    this.rules[index] = [];
+    this.#patterns.fill(undefined, index * patternsPerLine, (index + 1) * patternsPerLine);
+    if (this.#rules.length > 0) this.#rules[index] = undefined;
     this.count--;
     this.#free.push(index);
   }
 
+  renumber(from: number, by: number): void {
+    for (let line = 0; line < this.#end; line++) {
+      const number = this.#lineNumbers[line] ?? 0;
+      if (number >= from) this.#lineNumbers[line] = number + by;
+    }
+  }
+
   number(line: number, column: number): number {
-    return this.rows[line * this.columns + column] ?? 0;
-  }
-
-  lineNumber(line: number): number {
-    return this.lineNumbers[line] ?? 0;
-  }
-
-  orderOf(line: number): number {
-    return this.order[line] ?? 0;
-  }
-
-  /** The reading of a line's pattern that its effect asks for. */
-  pattern(line: number, index: number): Matches {
-    const matches = this.patterns[line * this.#patternsPerLine + index];
-    if (matches === undefined) throw new Error('a line has no such pattern');
-    return matches;
+    return this.#rows[line * this.shape.columns + column] ?? 0;
   }
 
   text(line: number, column: number): string {
     return this.texts.text(this.number(line, column));
   }
 
-  #newest(key: Uint32Array): number {
-    const line = this.#byRow.get(key);
-    return line === NO_ENTRY || line === NO_LINE ? NO_LINE : line - 1;
+  allows(line: number): boolean {
+    return this.#allows[line] === 1;
+  }
+
+  lineNumber(line: number): number {
+    return this.#lineNumbers[line] ?? 0;
+  }
+
+  /** Where an order decides. */
+  order(line: number): number {
+    const order = this.#order[line];
+    if (order === undefined) throw new Error('lines without an order');
+    return order;
+  }
+
+  /** The reading of a line's pattern that its effect asks for. */
+  pattern(line: number, index: number): Matches {
+    const matches = this.#patterns[line * this.shape.patternsPerLine + index];
+    if (matches === undefined) throw new Error('a line has no such pattern');
+    return matches;
+  }
+
+  rule(line: number, index: number): LineTest {
+    const rule = this.#rules[line]?.[index];
+    if (rule === undefined) throw new Error('a line has no such rule');
+    return rule;
+  }
+
+  #row(line: number): Uint32Array {
+    return this.#rows.subarray(line * this.shape.columns, (line + 1) * this.shape.columns);
   }
 
   #hasRow(line: number, row: readonly number[]): boolean {
-    const start = line * this.columns;
-    for (let column = 0; column < this.columns; column++) if (this.rows[start + column] !== row[column]) return false;
+    const start = line * this.shape.columns;
+    for (let column = 0; column < row.length; column++) if (this.#rows[start + column] !== row[column]) return false;
     return true;
   }
 
+  /** A power of two of places. */
+  #place(hash: number): number {
+    return hash & (this.#newest.length - 1);
+  }
+
+  #chain(line: number, hash: number): void {
+    const place = this.#place(hash);
+    this.#before[line] = this.#newest[place] ?? NO_LINE;
+    this.#newest[place] = line;
+  }
+
   #grow(): void {
-    const capacity = Math.max(16, this.order.length * 2);
-    const rows = new Uint32Array(capacity * this.columns);
-    rows.set(this.rows);
-    const order = new Float64Array(capacity);
-    order.set(this.order);
-    const lineNumbers = new Uint32Array(capacity);
-    lineNumbers.set(this.lineNumbers);
-    const allows = new Uint8Array(capacity);
-    allows.set(this.allows);
-    const before = new Uint32Array(capacity);
-    before.set(this.#before);
-    this.rows = rows;
-    this.order = order;
-    this.lineNumbers = lineNumbers;
-    this.allows = allows;
-    this.#before = before;
+    // Oldest first: equal rows share a chain, and stay in the order in which they were added.
+    const chained = [...this.#newest].flatMap((newest) => {
+      const chain: number[] = [];
+      for (let line = newest; line !== NO_LINE; line = this.#before[line] ?? NO_LINE) chain.unshift(line);
+      return chain;
+    });
+    const capacity = this.#lineNumbers.length * 2;
+    this.#rows = enlarged(this.#rows, new Uint32Array(capacity * this.shape.columns));
+    this.#lineNumbers = enlarged(this.#lineNumbers, new Uint32Array(capacity));
+    this.#allows = enlarged(this.#allows, new Uint8Array(capacity));
+    this.#order = enlarged(this.#order, new Float64Array(this.shape.ordered ? capacity : 0));
+    this.#newest = new Uint32Array(capacity).fill(NO_LINE);
+    this.#before = new Uint32Array(capacity);
+    for (const line of chained) this.#chain(line, hashOf(this.#row(line)));
   }
 }
 
-const rowHash = new Uint32Array(1);
+function enlarged<Numbers extends Uint8Array | Uint32Array | Float64Array>(old: Numbers, larger: Numbers): Numbers {
+  larger.set(old);
+  return larger;
+}
 
-/** Valid until the next call. */
-function hashOf(row: ArrayLike<number>): Uint32Array {
+function hashOf(row: ArrayLike<number>): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < row.length; at++) {
     hash = Math.imul(hash ^ (row[at] ?? 0), 0x85ebca6b);
     hash ^= hash >>> 13;
   }
-  rowHash[0] = hash;
-  return rowHash;
+  return hash >>> 0;
 }

@@ -96,14 +96,14 @@ export class Search {
     const { asked } = this;
     const plan = this.#plan;
     if (plan === undefined) throw new Error('no way is being searched');
-    if (this.#ordered && asked.lines.orderOf(line) >= this.#bestOrder) return false;
+    if (this.#ordered && asked.lines.order(line) >= this.#bestOrder) return false;
     const { path, network, rest } = plan;
     if (!pathProven && path !== undefined && !asked.lines.pattern(line, path.index)(this.#path)) return false;
     if (network !== undefined && !asked.lines.pattern(line, network.index)(this.#network)) return false;
     for (let at = 0; at < rest.length; at++) if (rest[at]?.(asked, line) !== true) return false;
     this.#best = line;
     if (!this.#ordered) return true;
-    this.#bestOrder = asked.lines.orderOf(line);
+    this.#bestOrder = asked.lines.order(line);
     return false;
   }
 }
