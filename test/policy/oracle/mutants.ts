@@ -261,8 +261,8 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'delta-writes-to-the-old-model',
     file: 'casbin/lines.ts',
-    find: 'copy.rows = this.rows.slice();',
-    replace: 'copy.rows = this.rows;',
+    find: 'copy.#rows = this.#rows.slice();',
+    replace: 'copy.#rows = this.#rows;',
   },
   {
     id: 'delta-leaves-line',
