@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { cliErrors } from './errors.ts';
 import { createIo, exitCodes } from './io.ts';
+import { loadRooms, type Rooms } from './policy-rooms.ts';
 import { version } from './version.ts';
 
 interface LintOptions {
@@ -34,7 +35,7 @@ export function registerPolicyLint(policy: Command): void {
 }
 
 async function explain(rule: string, json: boolean): Promise<void> {
-  const { explainRule, isRuleId, lintRules } = await import('../policy/repository/index.ts');
+  const { explainRule, isRuleId, lintRules } = await loadRooms();
   const id = rule.toUpperCase();
   if (!isRuleId(id)) {
     throw cliErrors.error('CLI_USAGE', `there is no lint rule ${rule}`, { remedy: 'docs/lint.md lists all of them.' });
@@ -43,7 +44,7 @@ async function explain(rule: string, json: boolean): Promise<void> {
 }
 
 async function lint(directory: string, { json, sarif, strict }: LintOptions): Promise<void> {
-  const rooms = await import('../policy/repository/index.ts');
+  const rooms = await loadRooms();
   const tree = await rooms.readDirectory(directory);
   const loaded = rooms.loadRepository(tree, Date.now(), rooms.findRegoCompiler);
   if (loaded.repository !== undefined) await checkRunnable(loaded.repository);
@@ -54,9 +55,7 @@ async function lint(directory: string, { json, sarif, strict }: LintOptions): Pr
   if (!report.ok) process.exitCode = exitCodes.refused;
 }
 
-type Repository = NonNullable<
-  ReturnType<(typeof import('../policy/repository/index.ts'))['loadRepository']>['repository']
->;
+type Repository = NonNullable<ReturnType<Rooms['loadRepository']>['repository']>;
 
 /** Detections and playbooks as the control plane will run them; throws with file and place. */
 async function checkRunnable(repository: Repository): Promise<void> {

@@ -8,7 +8,7 @@ import type { PolicyTree } from './tree.ts';
 
 /** Characters of a source line that are shown before and behind its fault. */
 const SHOWN_BEFORE = 80;
-const SHOWN_BEHIND = 60;
+const SHOWN_BEHIND = 100;
 
 interface ReportedProblem {
   readonly rule: RuleId;

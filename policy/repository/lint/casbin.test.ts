@@ -36,6 +36,7 @@ const documented = (test: string): Parts => ({
   r: 'subject, obj, act',
   m: `${test} && r.obj == p.obj && r.act == p.act`,
 });
+const crowded = { g: 'g = _, _\ng2 = _, _', m: 'g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act' };
 const evaluated = 'eval(p.rule) && r.obj == p.obj && r.act == p.act';
 
 /** Lines 1 to 10, role definitions from line 5 on where there are any. */
@@ -485,8 +486,19 @@ const cases: Readonly<
     fires: [[{}, `${good}p, gateway-1, /, get\n`, 'policy.csv:2:18']],
     silent: [[{}, `${good}p, gateway-1, /, GET\n`]],
   },
-  CASBIN_ANALYSIS_CUT: { fires: [], silent: [[{}, good]] },
+  CASBIN_ANALYSIS_CUT: {
+    // 150 roles on each of two columns: more candidates for one line than are looked at.
+    fires: [[crowded, `p, top, top, GET\n${crowd(150)}`, 'policy.csv:1:1']],
+    silent: [[crowded, `p, top, top, GET\n${crowd(20)}`]],
+  },
 };
+
+function crowd(roles: number): string {
+  return Array.from(
+    { length: roles },
+    (_, index) => `g, top, a${index}\ng2, top, a${index}\np, a${index}, a${(index + 1) % roles}, PUT\n`,
+  ).join('');
+}
 
 function chain(links: number): string {
   return Array.from({ length: links }, (_, index) => `g, r${index}, r${index + 1}\n`).join('');

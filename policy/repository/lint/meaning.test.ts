@@ -28,6 +28,13 @@ const reads = 'interface: plc-modbus, operations: [read-process], binding: ip';
 const onMore = (rest: string): Files =>
   more(`grants:\n  - {id: on-more, subjects: [gateway-1], interface: more, operations: [a]${rest}}\n`);
 
+const manyRules = (count: number): string[] =>
+  Array.from(
+    { length: count },
+    (_, index) =>
+      `id: r${index}, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.0.0.0/8, ports: ${index + 1}`,
+  );
+
 /** For each rule what it finds and where, and the nearest that it does not. */
 const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[]; silent: readonly Files[] }>> = {
   POLICY_RULE_DUPLICATE: {
@@ -386,7 +393,10 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
       },
     ],
   },
-  POLICY_ANALYSIS_CUT: { fires: [], silent: [{}] },
+  POLICY_ANALYSIS_CUT: {
+    fires: [[firewall(...manyRules(2_400)), 'firewall/cell.yaml:1:1']],
+    silent: [firewall(...manyRules(100))],
+  },
 };
 
 for (const [rule, { fires, silent }] of Object.entries(cases) as [Rule, (typeof cases)[Rule]][]) {

@@ -6,7 +6,10 @@ import type { Repository } from '../repository.ts';
 
 export function lintUnused(repository: Repository, problems: Problems): void {
   const rules = [...repository.grants, ...repository.denies];
-  const tested = new Set(repository.tests.map(({ when }) => when.interface));
+  const tested = new Set([
+    ...repository.tests.map(({ when }) => when.interface),
+    ...repository.invariants.map((invariant) => invariant.interface),
+  ]);
   const ruled = new Set(rules.map((rule) => rule.interface));
   const named = new Set(rules.flatMap((rule) => rule.operations.map((name) => `${rule.interface}/${name}`)));
   const closed = new Set(repository.denies.flatMap((deny) => (deny.operations.length === 0 ? [deny.interface] : [])));
