@@ -1,5 +1,6 @@
 // Path patterns as segments: what keyMatch, keyMatch2 to 5 and globMatch have in common, and what the index's trie holds.
 // Text is compared as text; no pattern becomes a regex that an attacker's path can make slow (fault 8).
+import { MAX_CASBIN_COLUMN_LENGTH } from '../limits.ts';
 
 export interface PathPattern {
   /** Texts between slashes; undefined for any one segment that is not empty. */
@@ -32,6 +33,8 @@ export class Starts {
     let hash = seed;
     let segments = 0;
     for (let at = 0; at < value.length; at++) {
+      // No pattern has a beginning as long as this.
+      if (at > MAX_CASBIN_COLUMN_LENGTH) return;
       const code = value.charCodeAt(at);
       if (code === slash) {
         segments++;
