@@ -258,6 +258,10 @@ const cases: Readonly<
     fires: [[{}, `${good}p, gateway-1, /, GET # the panel\n`, 'policy.csv:2:18']],
     silent: [[{}, `${good}# the panel\np, gateway-1, /a#b, GET\n`]],
   },
+  CASBIN_CACHE_KEY: {
+    fires: [[{}, `${good}p, gateway-1, /a$$b, GET\n`, 'policy.csv:2:15']],
+    silent: [[{}, `${good}p, gateway-1, /a$b, GET\n`]],
+  },
   CASBIN_EFFECT_TYPO: {
     fires: [[both, 'p, gateway-1, /status, GET, Deny\n', 'policy.csv:1:29']],
     silent: [[both, 'p, gateway-1, /status, GET, allow\np, gateway-1, /, GET, deny\n']],

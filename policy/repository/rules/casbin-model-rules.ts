@@ -111,7 +111,7 @@ export const casbinModelRules = {
     severity: 'warning',
     waivable: true,
     explanation:
-      'With deny-override alone, whatever no line denies is allowed: a new route, a typo in a deny, an empty file.',
+      'With deny-override alone, whatever no line denies is allowed: a new route, a typo in a deny; and in node-casbin everything while a reload runs or after it failed (faults 1, 2 and 3).',
     example: 'e = !some(where (p.eft == deny))',
     fix: 'write e = some(where (p.eft == allow)) && !some(where (p.eft == deny)), and allow lines',
   },

@@ -56,6 +56,14 @@ export const casbinLineRules = {
     example: 'p, hmi-1, /status, GET # the panel',
     fix: 'put the comment on a line of its own',
   },
+  CASBIN_CACHE_KEY: {
+    severity: 'warning',
+    waivable: true,
+    explanation:
+      "The CachedEnforcer of node-casbin joins values with $$: the answer for ('a$$b', 'c') is also given to ('a', 'b$$c') (fault 5).",
+    example: 'p, hmi-1, /a$$b, GET',
+    fix: 'do without $$ in values, or without that cache in other programs that read the policy',
+  },
   CASBIN_EFFECT_TYPO: {
     severity: 'error',
     waivable: false,

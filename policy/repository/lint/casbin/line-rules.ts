@@ -2,10 +2,11 @@
 import { MAX_CASBIN_COLUMN_LENGTH, MAX_CASBIN_LINES } from '../../../engine/limits.ts';
 import { nearest } from '../../nearest.ts';
 import type { Report } from '../../problems.ts';
+import { isErrorRule } from '../../rules.ts';
 import type { ModelShape } from './model-rules.ts';
 import type { ScannedLine, ScannedValue } from './policy-scan.ts';
 
-/** Reports every fault; gives the lines without one. */
+/** Reports every fault; gives the lines without an error. */
 export function lintLines(
   lines: readonly ScannedLine[],
   shape: ModelShape,
@@ -23,7 +24,7 @@ export function lintLines(
   return lines.filter((line) => {
     const faults = [...faultsOf(line, shape)];
     for (const [rule, { place, text }] of faults) problems.add(rule, place, text);
-    return faults.length === 0;
+    return !faults.some(([rule]) => isErrorRule(rule));
   });
 }
 
@@ -37,6 +38,9 @@ function* faultsOf(line: ScannedLine, shape: ModelShape): Iterable<Fault> {
   for (const value of line.values) {
     const wrong = textFault(value.text);
     if (wrong !== undefined) yield [wrong.rule, { place: value.place, text: wrong.message }];
+  }
+  for (const { text, place } of line.values) {
+    if (text.includes('$$')) yield ['CASBIN_CACHE_KEY', { place, text: `"${text}" holds $$` }];
   }
   const expected = expectedColumns(line, shape);
   if (expected === 'unknown-type') {
