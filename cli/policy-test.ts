@@ -1,4 +1,5 @@
 // edgeward policy test
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createIo, exitCodes, type Io } from './io.ts';
 import { wholeNumber } from './options.ts';
@@ -10,6 +11,7 @@ interface Options {
   readonly minCoverage?: number;
   readonly mutate: boolean;
   readonly minScore?: number;
+  readonly replay?: string;
 }
 
 type Repository = ReturnType<typeof mustLoad>;
@@ -25,6 +27,7 @@ export function registerPolicyTest(policy: Command): void {
     .option('--min-coverage <percent>', 'fail below this coverage; implies --coverage', percent)
     .option('--mutate', 'make small mistakes in the policy and list those that no test notices', false)
     .option('--min-score <percent>', 'fail below this mutation score; implies --mutate', percent)
+    .option('--replay <file>', 'also ask the decisions recorded in an exported log again; fixtures/ always are')
     .option('--json', 'one JSON document on standard output', false)
     .action(async (directory: string, options: Options) => {
       const rooms = await loadRooms();
@@ -49,6 +52,11 @@ function runAll(rooms: Rooms, repository: Repository, options: Options, io: Io) 
     ok = false;
     lines.push(`FAILED   ${what} is ${found} %, expected at least ${wanted} %`);
   };
+  const replayed = replayAll(rooms, repository, engine, options.replay);
+  if (replayed !== undefined) {
+    lines.push(rooms.formatReplay(replayed));
+    ok &&= replayed.ok;
+  }
   const covered = options.coverage || options.minCoverage !== undefined;
   const coverage = covered ? rooms.coverTests(repository, engine, now) : undefined;
   if (coverage !== undefined) {
@@ -66,5 +74,18 @@ function runAll(rooms: Rooms, repository: Repository, options: Options, io: Io) 
     lines.push(rooms.formatMutation(mutation));
     atLeast('mutation score', mutation.score, options.minScore);
   } else if (options.mutate) lines.push('no mistakes made: the tests have to pass first');
-  return { ok, lines, document: { ...report, ok, rego, coverage, mutation } };
+  return { ok, lines, document: { ...report, ok, rego, replay: replayed, coverage, mutation } };
+}
+
+function replayAll(
+  rooms: Rooms,
+  repository: Repository,
+  engine: ReturnType<Rooms['decideWithEngine']>,
+  file: string | undefined,
+) {
+  const given = file === undefined ? [] : [{ path: file, text: readFileSync(file, 'utf8') }];
+  const recorded = [...repository.fixtures, ...given];
+  if (recorded.length === 0) return undefined;
+  const events = recorded.flatMap(({ path, text }) => rooms.readRecord(text, path));
+  return rooms.replay(repository, engine, rooms.recordOf(events).decisions);
 }

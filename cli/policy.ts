@@ -1,4 +1,4 @@
-// edgeward policy init|lint|test|explain|who-can|build|publish|status
+// edgeward policy init|lint|test|explain|who-can|unused|build|publish|status
 import type { Command } from 'commander';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { registerPolicyLint } from './policy-lint.ts';
 import { registerPolicyExplain } from './policy-explain.ts';
 import { loadRooms, mustLoad } from './policy-rooms.ts';
 import { registerPolicyTest } from './policy-test.ts';
+import { registerPolicyUnused } from './policy-unused.ts';
 import { registerPolicyWhoCan } from './policy-who-can.ts';
 
 export function registerPolicy(program: Command): void {
@@ -36,6 +37,7 @@ export function registerPolicy(program: Command): void {
   registerPolicyTest(policy);
   registerPolicyExplain(policy);
   registerPolicyWhoCan(policy);
+  registerPolicyUnused(policy);
 
   local(policy.command('build'))
     .description('write the slice of every device as JSON, to look at; nothing is signed')

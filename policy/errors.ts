@@ -15,6 +15,10 @@ export const policyErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Split the file, or move what is not policy out of the repository',
   },
+  POLICY_RECORD_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Export the decisions again with: edgeward audit export --out FILE',
+  },
   POLICY_QUESTION_INVALID: {
     status: 'INVALID_ARGUMENT',
     remedy: 'Ask about an interface, a device and an operation that the policy repository names',

@@ -4,6 +4,9 @@ export { explainQuestion, formatExplanation, type Flip, type Flips, type PolicyE
 export type { InvariantResult, Violation } from './ask/invariants.ts';
 export { formatMutation, mutatePolicy, type MutationReport, type Survivor } from './ask/mutate.ts';
 export { questionFor, type Wire } from './ask/question-for.ts';
+export { readRecord, recordOf, type RecordedEvent } from './ask/recorded.ts';
+export { formatReplay, replay, type ReplayReport } from './ask/replay.ts';
+export { formatUnused, unusedGrants, type UnusedReport } from './ask/unused.ts';
 export { formatWhoCan, whoCan, type Permission, type WhoCan } from './ask/who-can.ts';
 export { buildSlices } from './build.ts';
 export { decideWithEngine, type SliceEngine } from './decide.ts';

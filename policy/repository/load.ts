@@ -100,6 +100,7 @@ function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompile
     playbooks: readPlaybooks(files, problems),
     tests,
     invariants,
+    fixtures: files.fixtures,
     waivers: sorted(waivers),
     attributes,
     attributePlaces: attributePlaces(files),

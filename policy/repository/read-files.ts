@@ -42,6 +42,8 @@ const kinds = {
 } as const;
 
 const regoPattern = /^rego\/([^/]+)\/([^/]+\.rego|data\.json)$/;
+/** Recorded decisions; read where they are replayed (ask/recorded.ts). */
+const fixturePattern = /^fixtures\/.+\.ndjson$/;
 const casbinPattern = /^casbin\/([^/]+)\/(model\.conf|policy\.csv)$/;
 
 export type Kind = keyof typeof kinds | 'casbin' | 'rego';
@@ -55,6 +57,7 @@ export type SourceFile<K extends keyof typeof kinds> = ParsedYaml<ValueOf<K>> & 
 };
 
 export type Files = { readonly [K in keyof typeof kinds]: SourceFile<K>[] } & {
+  readonly fixtures: { readonly path: string; readonly text: string }[];
   /** By folder name; either text is absent when the file is. */
   readonly casbin: Map<string, { model?: string; policy?: string }>;
   /** By folder name: the texts of its files by path. */
@@ -77,6 +80,7 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
     tests: [],
     detections: [],
     playbooks: [],
+    fixtures: [],
     casbin: new Map(),
     rego: new Map(),
     broken: new Set(),
@@ -92,6 +96,11 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
 
 function readOne(files: Files, path: string, content: Uint8Array, problems: Problems): void {
   const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((name) => kinds[name].pattern.test(path));
+  if (fixturePattern.test(path)) {
+    const recorded = decode(path, content, problems);
+    if (recorded !== undefined) files.fixtures.push({ path, text: recorded });
+    return;
+  }
   const casbin = casbinPattern.exec(path);
   const rego = regoPattern.exec(path);
   if (kind === undefined && casbin === null && rego === null) {
@@ -143,6 +152,7 @@ function expectedPaths(path: string): string {
   const folder = path.split('/')[0] ?? '';
   const known = [
     ...Object.values(kinds).map((kind) => kind.where),
+    'fixtures/*.ndjson',
     'casbin/<name>/model.conf',
     'casbin/<name>/policy.csv',
     'rego/<name>/*.rego',

@@ -106,6 +106,8 @@ export interface Repository {
   readonly playbooks: Readonly<Record<string, string>>;
   readonly tests: readonly PolicyTest[];
   readonly invariants: readonly Invariant[];
+  /** Recorded decisions in fixtures/, as written. */
+  readonly fixtures: readonly { readonly path: string; readonly text: string }[];
   readonly waivers: readonly Waiver[];
   readonly attributes: Attributes;
   /** Where schema/ declares each attribute, by `source.name`. */

@@ -43,6 +43,8 @@ const refusals: readonly (readonly [string, number, string])[] = [
   ['policy lint nowhere', 1, 'CLI_FILE_FAILED'],
   ['policy test nowhere', 1, 'CLI_FILE_FAILED'],
   ['policy test nowhere --min-coverage 101', 2, 'CLI_USAGE'],
+  ['policy unused nowhere', 2, 'CLI_USAGE'],
+  ['policy unused nowhere --since soon', 2, 'CLI_USAGE'],
   ['policy explain nowhere', 2, 'CLI_USAGE'],
   ['policy explain nowhere --subject a --interface b --state happy', 2, 'CLI_USAGE'],
   ['policy who-can nowhere --interface b --at noon', 2, 'CLI_USAGE'],

@@ -127,6 +127,14 @@ function valuesOf(code: number, operations: readonly ModbusOperation[]): readonl
   return code === readWrite ? [[], ...sets] : sets;
 }
 
+/** Values of a write of so many registers that make a difference to the operations; one empty set for a read. */
+export function writtenValues(code: number, operations: readonly ModbusOperation[], quantity: number): number[][] {
+  const concerned = operations.filter(({ functionCodes }) => functionCodes.includes(code));
+  return valuesOf(code, concerned)
+    .filter(({ length }) => length <= quantity)
+    .map((values) => [...spread(code, values, quantity)]);
+}
+
 function spread(code: number, values: readonly number[], quantity: number): readonly number[] {
   if (code === maskWrite) return [0xffff, 0];
   if (values.length === 0) return [];

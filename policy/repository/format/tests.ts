@@ -23,7 +23,7 @@ const state = namesOf<SubjectState>({
   revoked: true,
 });
 
-const reason = namesOf<Reason>({
+export const reason = namesOf<Reason>({
   granted: true,
   'no-bundle': true,
   'hard-expired': true,

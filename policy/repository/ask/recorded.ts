@@ -1,0 +1,144 @@
+// Decisions as the audit log recorded them, from a file: lines of `edgeward audit export` or of `audit tail --json`, or
+// the document of `audit query --json`. What a record does not hold (state, attestation, written values) stays unknown.
+import { z } from 'zod';
+import { policyErrors } from '../../errors.ts';
+import type { Operation, Reason } from '../../engine/index.ts';
+import { reason } from '../format/tests.ts';
+
+export interface RecordedDecision {
+  /** Device that decided. */
+  readonly device: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly subject: string;
+  readonly interface: string;
+  /** What the policy said: in observe mode what it would have denied. */
+  readonly allow: boolean;
+  readonly reason: Reason;
+  /** Rule that decided; empty when none did, or when the record stands for many requests. */
+  readonly rule: string;
+  /** Named operation; empty likewise. */
+  readonly operation: string;
+  /** The request; absent when the record stands for many different ones. Values of a Modbus write are not recorded. */
+  readonly request?: Operation;
+  /** How often, since the last record of the same. */
+  readonly count: number;
+  /** `file:line`. */
+  readonly place: string;
+}
+
+export interface DecisionRecord {
+  readonly decisions: readonly RecordedDecision[];
+  /** Devices that sent any event at all. */
+  readonly senders: ReadonlySet<string>;
+  /** Events that say that something is missing, by device. */
+  readonly holes: readonly { readonly device: string; readonly time: number; readonly what: string }[];
+  /** Milliseconds since the epoch, of the first and last event; absent when there is none. */
+  readonly first?: number;
+  readonly last?: number;
+}
+
+const value = z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number()]))]);
+const event = z.looseObject({
+  kind: z.string(),
+  time: z.int(),
+  activity: z.string(),
+  data: z.record(z.string(), value),
+});
+export type RecordedEvent = z.infer<typeof event> & { readonly device: string; readonly place: string };
+
+const stored = z.looseObject({ deviceId: z.string(), payload: z.base64() });
+const told = event.extend({ device: z.string() });
+
+const decided = z.looseObject({
+  subject: z.string(),
+  interface: z.string(),
+  decision: z.enum(['allow', 'deny']),
+  reason: z.string(),
+  rule: z.string().default(''),
+  operation: z.string().default(''),
+  observed: z.string().optional(),
+  count: z.int().min(1).default(1),
+});
+const overHttp = z.looseObject({ method: z.string().min(1), path: z.string().min(1) });
+const overModbus = z.looseObject({ unit: z.int(), function_code: z.int(), address: z.int(), quantity: z.int() });
+
+/** Events of a file. Throws POLICY_RECORD_INVALID with file and line for what is none of the three forms. */
+export function readRecord(text: string, file: string): RecordedEvent[] {
+  return text.split('\n').flatMap((line, index) => {
+    if (line.trim() === '') return [];
+    const place = { file, line: index + 1 };
+    try {
+      return eventsOf(JSON.parse(line)).map((found) => ({ ...found, place: `${file}:${index + 1}` }));
+    } catch (cause) {
+      const message = 'expected a line of audit export, audit tail --json or audit query --json';
+      throw policyErrors.error('POLICY_RECORD_INVALID', message, { place, cause });
+    }
+  });
+}
+
+function eventsOf(document: unknown): (z.infer<typeof event> & { readonly device: string })[] {
+  const { entry, events, head, checkpoint } = z
+    .looseObject({
+      entry: stored.optional(),
+      events: z.array(told).optional(),
+      head: z.unknown().optional(),
+      checkpoint: z.unknown().optional(),
+    })
+    .parse(document);
+  if (events !== undefined) return events;
+  if (entry !== undefined) {
+    const payload: unknown = JSON.parse(Buffer.from(entry.payload, 'base64').toString('utf8'));
+    return [{ ...event.parse(payload), device: entry.deviceId }];
+  }
+  return head === undefined && checkpoint === undefined ? [told.parse(document)] : [];
+}
+
+export function recordOf(events: readonly RecordedEvent[]): DecisionRecord {
+  const times = events.map(({ time }) => time).sort((a, b) => a - b);
+  const [first] = times;
+  const [last] = times.slice(-1);
+  return {
+    decisions: events.flatMap((found) => decisionOf(found) ?? []),
+    senders: new Set(events.map(({ device }) => device)),
+    holes: events
+      .filter(({ kind, activity }) => kind === 'log' && (activity === 'lost' || activity === 'gap'))
+      .map(({ device, time, activity }) => ({ device, time, what: activity })),
+    ...(first === undefined || last === undefined ? {} : { first, last }),
+  };
+}
+
+function decisionOf({ kind, device, time, data, place }: RecordedEvent): RecordedDecision | undefined {
+  if (kind !== 'authz' && kind !== 'modbus') return undefined;
+  const parsed = decided.safeParse(data);
+  // A frame that is no request was refused before the policy was asked.
+  if (!parsed.success || parsed.data.reason === 'malformed') return undefined;
+  const { decision, observed, reason: told, ...rest } = parsed.data;
+  const why = reason.safeParse(observed ?? told);
+  if (!why.success) return undefined;
+  const request = requestIn(kind, data);
+  return {
+    device,
+    time,
+    subject: rest.subject,
+    interface: rest.interface,
+    rule: rest.rule,
+    operation: rest.operation,
+    count: rest.count,
+    allow: decision === 'allow' && observed === undefined,
+    reason: why.data,
+    place,
+    ...(request === undefined ? {} : { request }),
+  };
+}
+
+function requestIn(kind: 'authz' | 'modbus', data: unknown): Operation | undefined {
+  if (kind === 'authz') {
+    const http = overHttp.safeParse(data);
+    return http.success ? { protocol: 'http', method: http.data.method, path: http.data.path } : undefined;
+  }
+  const modbus = overModbus.safeParse(data);
+  if (!modbus.success) return undefined;
+  const { unit, function_code: functionCode, address, quantity } = modbus.data;
+  return { protocol: 'modbus', unit, functionCode, address, quantity, values: [] };
+}
