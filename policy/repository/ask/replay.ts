@@ -142,7 +142,7 @@ function answers(
     const { allow, reason, rule, place, observed } = engine.decide(slice, question.request, question.freshness);
     return { allow: allow && observed === undefined, reason: observed ?? reason, rule, place };
   };
-  const all = circumstances.flatMap((circumstance) => asked.map((when) => decide(circumstance, when).allow));
+  const all = new Set(circumstances.flatMap((circumstance) => asked.map((when) => decide(circumstance, when).allow)));
   // A grant over an address is used over an address, whatever carries it.
   const bound = grants.map(({ binding }) => ({ binding }));
   const usual = [{}, ...bound].flatMap((circumstance) => asked.map((when) => decide(circumstance, when)));
@@ -150,8 +150,8 @@ function answers(
   const best = usual.find(({ allow }) => allow) ?? first;
   return {
     usual: best ?? { allow: false, reason: 'fault', rule: '', place: '' },
-    any: all.includes(true),
-    every: !all.includes(false),
+    any: all.has(true),
+    every: !all.has(false),
   };
 }
 
