@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatPlace } from '../../../runtime/errors.ts';
-import { requiredFeatures, sliceSchema } from '../../bundle/index.ts';
+import { knownFeatures, openBundle, requiredFeatures, sealBundle, sliceSchema } from '../../bundle/index.ts';
+import { newPublisher, openOptions, sampleMeta } from '../../bundle/sample-slice.ts';
 import { compileSlice } from '../../engine/index.ts';
 import { buildSlices } from '../build.ts';
 import { loadRepository } from '../load.ts';
@@ -77,9 +78,15 @@ test('rego: what it narrows is in no self-test vector that allows', () => {
   );
 });
 
-test('rego: the built slice decides with the package', () => {
-  const slice = buildSlices(load()).get('hmi-1')!;
-  const engine = compileSlice(slice, { digest: '', softExpiry: 2 ** 52, hardExpiry: 2 ** 52 });
+test('rego: what is built, signed and opened on the edge decides with the package', async () => {
+  const publisher = newPublisher();
+  const sealed = await sealBundle(buildSlices(load()).get('hmi-1')!, sampleMeta, publisher);
+  assert.ok(sealed.manifest.requires.includes('rego'));
+  const options = { ...openOptions(sealed, publisher), deviceId: 'hmi-1' };
+  const { slice, digest, manifest } = await openBundle(options);
+  const older = knownFeatures.filter((feature) => feature !== 'rego');
+  await assert.rejects(openBundle({ ...options, knownFeatures: older }), { code: 'BUNDLE_FEATURE_UNKNOWN' });
+  const engine = compileSlice(slice, { ...manifest, digest });
   const at = (hour: number): string =>
     engine.decide(
       {
