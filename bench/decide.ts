@@ -1,5 +1,6 @@
 // npm run bench -- decide: what a decision costs, ours and others', over one corpus and in one run (decide/corpus.ts);
 // what it costs to compile a policy and to change it; the dearest request that an attacker can send.
+import type { BenchOptions } from './bench-options.ts';
 import { compileCasbin } from '../policy/engine/casbin/casbin-model.ts';
 import { compare, type Comparison } from './decide/compare.ts';
 import { compileCost } from './decide/compile-cost.ts';
@@ -9,7 +10,6 @@ import { decideFigures, type DecideResults } from './decide/figures.ts';
 import { hostilePaths } from './decide/hostile-paths.ts';
 import { wholeEngine } from './decide/whole-engine.ts';
 import type { Figure } from './machine.ts';
-import type { BenchOptions } from './run.ts';
 
 const sizes = [100, 1_000, 10_000, 100_000] as const;
 

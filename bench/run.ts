@@ -1,18 +1,14 @@
 // npm run bench -- NAME [--json] [--quick]
 // Measures the figures of an issue and says whether each goal is met; progress goes to standard error.
 import { parseArgs } from 'node:util';
-import { measureDecide } from './decide.ts';
+import type { BenchOptions } from './bench-options.ts';
 import { tableOf } from './figure-table.ts';
 import { allMet, benchDocument, type Figure, writeDocument } from './machine.ts';
 
-export interface BenchOptions {
-  /** Smaller and less certain, in a minute or so. */
-  readonly quick: boolean;
-  readonly progress: (text: string) => void;
-}
-
+/** Loaded one at a time: reloads loads the engine in its own way. */
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
-  decide: measureDecide,
+  decide: async (options) => (await import('./decide.ts')).measureDecide(options),
+  reloads: async (options) => (await import('./reloads.ts')).measureReloads(options),
 };
 
 const usage = `usage: npm run bench -- NAME [--json] [--quick]
