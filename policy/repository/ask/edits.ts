@@ -103,6 +103,7 @@ export function policyEdits(repository: Repository, question: Question, operatio
     ...newRules(entry, question, operations, edit),
     ...operationEdits(entry, operations, edit),
     ...casbinEdits(repository, entry, question, edit),
+    ...regoEdits(entry, edit),
   ];
 }
 
@@ -242,6 +243,20 @@ function casbinEdits(repository: Repository, entry: Interface, question: Questio
           changePolicy((policy) => withoutLine(policy, line)),
         ),
       ),
+  ];
+}
+
+function regoEdits(entry: Interface, make: MakeEdit): Edit[] {
+  if (entry.rego === undefined) return [];
+  const what = `${entry.name} does not name rego:${entry.rego}`;
+  return [
+    make('rego', what, placeText(entry.at('rego')), (old) => ({
+      ...old,
+      interfaces: old.interfaces.map((candidate) => {
+        const { rego: _, ...rest } = candidate;
+        return candidate.name === entry.name ? rest : candidate;
+      }),
+    })),
   ];
 }
 

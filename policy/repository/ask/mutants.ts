@@ -173,10 +173,14 @@ function interfaceMutants(repository: Repository, entry: Interface): Mutant[] {
     repository: { ...repository, interfaces: [...others, changed] },
   });
   const { casbin, ...open } = entry;
+  const { rego, ...unread } = entry;
   return [
     ...(casbin === undefined
       ? []
       : [mutant(`${entry.name} does not name its Casbin model`, placeText(entry.at('casbin')), open)]),
+    ...(rego === undefined
+      ? []
+      : [mutant(`${entry.name} does not name its Rego package`, placeText(entry.at('rego')), unread)]),
     ...entry.operations.flatMap((operation) =>
       operationChanges(operation).map(([what, changed]) =>
         mutant(

@@ -116,6 +116,14 @@ test('a record that stands for many requests is counted, not asked', () => {
   assert.deepEqual([report.withoutRequest, report.same], [1, 0]);
 });
 
+test('fixtures of the repository are kept as they are, and are no policy', () => {
+  const { fixtures } = load({ 'fixtures/week.ndjson': all.join('\n') });
+  assert.deepEqual(
+    fixtures.map(({ path, text }) => [path, recordOf(readRecord(text, path)).decisions.length]),
+    [['fixtures/week.ndjson', 2]],
+  );
+});
+
 const grants = `grants:
   - {id: reads, subjects: [gateway-1, hmi-1], interface: plc-modbus, operations: [read-process], binding: ip}
   - {id: views, subjects: [gateway-1], interface: hmi-web, operations: [view]}
