@@ -32,13 +32,11 @@ test('policy who-can: exactly those, as JSON', () => {
 });
 
 test('policy test: coverage and replay below what is asked fail with exit code 1', () => {
-  const data = {
-    ...{ subject: 'gateway-1', interface: 'plc-modbus', decision: 'allow', reason: 'granted', rule: 'grant:old' },
-    ...{ unit: 1, function_code: 6, address: 0, quantity: 1 },
-  };
+  const asked = { unit: 1, function_code: 6, address: 0, quantity: 1 };
+  const answered = { decision: 'allow', reason: 'granted', rule: 'grant:old' };
+  const data = { subject: 'gateway-1', interface: 'plc-modbus', ...answered, ...asked };
   desk.write('log.ndjson', JSON.stringify({ device: 'plc-1', kind: 'modbus', activity: 'allow', time: 1, data }));
-  const asked = ['policy', 'test', example, '--min-coverage', '100', '--replay', 'log.ndjson'];
-  const { code, stdout } = desk.run(asked);
+  const { code, stdout } = desk.run(['policy', 'test', example, '--min-coverage', '100', '--replay', 'log.ndjson']);
   assert.equal(code, 1);
   assert.match(stdout, /CHANGED {2}log\.ndjson:1: gateway-1, write-single-register unit 1 address 0/);
   assert.match(stdout, /FAILED {3}coverage is \d+ %, expected at least 100 %/);
