@@ -301,3 +301,40 @@ test('property: in real time no window holds more than the rate, whatever wall c
   );
   assert.ok(refused > 500, String(refused));
 });
+
+test('property: whatever decays or is cut off on the disk, what is told apart denies, and the rest costs one use at most', async () => {
+  let [unavailable, sound] = [0, 0];
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 6 }),
+      fc.nat(),
+      fc.boolean(),
+      fc.boolean(),
+      async (count, at, snapshot, cut) => {
+        const place = world();
+        await many(await start(place), uses(9), count);
+        const path = `${stateDir}/usage/${snapshot ? 'counts' : 'journal.1'}`;
+        const size = (await place.fs.stat(path))?.size ?? 0;
+        if (cut) {
+          const file = await place.fs.open(path, 'append');
+          await file.truncate(at % size);
+          await file.sync();
+          await file.close();
+        } else place.fs.flipBit(path, at % (size * 8));
+        const answers = await many(await start(place), uses(9), 9);
+        const taken = answers.filter((answer) => answer === 'taken').length;
+        if (answers.includes('unavailable')) {
+          unavailable++;
+          assert.equal(taken, 0);
+          return;
+        }
+        sound++;
+        // A journal that ends early has lost the lines behind; each line is one use here.
+        const lost = cut && !snapshot ? count : 1;
+        assert.ok(taken <= 9 - count + lost, `${taken} of ${9 - count}`);
+      },
+    ),
+    { numRuns: 500 },
+  );
+  assert.ok(unavailable > 100 && sound > 50, `${unavailable} ${sound}`);
+});

@@ -1,6 +1,7 @@
 // Attributes read as their schema says: missing, undefined and empty are three things, and each fault has a name.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import type { AttributeTest, SliceAttribute } from '../bundle/conditions.ts';
 import { attributeTestFault, compileAttributeTest } from './attribute-test.ts';
 import { compileReader } from './attributes.ts';
@@ -123,4 +124,92 @@ test('attribute conditions: what the type or the schema makes meaningless is ref
     assert.equal(found?.operator, operator);
     assert.match(found?.message ?? '', message);
   }
+});
+
+const anyValue = fc.oneof(
+  fc.constantFrom('', 'a', 'b', 'zz'),
+  fc.integer({ min: -3, max: 12 }),
+  fc.double({ noNaN: false }),
+  fc.boolean(),
+  fc.array(fc.constantFrom('', 'a', 'b', 'zz', 7 as unknown as string), { maxLength: 4 }),
+  fc.constantFrom(undefined, null, {}),
+);
+const anySchema: fc.Arbitrary<SliceAttribute> = fc
+  .record({
+    type: fc.constantFrom('string', 'number', 'integer', 'boolean', 'strings'),
+    values: fc.option(fc.subarray(['', 'a', 'b'], { minLength: 1 }), { nil: undefined }),
+    range: fc.option(fc.constantFrom<[number, number]>([0, 5], [-1, 10]), { nil: undefined }),
+  })
+  .map(({ type, values, range }) => ({
+    ...site,
+    type,
+    ...(values !== undefined && type.startsWith('string') ? { values } : {}),
+    ...(range !== undefined && (type === 'number' || type === 'integer') ? { range } : {}),
+  }));
+const operators: Readonly<Record<Exclude<keyof AttributeTest, 'source' | 'name'>, readonly unknown[]>> = {
+  equals: ['', 'a', 'c', 0, 5, true, false],
+  in: [['a'], ['', 'b'], [1, 5], ['a', 1]],
+  min: [0, 3, 2.5],
+  max: [3, 9, -1],
+  contains: [['a'], ['a', 'b'], ['']],
+  present: [true],
+};
+/** One or two operators, whether or not the type has them. */
+const anyTest = fc
+  .uniqueArray(fc.constantFrom(...(Object.keys(operators) as (keyof typeof operators)[])), {
+    minLength: 1,
+    maxLength: 2,
+  })
+  .chain((used) => fc.tuple(...used.map((name) => fc.constantFrom(...operators[name]).map((value) => [name, value]))))
+  .map((entries): AttributeTest => ({ source: 'subject', name: 'site', ...Object.fromEntries(entries) }));
+
+/** Beyond that neighbours are the same number. */
+const isExact = (value: number): boolean => value % 1 === 0 && Math.abs(value) < 2 ** 53;
+
+/** Said again from the documentation: what a value of this schema is. */
+function isValue({ type, values, range }: SliceAttribute, value: unknown): boolean {
+  if (type === 'boolean') return typeof value === 'boolean';
+  if (type === 'string') return typeof value === 'string' && (values?.includes(value) ?? true);
+  if (type === 'strings') {
+    return Array.isArray(value) && value.every((item) => typeof item === 'string' && (values?.includes(item) ?? true));
+  }
+  if (typeof value !== 'number' || !Number.isFinite(value) || (type === 'integer' && !isExact(value))) return false;
+  return range === undefined || (value >= range[0] && value <= range[1]);
+}
+
+/** All operators together, in Kleene's logic. */
+function expected(entry: AttributeTest, schema: SliceAttribute, value: unknown): string {
+  if (!isValue(schema, value)) return 'unknown';
+  const list = Array.isArray(value) ? value : [value];
+  const holds =
+    (entry.equals === undefined || value === entry.equals) &&
+    (entry.in === undefined || entry.in.some((one) => one === value)) &&
+    (entry.min === undefined || Number(value) >= entry.min) &&
+    (entry.max === undefined || Number(value) <= entry.max) &&
+    (entry.contains === undefined || entry.contains.every((one) => list.includes(one)));
+  return holds ? 'holds' : 'fails';
+}
+
+test('property: a condition on an attribute either is refused with its operator, or answers as the documentation says', () => {
+  let [refused, held] = [0, 0];
+  fc.assert(
+    fc.property(anySchema, anyTest, anyValue, (schema, entry, value) => {
+      const fault = attributeTestFault(entry, schema);
+      if (fault !== undefined) {
+        refused++;
+        assert.ok(fault.message.length > 10);
+        return;
+      }
+      const truths = compileAttributeTest(entry, schema).map(({ judge }) => judge(having(value), rowOf('trusted')));
+      const all = truths.every((truth) => truth === 'holds')
+        ? 'holds'
+        : truths.includes('unknown')
+          ? 'unknown'
+          : 'fails';
+      assert.equal(all, expected(entry, schema, value));
+      if (all === 'holds') held++;
+    }),
+    { numRuns: 20_000 },
+  );
+  assert.ok(refused > 1_000 && held > 200, `${refused} ${held}`);
 });
