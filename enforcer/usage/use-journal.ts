@@ -52,9 +52,9 @@ export async function openUseJournal(fs: FileSystem, folder: string): Promise<Us
   let file: OpenFile | undefined;
   let size = 0;
 
-  const read = async (path: string, maxBytes: number): Promise<string | undefined> => {
+  const read = async (path: string, maxBytes: number): Promise<Buffer | undefined> => {
     try {
-      return (await fs.readFile(path, maxBytes)).toString('utf8');
+      return await fs.readFile(path, maxBytes);
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return undefined;
       throw storeFault(error, `cannot read ${path}`);
@@ -63,17 +63,16 @@ export async function openUseJournal(fs: FileSystem, folder: string): Promise<Us
 
   const readAll = async (): Promise<UseJournal['found']> => {
     await fs.mkdir(folder);
-    const text = await read(snapshotPath, MAX_SNAPSHOT_BYTES);
+    const written = await read(snapshotPath, MAX_SNAPSHOT_BYTES);
     const journals = (await fs.list(folder)).filter((name) => name.startsWith('journal.'));
-    if (text === undefined) {
+    if (written === undefined) {
       if (journals.length > 0) throw damaged(folder, 'there is a journal and no snapshot');
       return { snapshot: empty, since: [] };
     }
-    const snapshot = parse(snapshotSchema, text.trimEnd());
-    if (snapshot === undefined) throw damaged(snapshotPath, 'the snapshot is not what was written');
+    const snapshot = parseSnapshot(written, snapshotPath);
     ({ generation } = snapshot);
-    const lines = (await read(journalPath(generation), MAX_JOURNAL_READ_BYTES)) ?? '';
-    return { snapshot, since: parseJournal(lines, journalPath(generation)) };
+    const lines = await read(journalPath(generation), MAX_JOURNAL_READ_BYTES);
+    return { snapshot, since: parseJournal(lines ?? Buffer.alloc(0), journalPath(generation)) };
   };
 
   const found = await readAll();
@@ -81,7 +80,7 @@ export async function openUseJournal(fs: FileSystem, folder: string): Promise<Us
     found,
     size: () => size,
     async append(records) {
-      const line = Buffer.from(`${seal(JSON.stringify(records))}\n`);
+      const line = seal(records);
       try {
         if (file === undefined) {
           file = await fs.open(journalPath(generation), 'append');
@@ -97,8 +96,7 @@ export async function openUseJournal(fs: FileSystem, folder: string): Promise<Us
     },
     async fold(snapshot) {
       const next = generation + 1;
-      const text = seal(JSON.stringify({ format: 1, generation: next, ...snapshot }));
-      await writeDurably(fs, snapshotPath, Buffer.from(`${text}\n`));
+      await writeDurably(fs, snapshotPath, seal({ format: 1, generation: next, ...snapshot }));
       // From here on the journal of before counts for nothing.
       generation = next;
       size = 0;
@@ -110,26 +108,54 @@ export async function openUseJournal(fs: FileSystem, folder: string): Promise<Us
   };
 }
 
-function seal(json: string): string {
-  return `${crc32(json).toString(16).padStart(8, '0')} ${json}`;
+/** `<checksum> <length> <json>\n`: 8 hexadecimal digits each. The length says where a line ends, not its newline alone. */
+function seal(value: unknown): Buffer {
+  const json = Buffer.from(JSON.stringify(value));
+  return Buffer.concat([Buffer.from(`${hex(crc32(json))} ${hex(json.length)} `), json, Buffer.from('\n')]);
 }
 
-/** undefined when the checksum or the shape is another. */
-function parse<T>(schema: z.ZodType<T>, line: string): T | undefined {
-  const json = line.slice(9);
-  if (line.slice(0, 9) !== `${crc32(json).toString(16).padStart(8, '0')} `) return undefined;
-  const { success, data } = schema.safeParse(JSON.parse(json));
-  return success ? data : undefined;
+const hex = (number: number): string => number.toString(16).padStart(8, '0');
+const headerBytes = 18;
+const newline = 0x0a;
+
+/** What is sealed at `from`, and where it ends; undefined when it is not what was written. */
+function unseal<T>(schema: z.ZodType<T>, bytes: Buffer, from: number): { value: T; end: number } | undefined {
+  const header = /^([0-9a-f]{8}) ([0-9a-f]{8}) $/.exec(bytes.toString('latin1', from, from + headerBytes));
+  if (header === null) return undefined;
+  const start = from + headerBytes;
+  const end = start + Number.parseInt(header[2] ?? '', 16);
+  const json = bytes.subarray(start, end);
+  if (end > bytes.length || hex(crc32(json)) !== header[1]) return undefined;
+  const { success, data } = schema.safeParse(JSON.parse(json.toString('utf8')));
+  return success ? { value: data, end } : undefined;
 }
 
-function parseJournal(text: string, path: string): UseRecord[] {
+function parseSnapshot(bytes: Buffer, path: string): z.infer<typeof snapshotSchema> {
+  const found = unseal(snapshotSchema, bytes, 0);
+  if (found !== undefined && found.end === bytes.length - 1 && bytes[found.end] === newline) return found.value;
+  throw damaged(path, 'the snapshot is not what was written');
+}
+
+/** Up to the end, or to a last line that a power cut tore. */
+function parseJournal(bytes: Buffer, path: string): UseRecord[] {
   const batch = z.array(recordSchema);
-  const batches = text.split('\n').map((line) => parse(batch, line));
-  const torn = batches.indexOf(undefined);
-  if (torn !== -1 && batches.slice(torn).some((records) => records !== undefined)) {
-    throw damaged(path, `line ${torn + 1} is not what was written, and lines after it are`);
+  const records: UseRecord[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const found = unseal(batch, bytes, at);
+    if (found === undefined) {
+      for (let next = bytes.indexOf(newline, at); next !== -1; next = bytes.indexOf(newline, next + 1)) {
+        if (unseal(batch, bytes, next + 1) === undefined) continue;
+        throw damaged(path, `what is at byte ${at} is not what was written, and what follows is`);
+      }
+      return records;
+    }
+    records.push(...found.value);
+    if (found.end < bytes.length && bytes[found.end] !== newline) {
+      throw damaged(path, `what is at byte ${found.end} is not what was written`);
+    }
+    at = found.end + 1;
   }
-  return batches.flatMap((records) => records ?? []);
+  return records;
 }
 
 function damaged(path: string, what: string): Error {

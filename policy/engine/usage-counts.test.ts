@@ -113,5 +113,5 @@ test('property: no window ever holds more than the rate, and nobody is refused b
     }),
     { numRuns: 1_000 },
   );
-  assert.ok(refused > 100);
+  assert.ok(refused > 30);
 });
