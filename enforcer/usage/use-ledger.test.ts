@@ -158,6 +158,10 @@ test('damage denies what has a limit, is reported, and does not keep the edge fr
   const damages: Record<string, (fs: SimulatedFiles) => Promise<void>> = {
     'a flipped bit in the snapshot': async (fs) => fs.flipBit(`${stateDir}/usage/counts`, 200),
     'a flipped bit in the journal before its last line': async (fs) => fs.flipBit(`${stateDir}/usage/journal.1`, 300),
+    'a flipped line break': async (fs) => {
+      const path = `${stateDir}/usage/journal.1`;
+      fs.flipBit(path, (await fs.readFile(path, 10_000)).indexOf('\n') * 8);
+    },
     'a lost snapshot': async (fs) => fs.unlink(`${stateDir}/usage/counts`),
   };
   for (const [what, damage] of Object.entries(damages)) {
