@@ -115,7 +115,7 @@ test('fault 9: regexes match anywhere; here the whole value to allow, anywhere t
   assert.equal(ours(unless, 'p, a, b, GET', 'a', 'b', 'FORGET'), false, 'after ! a wide reading allows less');
   assert.ok(refused(act, 'p, a, b, ""'));
   assert.equal(ours(act, 'p, a, b, ^(a+)+$', 'a', 'b', `${'a'.repeat(5_000)}!`), false);
-  for (const pattern of ['(?=x)', '(a)\\\\1', '[[:alpha:]]', '(?i)get', '\\\\s', '[]', '(']) {
+  for (const pattern of ['(?=x)', '(a)\\\\1', '[[:alpha:]]', '(?i)get', '\\\\s', '[]', '(', '^*', '$?']) {
     assert.ok(refused(act, `p, a, b, ${pattern.replaceAll('\\\\', '\\')}`), pattern);
   }
 });

@@ -61,6 +61,14 @@ test('half a character is no text: refused in a policy, denied in a request', ()
   });
 });
 
+test('what is no list of values is denied, also where it looks like one', () => {
+  const model = compile('r.sub == p.sub', ['p, a, b']);
+  for (const request of [undefined, null, 'ab', { length: 2, 0: 'a', 1: 'b' }]) {
+    const verdict = model.enforce(request as unknown as readonly string[]);
+    assert.deepEqual(verdict, { allow: false, line: 0, why: 'unusable-request' });
+  }
+});
+
 test('a model has an end', () => {
   assert.throws(
     () => compile(`r.sub == p.sub${'\n'.repeat(MAX_CASBIN_MODEL_LENGTH)}`, ['p, a, b']),

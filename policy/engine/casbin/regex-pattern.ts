@@ -34,6 +34,8 @@ function alternatives(pattern: string): ReadonlySet<string> | undefined {
 
 function compile(pattern: string, fail: Fail): RE2JS {
   try {
+    // Only for its error: ^* and \b+ repeat nothing in JavaScript and are something in RE2.
+    void new RegExp(pattern);
     return RE2JS.compile(pattern);
   } catch (error) {
     throw fail(`regex "${pattern}": ${error instanceof Error ? error.message : 'not valid'}`);

@@ -46,7 +46,7 @@ export class RequestShape {
 
   /** False for a request that is not usable; else `numbers` holds the numbers of the texts that are looked up. */
   read(values: readonly CasbinValue[], texts: Texts, numbers: Uint32Array): boolean {
-    if (values.length !== this.#names.length) return false;
+    if (!Array.isArray(values) || values.length !== this.#names.length) return false;
     numbers.fill(NO_TEXT);
     for (let field = 0; field < values.length; field++) {
       const value = values[field];
