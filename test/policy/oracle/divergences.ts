@@ -336,3 +336,19 @@ export const divergences: readonly Divergence[] = [
     },
   },
 ];
+
+/** What no single answer shows; tests of these names stand in policy/engine/casbin. */
+export const behaviours: readonly { readonly casbin: string; readonly here: string; readonly test: string }[] = [
+  {
+    casbin: 'while loadPolicy runs, and after it failed, the policy is empty',
+    here: 'compiled aside; the old one stays',
+    test: 'faults 2, 3, 15',
+  },
+  {
+    casbin: 'cached answers under joined keys, also after a policy was removed',
+    here: 'no cache; values are never joined without lengths',
+    test: 'faults 5, 6',
+  },
+  { casbin: 'hostile paths and regexes take seconds', here: 'linear, and bounded for a decision', test: 'faults 8, 9' },
+  { casbin: 'roles are walked without a visited set', here: 'closed when compiled', test: 'fault 16' },
+];

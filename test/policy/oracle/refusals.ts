@@ -7,6 +7,8 @@ import type { Draw } from './random.ts';
 
 export interface Refusal {
   readonly id: string;
+  /** What node-casbin makes of it. */
+  readonly casbin: string;
   readonly code: readonly string[];
   /** node-casbin never returns for it, so it is not asked. */
   readonly hangs?: true;
@@ -109,6 +111,7 @@ function depthBeyond(instance: Instance, name: string, limit: number): boolean {
 export const refusals: readonly Refusal[] = [
   {
     id: 'effect-unknown',
+    casbin: 'an unknown effect is ignored, so that a misspelt deny denies nothing',
     code: [POLICY],
     holds: (instance) => {
       const column = instance.columns.indexOf('eft');
@@ -123,6 +126,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'column-count',
+    casbin: 'a missing effect allows, surplus columns are ignored',
     code: [POLICY],
     holds: (instance) =>
       policyLines(instance).some((line) => line.length !== instance.columns.length) ||
@@ -134,6 +138,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'line-type-unknown',
+    casbin: 'unknown lines are ignored',
     code: [POLICY],
     holds: (instance) => instance.lines.some(([type = '']) => type !== 'p' && !instance.roles.has(type)),
     spoil: (instance, draw) =>
@@ -141,6 +146,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'column-empty',
+    casbin: 'an empty column equals a missing value',
     code: [POLICY],
     holds: (instance) => instance.lines.some((line) => line.includes('')),
     spoil: (instance, draw) =>
@@ -151,6 +157,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'brackets-unpaired',
+    casbin: 'columns are joined until their brackets pair up',
     code: [POLICY],
     holds: (instance) =>
       instance.lines.some((line) => line.some((value) => value.split('(').length !== value.split(')').length)),
@@ -163,6 +170,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'roles-too-deep',
+    casbin: 'role chains end silently after ten links',
     code: ['ENGINE_CASBIN_TOO_LARGE'],
     holds: (instance) => [...instance.roles.keys()].some((name) => depthBeyond(instance, name, 10)),
     spoil: (instance, draw) => {
@@ -176,6 +184,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'pattern-endless',
+    casbin: '/: and /{ loop for ever',
     code: PATTERN,
     hangs: true,
     holds: (instance) => patternsOf(instance, parameterMatchers).some(({ name, pattern }) => endless(name, pattern)),
@@ -185,6 +194,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'pattern-is-regex',
+    casbin: 'other regex signs in a key pattern keep their meaning: /a|/b matches /zzz/b',
     code: PATTERN,
     holds: (instance) => patternsOf(instance, parameterMatchers).some(({ name, pattern }) => badSegment(name, pattern)),
     spoil: (instance, draw) =>
@@ -197,6 +207,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'text-after-star',
+    casbin: 'keyMatch ignores what follows a star',
     code: PATTERN,
     holds: (instance) =>
       patternsOf(instance, ['keyMatch']).some(
@@ -206,6 +217,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'network-bad',
+    casbin: '10.0.0.0/33 matches foreign addresses, other bad networks throw at each request',
     code: PATTERN,
     holds: (instance) => patternsOf(instance, ['ipMatch']).some(({ pattern }) => parseNetwork(pattern) === undefined),
     spoil: (instance, draw) =>
@@ -227,6 +239,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'regex-outside-common-part',
+    casbin: 'regexes that RE2 lacks or reads in another way; those that JavaScript refuses throw at each request',
     code: PATTERN,
     holds: (instance) => patternsOf(instance, ['regexMatch']).some(({ pattern }) => !commonRegex(pattern)),
     spoil: (instance, draw) =>
@@ -260,6 +273,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'matcher-ignores-policy',
+    casbin: 'a matcher that never looks at p is decided by the request alone',
     code: [MATCHER],
     holds: (instance) => !termsOf(instance.matcher).some(({ kind }) => kind === 'policy'),
     spoil: (instance, draw) => ({
@@ -274,6 +288,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'field-unknown',
+    casbin: 'a misspelt field is missing, and missing equals missing',
     code: [MATCHER],
     holds: (instance) =>
       termsOf(instance.matcher).some(
@@ -294,6 +309,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'function-unknown',
+    casbin: 'a function that is not there is false, and true behind a negation',
     code: [MATCHER],
     holds: (instance) => calls(instance).some(({ name }) => !instance.roles.has(name) && !functions.has(name)),
     spoil: (instance, draw) =>
@@ -312,6 +328,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'pattern-from-request',
+    casbin: 'who asks brings the pattern',
     code: [MATCHER],
     holds: (instance) =>
       calls(instance).some(({ name, values }) => !instance.roles.has(name) && values[1]?.kind === 'request'),
@@ -327,6 +344,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'value-alone',
+    casbin: 'any text that is not empty is true',
     code: [MATCHER],
     holds: (instance) =>
       partsInForce(instance).some(
@@ -337,6 +355,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'number-and-text',
+    casbin: '10 equals the texts 10 and 1e1',
     code: [MATCHER],
     holds: (instance) =>
       partsInForce(instance).some(
@@ -355,6 +374,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'field-two-kinds',
+    casbin: 'a field that is used as text and as number is coerced',
     code: [MATCHER],
     holds: (instance) => shapeOf(instance).torn,
     spoil: (instance, draw) =>
@@ -367,6 +387,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'column-no-number',
+    casbin: 'a limit that is no number is compared as text or never reached',
     code: [POLICY],
     holds: (instance) =>
       orderedColumns(instance).some((column) =>
@@ -382,12 +403,14 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'priority-unused',
+    casbin: 'a column priority sorts the lines and decides nothing',
     code: ['ENGINE_CASBIN_MODEL'],
     holds: (instance) => instance.columns.includes('priority') && instance.effect !== 'priority',
     spoil: (instance) => (instance.columns.includes('priority') ? { ...instance, effect: 'deny-override' } : undefined),
   },
   {
     id: 'priority-no-number',
+    casbin: 'the priority 1x is 1, and what is no number sorts anywhere',
     code: [POLICY],
     holds: (instance) => {
       const column = instance.columns.indexOf('priority');
@@ -402,6 +425,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'rule-unreadable',
+    casbin: 'a rule for eval that cannot be read throws at each request',
     code: [MATCHER],
     holds: (instance) =>
       ruleColumns(instance).some((column) =>
@@ -426,6 +450,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'glob-unsupported',
+    casbin: 'braces, classes, extended globs, !, # and ** inside mean what minimatch makes of them',
     code: PATTERN,
     holds: (instance) => patternsOf(instance, ['globMatch']).some(({ pattern }) => !plainGlob(pattern)),
     spoil: (instance, draw) =>
@@ -451,12 +476,14 @@ export const refusals: readonly Refusal[] = [
   },
   {
     id: 'star-in-keyMatch4',
+    casbin: 'a star is any text, slashes too',
     code: PATTERN,
     holds: (instance) => patternsOf(instance, ['keyMatch4']).some(({ pattern }) => /\/\*\//.test(pattern)),
     spoil: (instance, draw) => withColumn(instance, ['keyMatch4'], draw.pick(['/a/*/{id}', '/*/b']), draw),
   },
   {
     id: 'attribute-reserved',
+    casbin: '__proto__, prototype and constructor throw at each request',
     code: [MATCHER],
     holds: (instance) =>
       partsInForce(instance)

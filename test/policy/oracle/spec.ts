@@ -398,13 +398,22 @@ function globMatch(value: unknown, pattern: string, exact: boolean, at: Situatio
 
 const regexes = new Map<string, RegExp>();
 
+/** By characters where the pattern can be read so: a{,2} is a text, but only to the older reading. */
+function regexOf(text: string, flags: string): RegExp {
+  try {
+    return new RegExp(text, flags);
+  } catch {
+    return new RegExp(text);
+  }
+}
+
 function regexMatch(value: string, pattern: string, exact: boolean, at: Situation): boolean {
   const flags = at.on.has('code-points') ? 'u' : '';
   const text = exact && at.on.has('regex-whole') ? `^(?:${pattern})$` : pattern;
   let regex = regexes.get(flags + text);
   if (regex === undefined) {
     if (regexes.size > 1_000) regexes.clear();
-    regexes.set(flags + text, (regex = new RegExp(text, flags)));
+    regexes.set(flags + text, (regex = regexOf(text, flags)));
   }
   return regex.test(value);
 }
