@@ -7,7 +7,7 @@ import { answerDivergences, type DivergenceId, divergences, everyDivergence } fr
 import { type Delta, type EffectName, type Instance, lineText, type RequestValue } from './language.ts';
 import { type Exercise, effectNames, type OperatorName, operators } from './operators.ts';
 import type { Asked, Question } from './question.ts';
-import type { Refusal } from './refusals.ts';
+import { type Refusal, refusals } from './refusals.ts';
 import type { Answer } from './spec.ts';
 
 /** The engine under test; mutants bring their own. */
@@ -69,7 +69,9 @@ export function judge(question: Question, compileCasbin: CompileCasbin, tally: T
     judgeRefusal(question, compiled, tally);
     return;
   }
-  const engine = instance.delta === undefined ? compiled : byDelta(compileCasbin, model, instance, instance.delta);
+  const { delta } = instance;
+  const engine =
+    delta === undefined || isRefusedFirst(instance, delta) ? compiled : byDelta(compileCasbin, model, instance, delta);
   if (typeof engine === 'string') {
     tally.differences.push({ instance, request: instance.requests[0] ?? [], problem: engine });
     return;
@@ -152,6 +154,12 @@ const names = (instance: Instance, line: number, deciding: readonly (readonly st
   const [type, ...values] = instance.lines[line - 1] ?? [];
   return type === 'p' && deciding.some((columns) => columns.join('\n') === values.join('\n'));
 };
+
+/** Lines of a good policy without the others, or with foreign ones, may be no policy: a chain of roles grows too long. */
+function isRefusedFirst(instance: Instance, { from, foreign }: Delta): boolean {
+  const first = { ...instance, lines: [...instance.lines.slice(0, from), ...foreign] };
+  return refusals.some(({ holds }) => holds(first));
+}
 
 /**
  * The same policy in two steps: its first lines and some that do not belong to it, then a delta. What was wrong, where
