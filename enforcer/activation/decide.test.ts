@@ -74,3 +74,43 @@ test('an enforcement point that counts nothing and fulfils nothing is denied wha
     assert.equal(decide(request, able).reason, withAbilities, JSON.stringify(more));
   }
 });
+
+test('after a cold boot the local clock opens nothing by a date and ends no deny', async () => {
+  const { activation } = await edge();
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  const active = activation.current();
+  assert.ok(active);
+  const { slice } = active.bundle;
+  const meta = { digest: '', softExpiry: start + 240 * hour, hardExpiry: start + 480 * hour };
+  const reasonOf = (change: Partial<Slice>, time: TrustedTime): string => {
+    const engine = compileSlice({ ...slice, ...change }, meta);
+    const decide = createDecide(
+      () => ({ ...active, engine }),
+      () => time,
+    );
+    return decide(ask('GET', '/status', time.now)).reason;
+  };
+  const dated = (more: Partial<Slice['grants'][number]>): Partial<Slice> => ({
+    grants: slice.grants.map((grant) => ({ ...grant, ...more })),
+  });
+  const [web] = slice.interfaces;
+  assert.ok(web);
+  const freeze = { id: 'freeze', subjects: [], interface: web.name, device: web.device, operations: [], place: 'd:1' };
+  const ahead: TrustedTime = { now: start + 48 * hour, trusted: false, floor: start + hour };
+  const surely: TrustedTime = { now: start + 48 * hour, trusted: true };
+  const rows: [Partial<Slice>, string, string][] = [
+    [{}, 'granted', 'granted'],
+    [{ denies: [{ ...freeze, until: start + 24 * hour }] }, 'denied', 'granted'],
+    [{ denies: [{ ...freeze, until: start + hour }] }, 'granted', 'granted'],
+    [dated({ notBefore: start + 24 * hour }), 'condition', 'granted'],
+    [dated({ notBefore: start + hour }), 'granted', 'granted'],
+    [dated({ until: start + 72 * hour }), 'condition', 'granted'],
+  ];
+  for (const [change, untrusted, trusted] of rows) {
+    assert.equal(reasonOf(change, ahead), untrusted, JSON.stringify(change));
+    assert.equal(reasonOf(change, surely), trusted, JSON.stringify(change));
+  }
+  const { floor: _, ...never } = ahead;
+  assert.equal(reasonOf(dated({ notBefore: start }), never), 'condition', 'no signed time was ever heard');
+});

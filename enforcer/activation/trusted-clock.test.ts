@@ -64,7 +64,7 @@ test('a restart of the process keeps trusted time; a reboot keeps only the floor
   const rebooted = await clockEdge(fs.restart(), clock, host(clock, 'boot-2'));
   assert.deepEqual(
     rebooted.trusted.time(),
-    { now: start + hour, trusted: false },
+    { now: start + hour, trusted: false, floor: start + hour },
     'the clock set back meets the floor',
   );
   clock.set(start + 9 * 24 * hour);

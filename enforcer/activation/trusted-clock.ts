@@ -4,8 +4,9 @@
 // without any signed time, and then the time is not trusted, so that bundles count as soft-expired.
 //
 // A local clock set far ahead is ignored while trusted time is known (both ways: it neither expires nor prolongs).
-// After a cold boot it is all there is and is believed: it may expire a bundle early, never late. That is fail-closed;
-// the first signed time heals it, because a local time never reaches the floor.
+// After a cold boot it is all there is and is believed for the age of things: ahead, it expires a bundle early. What a
+// date opens or a passed date no longer forbids is not taken from it: calendars know the floor only (createDecide). The
+// first signed time heals it, because a local time never reaches the floor.
 import { join } from 'node:path';
 import { z } from 'zod';
 import { verifyJws, type PublicJwk } from '../../identity/index.ts';
@@ -34,6 +35,8 @@ export interface TrustedTime {
   readonly now: number;
   /** A signed time was heard since the host booted. */
   readonly trusted: boolean;
+  /** While not trusted: the latest signed time, which has surely passed. */
+  readonly floor?: number;
 }
 
 export interface TrustedClock {
@@ -80,7 +83,9 @@ export async function openTrustedClock(options: TrustedClockOptions): Promise<Tr
   const time = (): TrustedTime => {
     if (mark === undefined) return { now: clock.now(), trusted: false };
     const counted = mark.boot === boot.id ? boot.uptimeMs() - mark.uptime : undefined;
-    if (counted === undefined || counted < 0) return { now: Math.max(mark.floor, clock.now()), trusted: false };
+    if (counted === undefined || counted < 0) {
+      return { now: Math.max(mark.floor, clock.now()), trusted: false, floor: mark.floor };
+    }
     // Whole milliseconds, as everywhere; the count since boot has fractions.
     return { now: Math.trunc(mark.floor + counted), trusted: true };
   };

@@ -47,6 +47,22 @@ test('conditions: a start date is inclusive', () => {
   assert.deepEqual(judged({ notBefore: now }, at(Number.NaN)), ['unknown']);
 });
 
+test('conditions: of a time that is not trusted only what the floor has settled is known', () => {
+  const floored = (timeFloor: number, time = now): AccessRequest => {
+    const request = at(time);
+    return { ...request, context: { ...request.context, timeFloor } };
+  };
+  assert.deepEqual(judged({ until: now + 1 }, floored(now)), ['unknown'], 'the true time may be later');
+  assert.deepEqual(judged({ until: now }, floored(now - 1)), ['unknown'], 'the local clock may be ahead');
+  assert.deepEqual(judged({ until: now }, floored(now)), ['fails']);
+  assert.deepEqual(judged({ notBefore: now }, floored(now - 1)), ['unknown']);
+  assert.deepEqual(judged({ notBefore: now }, floored(now)), ['holds']);
+  assert.deepEqual(judged({ notBefore: 0 }, floored(Number.NaN)), ['unknown']);
+  assert.deepEqual(judged({ timeWindow: { fromMinute: 0, toMinute: 1_440 } }, floored(now)), ['unknown']);
+  assert.deepEqual(judged({ weekdays: ['sun'] }, floored(now)), ['unknown']);
+  assert.deepEqual(judged({ maxRisk: 50 }, floored(0)), ['holds'], 'no calendar');
+});
+
 test('conditions: a daily window is UTC, end exclusive, may wrap, and is never where it is empty', () => {
   const clock = (text: string): AccessRequest => at(Date.parse(`2026-11-22T${text}:00Z`));
   const day = { timeWindow: { fromMinute: 480, toMinute: 1_080 } };

@@ -99,9 +99,9 @@ function compileCalendar(calendar: Calendar): Condition[] {
   const { notBefore, until, timeWindow, weekdays } = calendar;
   const conditions: Condition[] = [];
   if (notBefore !== undefined) {
-    conditions.push(time('not before', (now) => now >= notBefore));
+    conditions.push(time('not before', (now) => now >= notBefore, { is: 'holds', from: notBefore }));
   }
-  if (until !== undefined) conditions.push(time('until', (now) => now < until));
+  if (until !== undefined) conditions.push(time('until', (now) => now < until, { is: 'fails', from: until }));
   if (timeWindow !== undefined || weekdays !== undefined) {
     const name =
       weekdays === undefined
@@ -113,8 +113,23 @@ function compileCalendar(calendar: Calendar): Condition[] {
   return conditions;
 }
 
-function time(name: string, holds: (now: number) => boolean): Condition {
-  return { name, judge: ({ context }) => (Number.isFinite(context.time) ? truth(holds(context.time)) : 'unknown') };
+/** What stays true of a date from then on, whatever the time is after it. */
+interface Settled {
+  readonly is: Truth;
+  readonly from: number;
+}
+
+/** A clock that nobody vouches for may be wrong both ways: all that is known is what the floor has settled. */
+function time(name: string, holds: (now: number) => boolean, settled?: Settled): Condition {
+  return {
+    name,
+    judge: ({ context: { time: now, timeFloor } }) => {
+      if (!Number.isFinite(now)) return 'unknown';
+      if (timeFloor === undefined) return truth(holds(now));
+      return settled !== undefined && timeFloor >= settled.from ? settled.is : 'unknown';
+    },
+    why: ({ context }) => (context.timeFloor === undefined ? '' : 'the time is not trusted'),
+  };
 }
 
 function compileShared(

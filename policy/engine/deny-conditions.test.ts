@@ -109,6 +109,17 @@ test('a deny holds from its start to its end, in its days and window, and at a t
   assert.equal(engine.decide(stop, 'hard-expired').reason, 'denied');
 });
 
+test('a deny with a calendar matches at a time that is not trusted, unless it ended before the floor', () => {
+  const floored = (timeFloor: number): AccessRequest => {
+    const request = ask('web', get('/files/a'));
+    return { ...request, context: { ...request.context, timeFloor } };
+  };
+  assert.equal(decided({ until: now }, floored(now - 1)), 'denied');
+  assert.equal(decided({ until: now }, floored(now)), 'granted');
+  assert.equal(decided({ notBefore: now + 1 }, floored(0)), 'denied');
+  assert.equal(decided({ conditions: { weekdays: ['mon'] } }, floored(now)), 'denied');
+});
+
 test('an explanation says which condition spared and why another could not be known', () => {
   const slice = sampleSlice((loose) => {
     const deny = {

@@ -46,6 +46,11 @@ export interface AccessRequest {
   readonly context: {
     /** Milliseconds since the epoch, from the edge's trusted clock. */
     readonly time: number;
+    /**
+     * Given when `time` is not trusted, after a cold boot: the latest signed time, which has surely passed. The true time
+     * may be any after it, so a calendar knows no more. 0 when none was ever heard.
+     */
+    readonly timeFloor?: number;
     /** Enforcement point: `authz`, `forward-auth`, `modbus`, `packet`. */
     readonly source: string;
     /** `address:port` of the client as the kernel saw it; empty when unknown. */

@@ -82,6 +82,13 @@ test('input: a state that contradicts the appraisal leaves attestation none', ()
   assert.deepEqual(subjectOf(document(withSubject({}), true))['attributes'], {});
 });
 
+test('input: a time that is not trusted is absent', () => {
+  const request = withSubject({});
+  const timeOf = (found: unknown): unknown => (found as { context: Record<string, unknown> }).context['time'];
+  assert.equal(timeOf(document(request)), request.context.time);
+  assert.equal(timeOf(document({ ...request, context: { ...request.context, timeFloor: now } })), undefined);
+});
+
 test('input: what the schema calls stale, undated, mistyped or out of range is absent', () => {
   const schemas = attributeSchemas(
     [

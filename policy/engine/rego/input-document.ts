@@ -8,7 +8,8 @@
 //              http    method; path, decoded and without query; segments of the path
 //              modbus  unit; function_code; function: its name; address; quantity; values: written, in order
 //   resource   interface, device, attributes.<name>, as_of.<name>
-//   context    time (milliseconds since the epoch, the edge's trusted clock), source, connection unless unknown,
+//   context    time (milliseconds since the epoch, the edge's trusted clock) unless it is not trusted, source, connection
+//              unless unknown,
 //              attributes.<name>, as_of.<name>
 import { attribute, attributeNames, attributePath, compileReader, type AttributeReader } from '../attributes.ts';
 import { modbusFunctionName } from '../casbin-request.ts';
@@ -45,7 +46,7 @@ export interface InputDocument {
 
 function inputDocument({ request, operation, device, unattested }: RegoQuestion, readers: Readers): InputDocument {
   const { subject, resource, context } = request;
-  const { time, source, connection } = context;
+  const { time, timeFloor, source, connection } = context;
   const about = attributesOf('subject', request, readers);
   if (unattested && Object.hasOwn(about.attributes, attributeNames.attestation)) {
     about.attributes[attributeNames.attestation] = 'none';
@@ -55,7 +56,7 @@ function inputDocument({ request, operation, device, unattested }: RegoQuestion,
     operation: { name: operation, ...operationOf(request.operation) },
     resource: { interface: resource.interface, device, ...attributesOf('resource', request, readers) },
     context: {
-      time,
+      ...(timeFloor === undefined ? { time } : {}),
       source,
       ...(connection === '' ? {} : { connection }),
       ...attributesOf('context', request, readers),
