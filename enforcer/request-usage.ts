@@ -5,10 +5,12 @@ import { type Decision, noUsage, type Usage, withdrawn } from '../policy/engine/
 export interface RequestUsage extends Usage {
   /** Whether what was taken is on disk, when that is known; undefined when nothing waits for the disk. Never rejects. */
   readonly recorded: () => Promise<boolean> | undefined;
+  /** For judging again after that wait: what was taken is still taken, nothing more can be, as nobody would wait for it. */
+  readonly settled: Usage;
 }
 
 /** Where no counts are kept: whatever has a limit is denied. */
-export const noRequestUsage: RequestUsage = { ...noUsage, recorded: () => undefined };
+export const noRequestUsage: RequestUsage = { ...noUsage, recorded: () => undefined, settled: noUsage };
 
 /** Instead of an allow whose use did not reach the disk. */
 export function unrecorded(decision: Decision): Decision {

@@ -165,18 +165,27 @@ test('a use is on disk before the answer leaves; one that is not there is denied
   assert.equal((await answering(true, { usage: explode })).decision.allow, true, 'nothing was taken');
 });
 
-test('a request that waited for its use is judged again, by the same counts', async () => {
-  const usages = new Set<unknown>();
-  let asked = 0;
+test('a request that waited for its use is judged again, by the same counts, which give nothing more', async () => {
+  const usage = { ...noRequestUsage, recorded: () => Promise.resolve(true) };
+  const usages: unknown[] = [];
   const given = ports({
-    usage: () => ({ ...noRequestUsage, recorded: () => Promise.resolve(true) }),
-    decide: (_request, { usage }) => {
-      usages.add(usage);
-      return asked++ === 0 ? allow : deny('state');
-    },
+    usage: () => usage,
+    decide: (_request, abilities) => (usages.push(abilities.usage) === 1 ? allow : deny('state')),
   });
   assert.equal((await authorize(given, question)).decision.reason, 'state');
-  assert.deepEqual([asked, usages.size], [2, 1]);
+  assert.deepEqual(usages.length, 2);
+  assert.equal(usages[0], usage);
+  assert.equal(usages[1], usage.settled);
+});
+
+test('a request that waited for its use is judged again, also when its event is lost', async () => {
+  let revoked = false;
+  const given = ports({
+    usage: () => ({ ...noRequestUsage, recorded: () => Promise.resolve((revoked = true)) }),
+    emit: () => Promise.reject(new Error('full')),
+    decide: () => (revoked ? deny('state') : allow),
+  });
+  assert.equal((await authorize(given, question)).decision.reason, 'state');
 });
 
 test('obligations: log waits for the disk, notification is a loud event, what nobody knows here is denied', async () => {

@@ -81,11 +81,11 @@ export async function authorize(ports: AuthzPorts, question: HttpQuestion): Prom
   } catch {
     // What cannot be remembered is not allowed on an interface that asked for durable audit; elsewhere the spool
     // counts what it had to drop.
-    return { subject, decision: durable ? fault(judged.decision.bundle) : judged.decision };
+    if (durable) return { subject, decision: fault(judged.decision.bundle) };
   }
   if ((!durable && writing === undefined) || !judged.decision.allow) return { subject, decision: judged.decision };
   // The disk took its time; an order that came meanwhile counts. So does a bundle that asks for something else.
-  const later = judge(ports, question, usage);
+  const later = judge(ports, question, usage.settled);
   const again = obligationsOf(later.decision) === obligationsOf(judged.decision) ? later : changed(later);
   if (again.decision.allow) return { subject: again.subject, decision: again.decision };
   await ports.emit(decisionEvent(question, again), true).catch(() => undefined);
@@ -116,7 +116,7 @@ const changed = (judged: Judged): Judged =>
   judged.decision.allow ? { ...judged, decision: withdrawn(judged.decision, 'fault') } : judged;
 
 /** Who asks and what the engine says, now. Never throws. */
-function judge(ports: AuthzPorts, question: HttpQuestion, usage: RequestUsage): Judged {
+function judge(ports: AuthzPorts, question: HttpQuestion, usage: Usage): Judged {
   let subject = nobody;
   let message = '';
   try {

@@ -166,7 +166,7 @@ class Connection implements ModbusConnection {
       this.#answer(frame, request.exception);
       return true;
     }
-    const judged = request.operations.map((operation) => this.#judge(connection, operation, frame));
+    const judged = request.operations.map((operation) => this.#judge(connection, operation, this.#usageOf(frame)));
     const denied = judged.find(isDenied);
     if (denied !== undefined) {
       this.#ports.onDenied(connection, denied.operation, denied.decision);
@@ -183,9 +183,9 @@ class Connection implements ModbusConnection {
     return true;
   }
 
-  #judge(connection: ConnectionInfo, operation: ModbusOperation, frame: ModbusFrame): Judged {
+  #judge(connection: ConnectionInfo, operation: ModbusOperation, usage: Usage): Judged {
     try {
-      const abilities = { usage: this.#usageOf(frame), fulfilment: modbusFulfilment };
+      const abilities = { usage, fulfilment: modbusFulfilment };
       return { operation, decision: this.#ports.decide(connection, operation, abilities) };
     } catch {
       return { operation, decision: fault };
@@ -247,7 +247,7 @@ class Connection implements ModbusConnection {
 
   /** A bundle that meanwhile asks for something else than was done has not got it. */
   #judgeAgain(connection: ConnectionInfo, before: Judged, frame: ModbusFrame): Judged {
-    const judged = this.#judge(connection, before.operation, frame);
+    const judged = this.#judge(connection, before.operation, this.#usageOf(frame).settled);
     const same = JSON.stringify(judged.decision.obligations) === JSON.stringify(before.decision.obligations);
     return same || isDenied(judged) ? judged : { ...judged, decision: withdrawn(judged.decision, 'fault') };
   }

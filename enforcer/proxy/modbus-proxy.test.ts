@@ -12,7 +12,7 @@ import {
   writeRegisters,
 } from '../../test/proxy/wire.ts';
 import { decideBySlice, readOnlySlice, world } from '../../test/proxy/world.ts';
-import { requireFulfilment } from '../../policy/engine/index.ts';
+import { noUsage, requireFulfilment } from '../../policy/engine/index.ts';
 import type { Decision, Obligation } from '../../policy/engine/index.ts';
 import { noRequestUsage } from '../request-usage.ts';
 import type { ModbusProxyOptions } from './modbus-proxy.ts';
@@ -329,7 +329,10 @@ test('proxy: a use is on disk before the request goes on, and taken once though 
   const usages = new Set<unknown>();
   let asked = 0;
   const disk: ((written: boolean) => void)[] = [];
-  const usage = () => ({ ...noRequestUsage, recorded: () => new Promise<boolean>((written) => disk.push(written)) });
+  const usage = () => {
+    const counts = { recorded: () => new Promise<boolean>((written) => disk.push(written)) };
+    return { ...noRequestUsage, ...counts, settled: { ...noUsage } };
+  };
   await using w = await world(server.port, {
     usage,
     decide: (_connection, _operation, abilities) => {
@@ -346,16 +349,39 @@ test('proxy: a use is on disk before the request goes on, and taken once though 
   await untilTrue(() => server.bytes().length > 0);
   const [sent, judged] = [server.bytes().length, asked];
   assert.ok(judged >= 2);
-  assert.equal(usages.size, 1);
+  assert.equal(usages.size, 2, 'the counts of the request, and the same after the wait');
   await client.send(readRegisters(2, 0));
   await untilTrue(() => disk.length === 2);
   disk[1]?.(false);
   // The answer to the first request, and the refusal of the second.
   assert.deepEqual([(await client.answer())?.functionCode, (await client.answer())?.functionCode], [3, 0x83]);
   assert.equal(server.bytes().length, sent);
-  assert.equal(usages.size, 2);
+  assert.equal(usages.size, 3);
   const events = await w.finish();
   assert.ok(events.some(({ data }) => data['condition'] === 'the use could not be recorded'));
+});
+
+test('proxy: judged again after the disk, a request takes no use that nobody waits for', async () => {
+  await using server = await recordingServer();
+  const limit = { uses: { key: 'g', count: 1 }, words: { rate: '', uses: '', unavailable: '' } };
+  let waited = false;
+  const usage = () => ({
+    take: () => 'taken' as const,
+    look: () => 'taken' as const,
+    recorded: () => Promise.resolve((waited = true)),
+    settled: noUsage,
+  });
+  await using w = await world(server.port, {
+    usage,
+    decide: (_connection, _operation, abilities) => {
+      const free = !waited || abilities.usage.take(limit, 'a', 0) === 'taken';
+      return free ? granted : { ...granted, allow: false, reason: 'condition' };
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  assert.equal((await client.answer())?.functionCode, 0x83);
+  assert.equal(server.bytes().length, 0);
 });
 
 test('proxy: where no uses are counted, what has a limit is denied', async () => {

@@ -62,6 +62,16 @@ const many = async (ledger: UseLedger, limit: UseLimit, count: number): Promise<
   return answers;
 };
 
+test('settled: what the request has taken is taken, nothing more can be', async () => {
+  const claim = (await start(world())).claim();
+  assert.equal(claim.settled.take(uses(1), 'a', 0), 'unavailable');
+  assert.equal(claim.take(uses(1), 'a', 0), 'taken');
+  assert.deepEqual(
+    [claim.settled.take(uses(1), 'a', 0), claim.settled.take(uses(2), 'a', 0), claim.settled.take(uses(1), 'b', 0)],
+    ['taken', 'unavailable', 'unavailable'],
+  );
+});
+
 test('a use is taken once for a request, however often it is judged, and a look takes none', async () => {
   const ledger = await start(world());
   const [claim, next] = [ledger.claim(), ledger.claim()];

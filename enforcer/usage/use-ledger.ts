@@ -98,6 +98,8 @@ class Ledger implements UseLedger {
     const taken = new Set<string>();
     const written = new Set<Promise<boolean>>();
     const nameOf = ({ rate, uses }: UseLimit, subject: string): string => [rate?.key, uses?.key, subject].join(' ');
+    const again = (limit: UseLimit, subject: string): UseAnswer =>
+      taken.has(nameOf(limit, subject)) ? 'taken' : 'unavailable';
     return {
       look: (limit, subject) => this.#check(limit, subject),
       take: (limit, subject) => {
@@ -111,6 +113,7 @@ class Ledger implements UseLedger {
         return 'taken';
       },
       recorded: () => (written.size === 0 ? undefined : Promise.all(written).then((all) => all.every((done) => done))),
+      settled: { look: again, take: again },
     };
   }
 
