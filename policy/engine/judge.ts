@@ -3,6 +3,7 @@
 import { attribute, attributeNames, text } from './attributes.ts';
 import { casbinRequests } from './casbin-request.ts';
 import type { CasbinValue } from './casbin/value.ts';
+import { withinWork } from './casbin/work.ts';
 import type {
   CompiledDeny,
   CompiledGrant,
@@ -256,7 +257,9 @@ interface Opened {
   readonly obligations: readonly Obligation[];
 }
 
-const noObligations: readonly Obligation[] = [];
+/** What Casbin model and Rego package say of an operation. */
+type Narrowed = Failure | Opened;
+const narrowedByNothing: Narrowed = { reason: 'opened', obligations: [] };
 
 interface Opening extends Pick<Opened, 'obligations'> {
   readonly rule: CompiledGrant;
@@ -276,11 +279,13 @@ function judgeGrants(
   for (const operation of operations) {
     const grants = request.subject.id === '' ? [] : (operation.grants.get(request.subject.id) ?? []);
     if (grants.length === 0) trace?.('grant', `none opens ${operation.name} to ${request.subject.id || 'nobody'}`);
+    // Model and package do not look at the grant: they are asked once for all of them.
+    let narrowed: Narrowed | undefined;
+    const narrowing = (): Narrowed => (narrowed ??= narrow(entry, operation, request, row, trace));
     for (const grant of grants) {
-      const outcome = judgeGrant(grant, entry, operation, request, row, trace);
+      const outcome = judgeGrant(grant, request, row, narrowing, trace);
       if (outcome.reason !== 'opened') {
         if (progress[outcome.reason] > progress[best.reason]) best = { ...outcome, operation };
-        // Model and package do not look at the grant: the next one would hear the same.
         if (outcome.reason === 'casbin' || outcome.reason === 'rego') break;
         continue;
       }
@@ -308,10 +313,9 @@ const satisfies = (shown: Binding, asked: Binding): boolean =>
 
 function judgeGrant(
   grant: CompiledGrant,
-  entry: CompiledInterface,
-  operation: CompiledOperation,
   request: AccessRequest,
   row: StateRow,
+  narrowing: () => Narrowed,
   trace: Trace | undefined,
 ): Failure | Opened {
   const { binding } = request.subject;
@@ -326,18 +330,19 @@ function judgeGrant(
     return { reason: 'condition', rule: grant, condition: condition.name };
   }
   trace?.('grant', 'opens it', grant);
-  return narrow(grant, entry, operation, request, row, trace);
+  const outcome = narrowing();
+  if (outcome.reason !== 'opened' || grant.obligations === undefined) return outcome;
+  return { reason: 'opened', obligations: [...grant.obligations, ...outcome.obligations] };
 }
 
 /** The interface's Casbin model and Rego package, where it names them, both have to allow what a grant opened. */
 function narrow(
-  { obligations = noObligations }: CompiledGrant,
   { casbin, rego, device }: CompiledInterface,
   operation: CompiledOperation,
   request: AccessRequest,
   row: StateRow,
   trace: Trace | undefined,
-): Failure | Opened {
+): Narrowed {
   const { unattested } = row;
   const question = { request, operation: operation.name, device, unattested };
   if (casbin !== undefined) {
@@ -345,11 +350,11 @@ function narrow(
     trace?.('casbin', refused === undefined ? 'allows' : refused.why, refused?.rule ?? casbin);
     if (refused !== undefined) return { reason: 'casbin', rule: refused.rule };
   }
-  if (rego === undefined) return { reason: 'opened', obligations };
+  if (rego === undefined) return narrowedByNothing;
   const verdict = rego.ask(question);
   trace?.('rego', verdict.allow ? 'allows' : `${verdict.kind}: ${verdict.why}`, rego);
   if (!verdict.allow) return { reason: 'rego', rule: rego };
-  return { reason: 'opened', obligations: [...obligations, ...verdict.obligations] };
+  return { reason: 'opened', obligations: verdict.obligations };
 }
 
 function inWords({ why }: Condition, truth: Truth, request: AccessRequest): string {
@@ -364,13 +369,16 @@ function casbinRefusal(
   const { model, rule, documentOf } = casbin;
   const questions = casbinRequests(question.request, model.request, documentOf?.(question));
   if (questions.length === 0) return { rule: casbin, why: 'nothing to ask' };
-  for (const values of questions) {
-    const verdict = model.enforce(values);
-    if (verdict.allow) continue;
-    const place = verdict.line === 0 ? casbin.place : `${model.policyFile}:${verdict.line}`;
-    return { rule: { rule, place }, why: `${verdict.why}: ${values.map(inText).join(', ')}` };
-  }
-  return undefined;
+  // One budget for all registers of an access.
+  return withinWork(() => {
+    for (const values of questions) {
+      const verdict = model.enforce(values);
+      if (verdict.allow) continue;
+      const place = verdict.line === 0 ? casbin.place : `${model.policyFile}:${verdict.line}`;
+      return { rule: { rule, place }, why: `${verdict.why}: ${values.map(inText).join(', ')}` };
+    }
+    return undefined;
+  });
 }
 
 const inText = (value: CasbinValue): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));

@@ -34,10 +34,18 @@ export const MAX_MATCHER_DEPTH = 64;
 export const MAX_ATTRIBUTE_DEPTH = 4;
 /** Ways in which a matcher can come true, each with its own index; a matcher with more is asked about line by line. */
 export const MAX_MATCHER_WAYS = 16;
-/** Lines that one request may have to be compared with, and nodes of a trie on the way; about a millisecond. */
+/** Lines that one question may have to be compared with, and nodes of a trie on the way; a few milliseconds. */
 export const MAX_CASBIN_STEPS = 20_000;
-/** Instructions of a regex times characters of the value, all regexes of one decision together; at most 100 ms. */
-export const MAX_REGEX_WORK = 25_000_000;
+/**
+ * What the Casbin questions of one decision may cost together, about 100 ms. A unit is an instruction of a regex for a
+ * character of the value, about 4 ns.
+ */
+export const MAX_DECISION_WORK = 25_000_000;
+/** Units of a line that is compared, or a node of a trie. */
+export const WORK_OF_A_STEP = 50;
+/** Instructions of one regex, and of all regexes of a policy: a few kilobytes, a few hundred megabytes. */
+export const MAX_REGEX_SIZE = 2_000;
+export const MAX_REGEX_SIZE_TOGETHER = 1_000_000;
 /** Characters of one model.conf; the matcher has its own bound. */
 export const MAX_CASBIN_MODEL_LENGTH = 65_536;
 /** Links of a role chain; the reference implementation silently stops at the same number. */

@@ -4,12 +4,12 @@ import { engineErrors } from '../errors.ts';
 import { MAX_CASBIN_LINES } from '../limits.ts';
 import type { Asked } from './line-test.ts';
 import { Lines } from './lines.ts';
-import { type CasbinEffect, parseModelFile } from './model-file.ts';
+import { parseModelFile } from './model-file.ts';
 import { parsePolicyFile, parsePolicyLine, type PolicyFile } from './policy-file.ts';
 import { Program } from './program.ts';
 import type { RequestShape } from './request-shape.ts';
 import { type Edit, Roles } from './roles.ts';
-import { TooManySteps, withinRegexWork } from './regex-work.ts';
+import { TooMuchWork, withinWork } from './work.ts';
 import { Search } from './search.ts';
 import type { CasbinValue } from './value.ts';
 import { WayIndex } from './way-index.ts';
@@ -49,14 +49,19 @@ export interface CasbinDelta {
 export interface CasbinModel {
   /** Names of the request's fields, in order. */
   readonly request: readonly string[];
-  readonly effect: CasbinEffect;
   readonly policyFile: string;
+  /**
+   * Lines mean the same wherever they stand and whatever stood beside them: no priorities, and no rules of their own, which
+   * say what the fields of a request are.
+   */
+  readonly mendable: boolean;
   /** Deltas left so many texts behind that compiling anew is worth its time. */
   readonly worn: boolean;
   /** Values in the order of `request`. Never throws for values of these types; what is not usable is denied. */
   readonly enforce: (values: readonly CasbinValue[]) => CasbinVerdict;
   /**
-   * The model with some lines fewer and more; this one stays as it is. Costs what changes, and a copy of the tables.
+   * The model with some lines fewer and more; this one stays as it is. What rules (eval) of lines that are gone said of
+   * the request's fields goes on being asked of requests. Costs what changes, and a copy of the tables.
    * Throws ENGINE_CASBIN_* when a line is wrong or one to remove is not there; then nothing has changed.
    */
   readonly with: (delta: CasbinDelta) => CasbinModel;
@@ -201,8 +206,8 @@ class CompiledModel implements CasbinModel {
     return this.#program.model.request;
   }
 
-  get effect(): CasbinEffect {
-    return this.#program.model.effect;
+  get mendable(): boolean {
+    return this.#program.model.effect !== 'priority' && !this.#program.hasRules;
   }
 
   get worn(): boolean {
@@ -220,9 +225,9 @@ class CompiledModel implements CasbinModel {
     if (!shape.read(values, lines.texts, this.#numbers)) return denied(0, 'unusable-request');
     this.#asked.values = values;
     try {
-      return withinRegexWork(this.#judge);
+      return withinWork(this.#judge);
     } catch (error) {
-      if (error instanceof TooManySteps) return denied(0, 'too-many-steps');
+      if (error instanceof TooMuchWork) return denied(0, 'too-many-steps');
       throw error;
     }
   };

@@ -285,3 +285,21 @@ test('deltas without end: the texts they leave behind are cleared by compiling a
   }
   assert.equal(worn, 1, 'a model is worn once in so many texts, and the next one is not');
 });
+
+test('a rule that was mended leaves nothing behind: the new policy is what it is alone', () => {
+  const model = `[request_definition]\nr = sub, obj\n[policy_definition]\np = sub, rule, eft\n[policy_effect]
+e = ${effects.both}\n[matchers]\nm = r.sub == p.sub && eval(p.rule)\n`;
+  const others = Array.from({ length: 40 }, (_, n) => `p, other-${n}, "keyMatch(r.obj, '/a')", allow`);
+  const sourceOf = (rule: string) => ({
+    model,
+    policy: [...others, `p, alice, "${rule}", allow`].join('\n'),
+    modelFile: 'm',
+    policyFile: 'policy.csv',
+  });
+  const fixed = sourceOf("keyMatch(r.obj, '/b')");
+  for (const wrong of ["ipMatch(r.obj, '10.0.0.0/8')", "regexMatch(r.obj, '^/c$')"]) {
+    const source = sourceOf(wrong);
+    const mended = recompileCasbin(fixed, { source, model: compileCasbin(source) });
+    assert.equal(mended.enforce(['alice', '/b']).allow, true, wrong);
+  }
+});

@@ -2,6 +2,7 @@
 // which also joins slashes and drops the last one: the wide reading. Braces, classes, extended globs, `!` and `#` are refused.
 import type { PathPattern } from './path-pattern.ts';
 import type { Fail, Pattern } from './pattern.ts';
+import { countWork } from './work.ts';
 
 export function globPattern(pattern: string, fail: Fail): Pattern {
   if (/[[\]{}()\\|+@!#]/.test(pattern)) {
@@ -22,6 +23,7 @@ export function globPattern(pattern: string, fail: Fail): Pattern {
     segmentPattern(part, () => fail(`globMatch "${pattern}": * and ? in one segment are not supported`)),
   );
   const exact = (value: string): boolean => {
+    countWork(value.length);
     const segments = value.split('/');
     const rest = segments.slice(named.length);
     // Alone, ** is any path, also one that begins with a slash.
@@ -33,6 +35,7 @@ export function globPattern(pattern: string, fail: Fail): Pattern {
     );
   };
   const wide = (value: string): boolean => {
+    countWork(value.length);
     const joined = value.replaceAll(/\/+/g, '/').replace(/(.)\/$/, '$1');
     // To minimatch a last slash is something that ** matches.
     return exact(value) || exact(joined) || (open && value.endsWith('/') && exact(`${joined.replace(/\/$/, '')}/x`));

@@ -3,7 +3,7 @@
 import { RE2JS } from 're2js';
 import type { PathPattern } from './path-pattern.ts';
 import type { Fail, Pattern } from './pattern.ts';
-import { countRegexWork } from './regex-work.ts';
+import { countWork } from './work.ts';
 
 /** keyMatch: equality, or a prefix before one final star. */
 export function keyPattern(pattern: string, fail: Fail): Pattern {
@@ -89,6 +89,7 @@ function exactly(segments: readonly Segment[], style: ParameterStyle): Pick<Patt
   return {
     exact: (value) => {
       if (!fits(value)) return false;
+      countWork(value.length);
       const parts = value.split('/');
       return twins.every(([one, other]) => parts[one] === parts[other]);
     },
@@ -143,10 +144,13 @@ function byRegex(segments: readonly Segment[], literal: (text: string) => string
         return '.*';
     }
   });
-  const expression = RE2JS.compile(parts.join('/'));
+  const expression = RE2JS.compile(inUnits(parts.join('/')));
   const instructions = expression.programSize();
   return (value) => {
-    countRegexWork(instructions, value);
-    return expression.testExact(value);
+    countWork(instructions * (value.length + 1));
+    return expression.testExact(inUnits(value));
   };
 }
+
+/** A character outside the BMP is two characters to the reference, and one to RE2. */
+const inUnits = (text: string): string => text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, '\ue000\ue000');

@@ -23,11 +23,51 @@ test('many large regexes about one long value are given up, and the request is d
   assert.deepEqual(stars.enforce(['a', longest]), { allow: false, line: 0, why: 'too-many-steps' });
   const regexes = compile(
     'regexMatch(r.obj, p.obj)',
-    times(500, (index) => `p, a, (.*){500}x${index}`),
+    times(500, (index) => `p, a, (.*){300}x${index}`),
   );
   assert.deepEqual(regexes.enforce(['a', longest]), { allow: false, line: 0, why: 'too-many-steps' });
   // The next decision has a budget of its own.
   assert.deepEqual(regexes.enforce(['a', 'x7']), { allow: true, line: 8 });
+});
+
+test('globs cost what the value is long, and a regex what it is large', () => {
+  const globs = compile(
+    'globMatch(r.obj, p.obj)',
+    times(15_000, (index) => `p, a, /b*/c*${index}/**`),
+  );
+  assert.deepEqual(globs.enforce(['a', '/a'.repeat(4_000)]), { allow: false, line: 0, why: 'too-many-steps' });
+  assert.equal(globs.enforce(['a', '/bc/cx14999/d']).allow, true);
+  const large = (pattern: string) => () => compile('regexMatch(r.obj, p.obj)', [`p, a, "${pattern}"`]);
+  assert.throws(large('\\w{1000}'.repeat(100)), /too large/);
+  assert.throws(large('(a{40}){24}(b{40}){24}(c{40}){24}'), /too large/);
+  assert.doesNotThrow(large('\\w{1,200}'));
+  assert.throws(
+    () =>
+      compile(
+        'regexMatch(r.obj, p.obj)',
+        times(1_500, (index) => `p, a, "\\w{900}${index}"`),
+      ),
+    /too large together/,
+  );
+});
+
+test('a character that casbin counts twice and RE2 once never helps to allow, and denies', () => {
+  const model = `[request_definition]\nr = obj\n[policy_definition]\np = obj, eft\n[policy_effect]
+e = !some(where (p.eft == deny))\n[matchers]\nm = regexMatch(r.obj, p.obj)\n`;
+  const denying = compileCasbin({
+    model,
+    policy: 'p, ^/x/..$, deny',
+    modelFile: 'model.conf',
+    policyFile: 'policy.csv',
+  });
+  assert.deepEqual(
+    ['/x/ab', '/x/\u{1f600}', '/x/a'].map((obj) => denying.enforce([obj]).allow),
+    [false, false, true],
+  );
+  const allowing = compile('regexMatch(r.obj, p.obj)', ['p, a, ^/x/[^/]$']);
+  assert.equal(allowing.enforce(['a', '/x/\u{1f600}']).allow, false);
+  const unless = compile('!regexMatch(r.obj, p.obj)', ['p, a, ^/x/..$']);
+  assert.equal(unless.enforce(['a', '/x/\u{1f600}']).allow, false);
 });
 
 test('a path that fits every branch of a trie is given up', () => {

@@ -12,6 +12,8 @@ export interface Pattern {
   readonly wide: (value: string) => boolean;
   /** The exact reading as a path, for the index; absent where it is no path. Made anew when asked for. */
   readonly path?: () => PathPattern;
+  /** Instructions, where it is a regex. */
+  readonly size?: number;
   /** The pattern as a network, for the index. */
   readonly network?: Network;
 }

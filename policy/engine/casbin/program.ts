@@ -1,6 +1,7 @@
 // What model.conf alone decides, compiled once and shared by every version of its policy: the ways in which the matcher
 // comes true, in both readings, and what they need of each line.
 import { engineErrors } from '../errors.ts';
+import { MAX_REGEX_SIZE_TOGETHER } from '../limits.ts';
 import { compileExpression, type Compilation, type LineTest, numericColumn } from './line-test.ts';
 import type { PatternCall, RuleCall } from './line-test.ts';
 import { waysOf, type Reading } from './literals.ts';
@@ -29,6 +30,7 @@ export class Program {
   readonly #numericColumns = new Set<number>();
   /** By function, then by the number of the pattern's text. */
   readonly #patterns = new Map<string, (Pattern | undefined)[]>();
+  #regexSize = 0;
 
   constructor(model: ModelFile, policyFile: string) {
     this.model = model;
@@ -48,6 +50,11 @@ export class Program {
   /** How many patterns a line has at most. */
   get patternsPerLine(): number {
     return Math.max(this.#readings.sure.patterns.length, this.#readings.possible.patterns.length);
+  }
+
+  /** Whether lines bring expressions of their own (eval). */
+  get hasRules(): boolean {
+    return this.#readings.sure.rules.length > 0;
   }
 
   /** Of allow lines the sure reading, of deny lines the possible one. */
@@ -114,7 +121,18 @@ export class Program {
   #pattern(name: string, text: string, fail: (message: string) => Error): Pattern {
     let patterns = this.#patterns.get(name);
     if (patterns === undefined) this.#patterns.set(name, (patterns = []));
-    return (patterns[this.texts.add(text)] ??= compilePattern(name, text, fail));
+    const number = this.texts.add(text);
+    const known = patterns[number];
+    if (known !== undefined) return known;
+    const pattern = compilePattern(name, text, fail);
+    this.#regexSize += pattern.size ?? 0;
+    if (this.#regexSize > MAX_REGEX_SIZE_TOGETHER) {
+      throw engineErrors.error('ENGINE_CASBIN_TOO_LARGE', 'the regexes are too large together', {
+        place: { file: this.policyFile },
+      });
+    }
+    patterns[number] = pattern;
+    return pattern;
   }
 
   #rule(call: RuleCall, values: readonly string[], line: number, shape: RequestShape): LineTest {

@@ -1,5 +1,6 @@
 // A changed policy.csv without compiling what did not change: what both texts begin and end with stays, the lines between
 // are a delta.
+import { MAX_CASBIN_LINES } from '../limits.ts';
 import { type CasbinModel, type CasbinSource, compileCasbin, type NumberedLine } from './casbin-model.ts';
 
 export interface CompiledSource {
@@ -12,10 +13,10 @@ const largestShare = 0.1;
 
 /**
  * As compileCasbin, also in what it throws. `before` is left as it is; it serves only where model.conf and the names of
- * the files are the same, and where the order of the lines decides nothing.
+ * the files are the same and lines mean the same wherever they stand.
  */
 export function recompileCasbin(source: CasbinSource, before: CompiledSource | undefined): CasbinModel {
-  if (before === undefined || before.model.worn || before.model.effect === 'priority') return compileCasbin(source);
+  if (before === undefined || before.model.worn || !before.model.mendable) return compileCasbin(source);
   const { model, policy, modelFile, policyFile } = before.source;
   if (source.model !== model || source.modelFile !== modelFile || source.policyFile !== policyFile) {
     return compileCasbin(source);
@@ -24,12 +25,17 @@ export function recompileCasbin(source: CasbinSource, before: CompiledSource | u
   const [left, now] = [policy.split('\n'), source.policy.split('\n')];
   const { start, end } = commonEnds(left, now);
   const changed = left.length + now.length - 2 * (start + end);
-  if (changed > largestShare * now.length) return compileCasbin(source);
-  return before.model.with({
-    remove: numbered(left, start, end),
-    renumber: { from: left.length - end + 1, by: now.length - left.length },
-    add: numbered(now, start, end),
-  });
+  if (changed > largestShare * now.length || now.length > MAX_CASBIN_LINES) return compileCasbin(source);
+  try {
+    return before.model.with({
+      remove: numbered(left, start, end),
+      renumber: { from: left.length - end + 1, by: now.length - left.length },
+      add: numbered(now, start, end),
+    });
+  } catch {
+    // The whole says whether it is wrong, and where.
+    return compileCasbin(source);
+  }
 }
 
 /** How many lines both begin with, and how many of the others both end with. */

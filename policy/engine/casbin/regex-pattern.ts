@@ -2,7 +2,8 @@
 // (fault 9); here the whole value has to match to allow, while a match anywhere is enough to deny.
 import { RE2JS } from 're2js';
 import type { Fail, Pattern } from './pattern.ts';
-import { countRegexWork } from './regex-work.ts';
+import { MAX_REGEX_SIZE } from '../limits.ts';
+import { countWork } from './work.ts';
 
 export function regexPattern(pattern: string, fail: Fail): Pattern {
   if (pattern === '') throw fail('an empty regex matches everything in casbin');
@@ -12,17 +13,41 @@ export function regexPattern(pattern: string, fail: Fail): Pattern {
   if (/\(\?(?!:)/.test(pattern)) throw fail(`regex "${pattern}": only plain and (?:...) groups are supported`);
   if (/\[\^?\]|\[[^\]]*\[[:.=]/.test(pattern))
     throw fail(`regex "${pattern}": a character class that is not supported`);
+  const tooLarge = (): Error => fail(`regex "${pattern}": too large, write it with fewer or smaller repetitions`);
+  if (repetitions(pattern) > MAX_REGEX_SIZE) throw tooLarge();
+  if (beyondBmp.test(pattern))
+    throw fail(`regex "${pattern}": a character outside the BMP is two characters to casbin`);
   const expression = compile(pattern, fail);
   const instructions = expression.programSize();
+  if (instructions > MAX_REGEX_SIZE) throw tooLarge();
   const counted = (value: string): RE2JS => {
-    countRegexWork(instructions, value);
+    countWork(instructions * (value.length + 1));
     return expression;
   };
   const names = alternatives(pattern);
   return {
-    exact: names === undefined ? (value) => counted(value).testExact(value) : (value) => names.has(value),
-    wide: (value) => counted(value).test(value),
+    exact:
+      names === undefined
+        ? (value) => !beyondBmp.test(value) && counted(value).testExact(value)
+        : (value) => names.has(value),
+    wide: (value) => beyondBmp.test(value) || counted(value).test(value),
+    size: instructions,
   };
+}
+
+/**
+ * The reference counts such a character twice, RE2 once, so what a dot or a class makes of it is unknown: it never helps to
+ * allow, and denies.
+ */
+const beyondBmp = /[\u{10000}-\u{10ffff}]/u;
+
+/** How often counted repetitions repeat, all together: they are what makes a short regex large. */
+function repetitions(pattern: string): number {
+  let sum = 0;
+  for (const [, least = '0', most = ''] of pattern.matchAll(/\{(\d+)(?:,(\d*))?\}/g)) {
+    sum += Math.max(Number(least), Number(most));
+  }
+  return sum;
 }
 
 /** The texts of `^(GET|POST)$`, the usual regex for an action, which are compared as texts. */

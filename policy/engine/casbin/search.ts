@@ -1,8 +1,8 @@
 // One walk over the indexes for one request: what it found, and how far it went.
-import { MAX_CASBIN_STEPS } from '../limits.ts';
+import { MAX_CASBIN_STEPS, WORK_OF_A_STEP } from '../limits.ts';
 import type { Asked } from './line-test.ts';
 import { Starts } from './path-pattern.ts';
-import { TooManySteps } from './regex-work.ts';
+import { countWork, TooMuchWork } from './work.ts';
 import type { PatternPlan, WayPlan } from './way-index.ts';
 
 const NO_LINE = -1;
@@ -71,7 +71,8 @@ export class Search {
   }
 
   count(): void {
-    if (++this.#steps > MAX_CASBIN_STEPS) throw new TooManySteps();
+    if (++this.#steps > MAX_CASBIN_STEPS) throw new TooMuchWork();
+    countWork(WORK_OF_A_STEP);
   }
 
   /** The value that a pattern is about, a bare text field. */

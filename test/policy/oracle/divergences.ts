@@ -130,16 +130,15 @@ export const divergences: readonly Divergence[] = [
   },
   {
     id: 'code-points',
-    casbin: 'a regex counts halves of characters outside the basic plane: ^.$ does not match 💧',
-    here: 'a regex counts characters (RE2)',
-    why: 'one character is one character to the author; both engines agree inside the basic plane',
-    widens: 'the value is what the pattern says: one character',
+    casbin: 'a regex counts halves of characters outside the basic plane: ^..$ matches 💧',
+    here: 'what such a value is to a regex is unknown: it never helps to allow, and denies',
+    why: 'regexes that run in linear time count it once, so a deny that counts on two would miss it',
     example: {
       matcher: onObject('regexMatch(r.obj, p.obj)'),
-      policy: 'p, alice, ^.$',
+      policy: 'p, alice, ^..$',
       request: ['alice', '💧'],
-      casbin: 'deny',
-      here: 'allow',
+      casbin: 'allow',
+      here: 'deny',
     },
   },
   {

@@ -542,7 +542,7 @@ export function spoil(instance: Instance, draw: Draw): Instance {
 
 /** Plain and (?:...) groups, the escapes that both dialects share, classes without POSIX names, and valid as JavaScript. */
 function commonRegex(pattern: string): boolean {
-  if (pattern === '') return false;
+  if (pattern === '' || /[\u{10000}-\u{10ffff}]/u.test(pattern)) return false;
   try {
     // The constructor of a text, not code: linear patterns only are ever run.
     RegExp(pattern);

@@ -398,22 +398,13 @@ function globMatch(value: unknown, pattern: string, exact: boolean, at: Situatio
 
 const regexes = new Map<string, RegExp>();
 
-/** By characters where the pattern can be read so: a{,2} is a text, but only to the older reading. */
-function regexOf(text: string, flags: string): RegExp {
-  try {
-    return new RegExp(text, flags);
-  } catch {
-    return new RegExp(text);
-  }
-}
-
 function regexMatch(value: string, pattern: string, exact: boolean, at: Situation): boolean {
-  const flags = at.on.has('code-points') ? 'u' : '';
+  if (at.on.has('code-points') && /[\u{10000}-\u{10ffff}]/u.test(value)) return !exact;
   const text = exact && at.on.has('regex-whole') ? `^(?:${pattern})$` : pattern;
-  let regex = regexes.get(flags + text);
+  let regex = regexes.get(text);
   if (regex === undefined) {
     if (regexes.size > 1_000) regexes.clear();
-    regexes.set(flags + text, (regex = regexOf(text, flags)));
+    regexes.set(text, (regex = new RegExp(text)));
   }
   return regex.test(value);
 }
