@@ -65,6 +65,9 @@ const isDenied = ({ decision }: Judged): boolean => !decision.allow;
 
 const illegalFunction = 1;
 
+/** Milliseconds for which one connection may judge without a turn for the others. */
+const longestTurnMs = 20;
+
 const fault: Decision = { allow: false, reason: 'fault', rule: '', place: '', operation: '', bundle: '' };
 
 export function serveModbus(client: Socket, ports: ConnectionPorts): ModbusConnection {
@@ -82,6 +85,7 @@ class Connection implements ModbusConnection {
   #garbage: string | undefined;
   /** A frame waits for its record to reach the disk. */
   #recording = false;
+  #resting = false;
   #ended = false;
   /** Since when a frame is begun and not finished, and answers are not read. */
   #partialSince: number | undefined;
@@ -138,8 +142,11 @@ class Connection implements ModbusConnection {
 
   /** Judges and forwards what is queued until something has to be waited for; then the client waits as well. */
   #pump(): void {
+    const { clock } = this.#ports;
+    const started = clock.monotonic();
     while (this.#queue.length > 0 && !this.#isBlocked()) {
       if (!this.#handle()) break;
+      if (clock.monotonic() - started >= longestTurnMs) this.#rest();
     }
     if (this.#ended) return;
     if (this.#queue.length > 0 || this.#isBlocked()) this.#client.pause();
@@ -147,8 +154,23 @@ class Connection implements ModbusConnection {
     else this.#client.resume();
   }
 
+  /** Lets others have the event loop: refused frames wait for nothing, and one chunk can hold thousands. */
+  #rest(): void {
+    this.#resting = true;
+    setImmediate(() => {
+      this.#resting = false;
+      if (!this.#ended) this.#pump();
+    });
+  }
+
   #isBlocked(): boolean {
-    return this.#ended || this.#recording || this.#client.writableNeedDrain || this.#upstream.room() === 'wait';
+    return (
+      this.#ended ||
+      this.#resting ||
+      this.#recording ||
+      this.#client.writableNeedDrain ||
+      this.#upstream.room() === 'wait'
+    );
   }
 
   /** Handles the first frame of the queue; false when it has to stay there for now. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CodedError } from '../../runtime/errors.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import {
   frame,
   rawClient,
@@ -68,6 +69,27 @@ test('proxy: in a pipeline each request is judged alone', async () => {
     [3, 0x86, 3, 0x86],
   );
   assert.deepEqual(server.bytes(), Buffer.concat([readRegisters(1, 0), readRegisters(3, 1)]));
+});
+
+test('proxy: a chunk of refused requests that are dear to judge leaves the others their turns', async () => {
+  await using server = await recordingServer();
+  let turns = 0;
+  const seen: number[] = [];
+  const counting = setInterval(() => turns++, 0);
+  await using w = await world(server.port, {
+    clock: systemClock,
+    decide: () => {
+      seen.push(turns);
+      const until = performance.now() + 25;
+      while (performance.now() < until);
+      return { allow: false, reason: 'denied', rule: '', place: '', operation: '', bundle: '' };
+    },
+  });
+  await using client = await rawClient(w.port);
+  await client.send(Buffer.concat(Array.from({ length: 8 }, (_, n) => writeRegister(n + 1, 50, 9))));
+  for (let n = 1; n <= 8; n++) assert.equal((await client.answer())?.transaction, n);
+  clearInterval(counting);
+  assert.ok(new Set(seen).size > 4, `judged in ${new Set(seen).size} turns`);
 });
 
 test('proxy: reading and writing at once needs both halves allowed', async () => {

@@ -65,3 +65,63 @@ test('casbin attributes: the denial names the line, the explanation what was ask
   const { steps } = engine.explain(request);
   assert.match(steps.find(({ step }) => step === 'casbin')?.outcome ?? '', /denied: \/status, GET, \{"id":/);
 });
+
+test('casbin: all registers of one access have one budget, and the access is denied when it is used up', () => {
+  const perRegister = `[request_definition]
+r = sub, obj, act
+[policy_definition]
+p = sub, obj, act, eft
+[policy_effect]
+e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
+[matchers]
+m = r.sub == p.sub && regexMatch(r.obj, p.obj) && r.act == p.act
+`;
+  const lines = Array.from(
+    { length: 1_000 },
+    (_, n) => `p, hmi-1, ^[1-9]/[1-4]/(9|8)[0-9]{4}x?${n}$, read-coils, deny`,
+  );
+  const slice = sampleSlice();
+  const plc = slice.interfaces.find(({ protocol }) => protocol === 'modbus');
+  if (plc === undefined) throw new Error('the sample has a PLC');
+  const read = {
+    name: 'coils',
+    protocol: 'modbus' as const,
+    functionCodes: [1],
+    units: [],
+    addresses: [[0, 65_535]] as [number, number][],
+    class: 'normal' as const,
+    island: false,
+  };
+  const compiled = compileSlice(
+    {
+      ...slice,
+      interfaces: [{ ...plc, casbin: 'app', operations: [read] }],
+      grants: [
+        {
+          id: 'coils',
+          subjects: ['hmi-1'],
+          interface: plc.name,
+          device: plc.device,
+          operations: ['coils'],
+          binding: 'ip',
+          conditions: {},
+          place: 'grants/a.yaml:1',
+        },
+      ],
+      denies: [],
+      casbin: slice.casbin.map((entry) => ({
+        ...entry,
+        model: perRegister,
+        policy: [...lines, 'p, hmi-1, ^1/1/[0-9]+$, read-coils, allow'].join('\n'),
+      })),
+    },
+    meta,
+  );
+  const reads = (quantity: number): Decision => {
+    const operation = { protocol: 'modbus' as const, unit: 1, functionCode: 1, address: 0, quantity, values: [] };
+    const request = ask(plc.name, operation, {}, {}, time);
+    return compiled.decide({ ...request, subject: { ...request.subject, id: 'hmi-1', binding: 'ip' } }, 'fresh');
+  };
+  assert.equal(reads(1).reason, 'granted');
+  assert.equal(reads(2_000).reason, 'casbin');
+});
