@@ -5,6 +5,7 @@ import {
   type Activation,
   createActivation,
   createDecide,
+  createHolds,
   freshnessOf,
   openOrdersStore,
   type OrdersStore,
@@ -142,14 +143,9 @@ async function openActivation(
     clock: core.trusted,
     knownFeatures,
     applyFirewall: async (slice, next) => {
-      const decide = createDecide(
-        () => next,
-        () => trusted.time(),
-      );
-      await firewall.applySlice(
-        slice,
-        (grant, subject) =>
-          decide(portRequest(grant, { id: subject, ...orders.subjectState(subject) }, trusted.now())).allow,
+      const holds = createHolds(next, () => trusted.time());
+      await firewall.applySlice(slice, (grant, subject) =>
+        holds(grant.id, portRequest(grant, { id: subject, ...orders.subjectState(subject) }, trusted.now())),
       );
     },
   });

@@ -5,7 +5,7 @@ import type { AccessRequest } from '../../policy/engine/index.ts';
 import { chunkServer, edge, hour, seal, start } from '../../test/activation/world.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import { compileSlice, simulatedUsage } from '../../policy/engine/index.ts';
-import { createDecide } from './decide.ts';
+import { createDecide, createHolds } from './decide.ts';
 import type { TrustedTime } from './trusted-clock.ts';
 
 function ask(method: string, path: string, time: number): AccessRequest {
@@ -113,4 +113,30 @@ test('after a cold boot the local clock opens nothing by a date and ends no deny
   }
   const { floor: _, ...never } = ahead;
   assert.equal(reasonOf(dated({ notBefore: start }), never), 'condition', 'no signed time was ever heard');
+});
+
+test('a grant holds by itself, by trusted dates, and not by observe mode', async () => {
+  const { activation } = await edge();
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  const active = activation.current();
+  assert.ok(active);
+  const { slice } = active.bundle;
+  const [first] = slice.grants;
+  assert.ok(first);
+  const both = [
+    { ...first, id: 'calm', conditions: { maxRisk: 10 } },
+    { ...first, id: 'dated', until: start + 24 * hour },
+  ];
+  const holds = (grants: Slice['grants'], grant: string, time: TrustedTime, observeUntil?: number): boolean => {
+    const interfaces = slice.interfaces.map((entry) => ({ ...entry, ...(observeUntil && { observeUntil }) }));
+    const meta = { digest: '', softExpiry: start + 240 * hour, hardExpiry: start + 480 * hour };
+    const engine = compileSlice({ ...slice, grants, ...(observeUntil && { interfaces }) }, meta);
+    return createHolds({ ...active, engine }, () => time)(grant, ask('GET', '/status', start));
+  };
+  const now: TrustedTime = { now: start, trusted: true };
+  assert.equal(holds(both, 'dated', now), true);
+  assert.equal(holds(both, 'calm', now), false, 'nobody knows the risk');
+  assert.equal(holds(both, 'dated', { now: start, trusted: false }), false);
+  assert.equal(holds(both, 'calm', now, start + 24 * hour), false, 'observed is not held');
 });

@@ -2,6 +2,7 @@
 import {
   type AccessRequest,
   type Decision,
+  type Engine,
   type Freshness,
   type Fulfilment,
   noBundleDecision,
@@ -39,6 +40,21 @@ export function createDecide(
     const at = time();
     const decision = active.engine.decide(timed(request, at), freshnessOf(active.bundle.manifest, at), usage);
     return requireFulfilment(decision, fulfilment);
+  };
+}
+
+/**
+ * Whether this one grant opens what is asked, by a bundle that is about to be enforced: for who installs grants one by one
+ * and sees no request. What only observe mode lets through it does not open. Never throws.
+ */
+export function createHolds(
+  { engine, bundle }: Pick<Active<Pick<Engine, 'decideAlone'>>, 'engine' | 'bundle'>,
+  time: () => TrustedTime,
+): (grant: string, request: AccessRequest) => boolean {
+  return (grant, request) => {
+    const at = time();
+    const decision = engine.decideAlone(grant, timed(request, at), freshnessOf(bundle.manifest, at));
+    return decision.allow && decision.observed === undefined;
   };
 }
 

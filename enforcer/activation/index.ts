@@ -8,7 +8,7 @@ export {
 } from './activate.ts';
 export type { FetchChunks } from './collect-chunks.ts';
 export type { Containment, ContainmentChange } from './containment.ts';
-export { type Abilities, createDecide } from './decide.ts';
+export { type Abilities, createDecide, createHolds } from './decide.ts';
 export { type ActivationErrorCode, activationErrors } from './errors.ts';
 export { type Expiry, freshnessOf } from './freshness.ts';
 export { hostBoot } from './host-boot.ts';

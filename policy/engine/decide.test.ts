@@ -279,3 +279,25 @@ test('a state explains a denial to who holds a grant; who holds none hears that'
     assert.equal(reason(ask('plc-modbus', sensitive, { ...station, id: 'without-grant', state })), 'no-grant', state);
   }
 });
+
+test('asked about one grant alone, another that opens the same does not count; denies and states do', () => {
+  const slice = sampleSlice((loose) => {
+    const web = loose.grants.find((grant) => 'interface' in grant && grant.interface === 'web');
+    const files = { ...web, subjects: ['gateway-1'], operations: ['files'], binding: 'svid' };
+    Object.assign(loose, {
+      denies: [],
+      grants: [
+        { ...files, id: 'calm', conditions: { maxRisk: 10 } },
+        { ...files, id: 'any', conditions: {} },
+      ],
+    });
+  });
+  const engine = compileSlice(slice, meta);
+  const risky = ask('web', get('/files/a'), {}, { risk: 90 });
+  assert.equal(engine.decide(risky, 'fresh').allow, true);
+  const alone = (grant: string, request = risky) => engine.decideAlone(grant, request, 'fresh').reason;
+  assert.deepEqual([alone('calm'), alone('any'), alone('none')], ['condition', 'granted', 'no-grant']);
+  assert.equal(alone('any', ask('web', get('/files/a'), { state: 'revoked' })), 'state');
+  assert.equal(alone('calm', ask('web', get('/files/a'))), 'granted');
+  assert.equal(engine.decideAlone('any', risky, 'hard-expired').reason, 'hard-expired');
+});

@@ -44,6 +44,8 @@ export interface Engine {
    * yet: for one question about the policy. Whoever lets requests through has to count.
    */
   readonly decide: (request: AccessRequest, freshness: Freshness, usage?: Usage) => Decision;
+  /** What it would decide if the subject held this one grant: another that opens the same says nothing about it. */
+  readonly decideAlone: (grant: string, request: AccessRequest, freshness: Freshness) => Decision;
   /** Takes nothing from `usage`. */
   readonly explain: (request: AccessRequest, freshness?: Freshness, usage?: Usage) => Explanation;
   /** Named operations of the interface that the request surely and possibly is an instance of; undefined without the interface. */
@@ -69,16 +71,37 @@ export function compileSlice(slice: Slice, meta: EngineMeta, before?: Engine): E
       return refusal('fault', digest);
     }
   };
+  const decideAlone = (grant: string, request: AccessRequest, freshness: Freshness): Decision => {
+    try {
+      const worst = worstFreshness(freshness, request.context.time, meta);
+      return judge(withGrant(policy, grant, request), request, worst, digest, unusedUsage);
+    } catch {
+      return refusal('fault', digest);
+    }
+  };
   const engine: Engine = {
     digest,
     device: policy.device,
     decide,
+    decideAlone,
     explain: (request, freshness = 'fresh', usage = unusedUsage) => explain(policy, meta, request, freshness, usage),
     operationsOf: (request) => operationsOf(policy, request),
     selfTest: () => runSelfTest(slice.selfTest, slice.grants, meta.softExpiry, decide),
   };
   policies.set(engine, policy);
   return engine;
+}
+
+/** The interface of the request with no other grant of its subject; everything else as it is. */
+function withGrant(policy: CompiledPolicy, grant: string, request: AccessRequest): CompiledPolicy {
+  const entry = findInterface(policy, request);
+  if (entry === undefined) return policy;
+  const { id } = request.subject;
+  const operations = entry.operations.map((operation) => {
+    const own = (operation.grants.get(id) ?? []).filter(({ rule }) => rule === `grant:${grant}`);
+    return { ...operation, grants: new Map(own.length === 0 ? [] : [[id, own]]) };
+  });
+  return { ...policy, interfaces: new Map([[entry.name, [{ ...entry, operations }]]]) };
 }
 
 /** The answer before any bundle was verified (step 1). */
