@@ -78,7 +78,9 @@ test('input: attributes with their age; what is no value, or from the future, is
 test('input: a state that contradicts the appraisal leaves attestation none', () => {
   const request = withSubject({ attestation: { value: 'tpm', asOf: now - 5 } });
   assert.deepEqual(subjectOf(document(request))['attributes'], { attestation: 'tpm' });
+  assert.deepEqual(subjectOf(document(request))['as_of'], { attestation: now - 5 });
   assert.deepEqual(subjectOf(document(request, true))['attributes'], { attestation: 'none' });
+  assert.deepEqual(subjectOf(document(request, true))['as_of'], {}, 'no appraisal has a date');
   assert.deepEqual(subjectOf(document(withSubject({}), true))['attributes'], {});
 });
 

@@ -2,7 +2,8 @@
 // future or no value at all is absent, never null.
 //
 //   subject    id, state, binding
-//              attributes.<name>   the value; attestation is "none" in a state that contradicts the last appraisal
+//              attributes.<name>   the value; attestation is "none", without date, in a state that contradicts the
+//              last appraisal
 //              as_of.<name>        when it was known, milliseconds since the epoch; absent for what came with the request
 //   operation  protocol; name: the operation of the interface that a grant opened
 //              http    method; path, decoded and without query; segments of the path
@@ -50,6 +51,7 @@ function inputDocument({ request, operation, device, unattested }: RegoQuestion,
   const about = attributesOf('subject', request, readers);
   if (unattested && Object.hasOwn(about.attributes, attributeNames.attestation)) {
     about.attributes[attributeNames.attestation] = 'none';
+    delete about.as_of[attributeNames.attestation];
   }
   return {
     subject: { id: subject.id, state: subject.state, binding: subject.binding, ...about },
