@@ -62,6 +62,31 @@ const many = async (ledger: UseLedger, limit: UseLimit, count: number): Promise<
   return answers;
 };
 
+test('while the time is not trusted a request does not date again what was before the start', async () => {
+  const place = world();
+  for (let use = 0; use < 3; use++) await used(await start(place), rate(9, 100 * minute), `s${use}`);
+  place.trusted = false;
+  let count = 0;
+  const ledger = await openUseLedger({
+    fs: place.fs,
+    stateDir,
+    // Read once by a look, and once more by dating.
+    clock: { monotonic: () => (count++, place.elapsed) },
+    time: () => ({ now: place.wall, trusted: place.trusted }),
+    emit: async () => undefined,
+    log: silent,
+  });
+  const reads = (): number => {
+    count = 0;
+    ledger.claim().look(rate(9, 100 * minute), 'a', 0);
+    return count;
+  };
+  const untrusted = [reads(), reads()];
+  place.trusted = true;
+  const [dating, after] = [reads(), reads()];
+  assert.deepEqual([untrusted, dating > after], [[after, after], true]);
+});
+
 test('settled: what the request has taken is taken, nothing more can be', async () => {
   const claim = (await start(world())).claim();
   assert.equal(claim.settled.take(uses(1), 'a', 0), 'unavailable');

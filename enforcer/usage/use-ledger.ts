@@ -122,7 +122,7 @@ class Ledger implements UseLedger {
       this.#repairSoon();
       return 'unavailable';
     }
-    if (this.#undated) this.#dateRestored();
+    if (this.#undated && this.#options.time().trusted) this.#dateRestored();
     if ((this.#waiting?.records.length ?? 0) >= MAX_WAITING_USES) return 'unavailable';
     const now = this.#options.clock.monotonic();
     const { rate } = limit;
