@@ -140,3 +140,23 @@ test('a grant holds by itself, by trusted dates, and not by observe mode', async
   assert.equal(holds(both, 'dated', { now: start, trusted: false }), false);
   assert.equal(holds(both, 'calm', now, start + 24 * hour), false, 'observed is not held');
 });
+
+test('an obligation that cannot be met here costs no use', async () => {
+  const { activation } = await edge();
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  const active = activation.current();
+  assert.ok(active);
+  const { slice } = active.bundle;
+  const grants = slice.grants.map((grant) => ({ ...grant, uses: 1, obligations: [{ id: 'log' as const }] }));
+  const engine = compileSlice({ ...slice, grants }, { digest: '', softExpiry: start + hour, hardExpiry: start + hour });
+  const decide = createDecide(
+    () => ({ ...active, engine }),
+    () => ({ now: start, trusted: true }),
+  );
+  const usage = simulatedUsage();
+  const asked = (ids: 'log'[]) => decide(ask('GET', '/status', start), { usage, fulfilment: { ids, custom: [] } });
+  assert.equal(asked([]).reason, 'obligation');
+  assert.equal(asked(['log']).reason, 'granted');
+  assert.equal(asked(['log']).condition, 'uses 1');
+});

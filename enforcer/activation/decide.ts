@@ -38,8 +38,20 @@ export function createDecide(
     const active = current();
     if (active === undefined) return noBundleDecision();
     const at = time();
-    const decision = active.engine.decide(timed(request, at), freshnessOf(active.bundle.manifest, at), usage);
-    return requireFulfilment(decision, fulfilment);
+    const asked = timed(request, at);
+    const freshness = freshnessOf(active.bundle.manifest, at);
+    // A use is taken last of all, so an obligation that cannot be met here costs none.
+    let takes = false;
+    const looking: Usage = {
+      look: usage.look,
+      take: (...use) => {
+        takes = true;
+        return usage.look(...use);
+      },
+    };
+    const would = requireFulfilment(active.engine.decide(asked, freshness, looking), fulfilment);
+    if (!takes || !would.allow) return would;
+    return requireFulfilment(active.engine.decide(asked, freshness, usage), fulfilment);
   };
 }
 

@@ -1,7 +1,14 @@
 // One client of the proxy. Its frames are judged one by one, each at the moment it would be forwarded and never from
 // memory; what is denied is answered here and the server sees none of it.
 import type { Socket } from 'node:net';
-import { type Binding, type Decision, type Fulfilment, type Usage, withdrawn } from '../../policy/engine/index.ts';
+import {
+  type Binding,
+  type Decision,
+  type Fulfilment,
+  lookOnly,
+  type Usage,
+  withdrawn,
+} from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -188,7 +195,11 @@ class Connection implements ModbusConnection {
       this.#answer(frame, request.exception);
       return true;
     }
-    const judged = request.operations.map((operation) => this.#judge(connection, operation, this.#usageOf(frame)));
+    const judging = (usage: Usage) => request.operations.map((operation) => this.#judge(connection, operation, usage));
+    const usage = this.#usageOf(frame);
+    // The half of a request that is allowed takes no use when the other is denied.
+    const refused = request.operations.length > 1 ? judging(lookOnly(usage)).find(isDenied) : undefined;
+    const judged = refused === undefined ? judging(usage) : [refused];
     const denied = judged.find(isDenied);
     if (denied !== undefined) {
       this.#ports.onDenied(connection, denied.operation, denied.decision);

@@ -406,6 +406,32 @@ test('proxy: judged again after the disk, a request takes no use that nobody wai
   assert.equal(server.bytes().length, 0);
 });
 
+test('proxy: a request of two halves takes no use for one when the other is denied', async () => {
+  await using server = await recordingServer();
+  const limit = { uses: { key: 'g', count: 1 }, words: { rate: '', uses: '', unavailable: '' } };
+  let taken = 0;
+  let denying = true;
+  const usage = () => ({ ...noRequestUsage, take: () => (taken++, 'taken' as const), look: () => 'taken' as const });
+  await using w = await world(server.port, {
+    usage,
+    decide: (_connection, operation, abilities) => {
+      if (denying && operation.values.length > 0) return { ...granted, allow: false, reason: 'denied' };
+      abilities.usage.take(limit, 'a', 0);
+      return granted;
+    },
+  });
+  await using client = await rawClient(w.port);
+  // Function 23: reads register 0, writes register 50.
+  const both = Buffer.from([0, 1, 0, 0, 0, 13, 1, 23, 0, 0, 0, 1, 0, 50, 0, 1, 2, 0, 7]);
+  await client.send(both);
+  assert.equal((await client.answer())?.functionCode, 0x97);
+  assert.deepEqual([taken, server.bytes().length], [0, 0]);
+  denying = false;
+  await client.send(both);
+  await untilTrue(() => server.bytes().length > 0);
+  assert.ok(taken > 0);
+});
+
 test('proxy: where no uses are counted, what has a limit is denied', async () => {
   await using server = await recordingServer();
   const [grant, ...others] = readOnlySlice.grants;

@@ -87,6 +87,13 @@ test('while the time is not trusted a request does not date again what was befor
   assert.deepEqual([untrusted, dating > after], [[after, after], true]);
 });
 
+test('a look answers as a take would: what the request has taken is its own', async () => {
+  const ledger = await start(world());
+  const claim = ledger.claim();
+  assert.deepEqual([claim.take(uses(1), 'a', 0), claim.look(uses(1), 'a', 0)], ['taken', 'taken']);
+  assert.equal(ledger.claim().look(uses(1), 'a', 0), 'uses');
+});
+
 test('settled: what the request has taken is taken, nothing more can be', async () => {
   const claim = (await start(world())).claim();
   assert.equal(claim.settled.take(uses(1), 'a', 0), 'unavailable');

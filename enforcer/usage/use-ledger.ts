@@ -101,7 +101,7 @@ class Ledger implements UseLedger {
     const again = (limit: UseLimit, subject: string): UseAnswer =>
       taken.has(nameOf(limit, subject)) ? 'taken' : 'unavailable';
     return {
-      look: (limit, subject) => this.#check(limit, subject),
+      look: (limit, subject) => (taken.has(nameOf(limit, subject)) ? 'taken' : this.#check(limit, subject)),
       take: (limit, subject) => {
         const name = nameOf(limit, subject);
         if (taken.has(name)) return 'taken';

@@ -12,7 +12,7 @@ export { rowOf, stateTable } from './state-table.ts';
 export type { Admission, SafetyClass, StateRow } from './state-table.ts';
 export { noFulfilment, obligationName, requireFulfilment, withdrawn } from './obligations.ts';
 export type { Fulfilment } from './obligations.ts';
-export { noUsage } from './usage.ts';
+export { lookOnly, noUsage } from './usage.ts';
 export type { Usage, UseAnswer, UseLimit } from './usage.ts';
 export { createUseCounts, simulatedUsage } from './usage-counts.ts';
 export { readPath } from './http-path.ts';

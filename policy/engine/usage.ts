@@ -27,6 +27,9 @@ export const unusedUsage: Usage = { take: () => 'taken', look: () => 'taken' };
 /** For whoever keeps no counts and may not let through what is counted. */
 export const noUsage: Usage = { take: () => 'unavailable', look: () => 'unavailable' };
 
+/** The same counts for asking what would be decided. */
+export const lookOnly = ({ look }: Usage): Usage => ({ take: look, look });
+
 /**
  * The keys name grant, device and limit: an unchanged grant keeps its count from bundle to bundle. Ids hold none of the
  * separators.
