@@ -1,6 +1,7 @@
 // The lines of a policy as rows of numbers, with what was compiled for each. A copy is a few moves of memory, so that a
 // delta makes a new version and leaves the old one whole.
 import type { LineTest } from './line-test.ts';
+import { PagedNumbers } from './paged-numbers.ts';
 import type { Roles } from './roles.ts';
 import type { Texts } from './texts.ts';
 
@@ -36,7 +37,7 @@ export class Lines {
   readonly roles: readonly Roles[];
   readonly shape: LinesShape;
   count = 0;
-  #rows: Uint32Array;
+  readonly #rows: PagedNumbers;
   #lineNumbers: Uint32Array;
   #allows: Uint8Array;
   /** Where the line comes; lower is earlier. Empty where that decides nothing. */
@@ -49,28 +50,29 @@ export class Lines {
   #sequence = 0;
   #free: number[] = [];
   /** By the hash of the row, the line added last; and from each line to the one before with that place. */
-  #newest: Uint32Array;
-  #before: Uint32Array;
+  #newest: PagedNumbers;
+  #places: number;
+  #before: PagedNumbers;
 
-  constructor(texts: Texts, roles: readonly Roles[], shape: LinesShape, expected: number) {
+  constructor(texts: Texts, roles: readonly Roles[], shape: LinesShape, expected: number, rows = new PagedNumbers()) {
     let capacity = 16;
     while (capacity < expected) capacity *= 2;
     this.texts = texts;
     this.roles = roles;
     this.shape = shape;
-    this.#rows = new Uint32Array(capacity * shape.columns);
+    this.#rows = rows;
     this.#lineNumbers = new Uint32Array(capacity);
     this.#allows = new Uint8Array(capacity);
     this.#order = new Float64Array(shape.ordered ? capacity : 0);
-    this.#newest = new Uint32Array(capacity).fill(NO_LINE);
-    this.#before = new Uint32Array(capacity);
+    this.#newest = new PagedNumbers(NO_LINE);
+    this.#places = capacity;
+    this.#before = new PagedNumbers(NO_LINE);
   }
 
   /** `roles` are those of the new version. */
   copy(roles: readonly Roles[]): Lines {
-    const copy = new Lines(this.texts, roles, this.shape, 0);
+    const copy = new Lines(this.texts, roles, this.shape, 0, this.#rows.copy());
     copy.count = this.count;
-    copy.#rows = this.#rows.slice();
     copy.#lineNumbers = this.#lineNumbers.slice();
     copy.#allows = this.#allows.slice();
     copy.#order = this.#order.slice();
@@ -79,8 +81,9 @@ export class Lines {
     copy.#end = this.#end;
     copy.#sequence = this.#sequence;
     copy.#free = this.#free.slice();
-    copy.#newest = this.#newest.slice();
-    copy.#before = this.#before.slice();
+    copy.#newest = this.#newest.copy();
+    copy.#places = this.#places;
+    copy.#before = this.#before.copy();
     return copy;
   }
 
@@ -89,7 +92,7 @@ export class Lines {
     const { columns, patternsPerLine, ordered } = this.shape;
     const index = this.#free.pop() ?? this.#end++;
     if (index === this.#lineNumbers.length) this.#grow();
-    this.#rows.set(row, index * columns);
+    for (let at = 0; at < columns; at++) this.#rows.set(index * columns + at, row[at] ?? 0);
     this.#lineNumbers[index] = line;
     this.#allows[index] = allow ? 1 : 0;
     if (ordered) this.#order[index] = priority * ordersPerPriority + this.#sequence++;
@@ -103,12 +106,12 @@ export class Lines {
   /** A line with this row, the one of that number or else the one added last; undefined when there is none. */
   find(row: readonly number[], lineNumber: number): number | undefined {
     let found: number | undefined;
-    for (let line = this.#newest[this.#place(hashOf(row))] ?? NO_LINE; line !== NO_LINE;) {
+    for (let line = this.#newest.get(this.#place(hashOf(row))); line !== NO_LINE;) {
       if (this.#hasRow(line, row)) {
         if (this.#lineNumbers[line] === lineNumber) return line;
         found ??= line;
       }
-      line = this.#before[line] ?? NO_LINE;
+      line = this.#before.get(line);
     }
     return found;
   }
@@ -116,14 +119,14 @@ export class Lines {
   remove(index: number): void {
     const { patternsPerLine } = this.shape;
     const place = this.#place(hashOf(this.#row(index)));
-    const next = this.#before[index] ?? NO_LINE;
-    if (this.#newest[place] === index) {
-      this.#newest[place] = next;
+    const next = this.#before.get(index);
+    if (this.#newest.get(place) === index) {
+      this.#newest.set(place, next);
     } else {
-      let line = this.#newest[place] ?? NO_LINE;
-      while (line !== NO_LINE && this.#before[line] !== index) line = this.#before[line] ?? NO_LINE;
+      let line = this.#newest.get(place);
+      while (line !== NO_LINE && this.#before.get(line) !== index) line = this.#before.get(line);
       if (line === NO_LINE) throw new Error('a line that is in no chain');
-      this.#before[line] = next;
+      this.#before.set(line, next);
     }
     this.#patterns.fill(undefined, index * patternsPerLine, (index + 1) * patternsPerLine);
     if (this.#rules.length > 0) this.#rules[index] = undefined;
@@ -139,7 +142,7 @@ export class Lines {
   }
 
   number(line: number, column: number): number {
-    return this.#rows[line * this.shape.columns + column] ?? 0;
+    return this.#rows.get(line * this.shape.columns + column);
   }
 
   text(line: number, column: number): string {
@@ -174,41 +177,40 @@ export class Lines {
     return rule;
   }
 
-  #row(line: number): Uint32Array {
-    return this.#rows.subarray(line * this.shape.columns, (line + 1) * this.shape.columns);
+  #row(line: number): number[] {
+    return Array.from({ length: this.shape.columns }, (_, column) => this.number(line, column));
   }
 
   #hasRow(line: number, row: readonly number[]): boolean {
-    const start = line * this.shape.columns;
-    for (let column = 0; column < row.length; column++) if (this.#rows[start + column] !== row[column]) return false;
-    return true;
+    return row.every((number, column) => this.number(line, column) === number);
   }
 
   /** A power of two of places. */
   #place(hash: number): number {
-    return hash & (this.#newest.length - 1);
+    return hash & (this.#places - 1);
   }
 
   #chain(line: number, hash: number): void {
     const place = this.#place(hash);
-    this.#before[line] = this.#newest[place] ?? NO_LINE;
-    this.#newest[place] = line;
+    this.#before.set(line, this.#newest.get(place));
+    this.#newest.set(place, line);
   }
 
   #grow(): void {
     // Oldest first: equal rows share a chain, and stay in the order in which they were added.
-    const chained = [...this.#newest].flatMap((newest) => {
+    const chained: number[] = [];
+    for (let place = 0; place < this.#places; place++) {
       const chain: number[] = [];
-      for (let line = newest; line !== NO_LINE; line = this.#before[line] ?? NO_LINE) chain.unshift(line);
-      return chain;
-    });
+      for (let line = this.#newest.get(place); line !== NO_LINE; line = this.#before.get(line)) chain.unshift(line);
+      for (const line of chain) chained.push(line);
+    }
     const capacity = this.#lineNumbers.length * 2;
-    this.#rows = enlarged(this.#rows, new Uint32Array(capacity * this.shape.columns));
     this.#lineNumbers = enlarged(this.#lineNumbers, new Uint32Array(capacity));
     this.#allows = enlarged(this.#allows, new Uint8Array(capacity));
     this.#order = enlarged(this.#order, new Float64Array(this.shape.ordered ? capacity : 0));
-    this.#newest = new Uint32Array(capacity).fill(NO_LINE);
-    this.#before = new Uint32Array(capacity);
+    this.#newest = new PagedNumbers(NO_LINE);
+    this.#places = capacity;
+    this.#before = new PagedNumbers(NO_LINE);
     for (const line of chained) this.#chain(line, hashOf(this.#row(line)));
   }
 }

@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import { Buckets } from './buckets.ts';
 import { NO_ENTRY, NumberTable } from './number-table.ts';
 import { type PathPattern, startOf, Starts } from './path-pattern.ts';
+import { PagedNumbers } from './paged-numbers.ts';
 import { PatternTrie } from './pattern-trie.ts';
 
 const ascending = (numbers: readonly number[]): number[] => numbers.toSorted((a, b) => a - b);
@@ -36,6 +37,31 @@ test('property: a number table is a map, and a copy does not follow it', () => {
         for (const [numbers] of entries) {
           assert.equal(table.get(keyOf(numbers)), map.get(keyOf(numbers).join()));
           assert.equal(copy.get(keyOf(numbers)), copied.get(keyOf(numbers).join()) ?? NO_ENTRY);
+        }
+      },
+    ),
+  );
+});
+
+test('property: paged numbers are an array, and copies go their own ways', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(2), fc.nat(300), uint32), { maxLength: 120 }),
+      fc.array(fc.nat(119), { maxLength: 2 }),
+      (writes, copyAt) => {
+        const numbers = [new PagedNumbers(7)];
+        const arrays: number[][] = [[]];
+        for (const [at, [which, index, value]] of writes.entries()) {
+          if (copyAt.includes(at)) {
+            numbers.push((numbers.at(-1) as PagedNumbers).copy());
+            arrays.push([...(arrays.at(-1) ?? [])]);
+          }
+          const one = which % numbers.length;
+          numbers[one]?.set(index, value);
+          (arrays[one] ?? [])[index] = value;
+        }
+        for (const [one, array] of arrays.entries()) {
+          for (let index = 0; index <= 301; index++) assert.equal(numbers[one]?.get(index), array[index] ?? 7);
         }
       },
     ),

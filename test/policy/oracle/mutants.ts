@@ -260,9 +260,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     id: 'delta-writes-to-the-old-model',
-    file: 'casbin/lines.ts',
-    find: 'copy.#rows = this.#rows.slice();',
-    replace: 'copy.#rows = this.#rows;',
+    file: 'casbin/paged-numbers.ts',
+    find: 'if (!this.#own.has(at)) {',
+    replace: 'if (page.length === 0) {',
   },
   {
     id: 'delta-leaves-line',
