@@ -15,7 +15,7 @@ export class Buckets {
 
   copy(): Buckets {
     const copy = new Buckets();
-    copy.words = this.words.slice();
+    copy.words = this.words.slice(0, this.#end);
     copy.#end = this.#end;
     return copy;
   }
@@ -71,7 +71,8 @@ export class Buckets {
     const place = this.#end;
     this.#end += header + capacity * entry;
     if (this.#end > this.words.length) {
-      const words = new Uint32Array(Math.max(this.words.length * 2, this.#end));
+      // By an eighth, so that copies stay small.
+      const words = new Uint32Array(Math.max(this.words.length + (this.words.length >>> 3), this.#end));
       words.set(this.words);
       this.words = words;
     }

@@ -1,7 +1,7 @@
 // The lines of a policy as rows of numbers, with what was compiled for each. A copy is a few moves of memory, so that a
 // delta makes a new version and leaves the old one whole.
 import type { LineTest } from './line-test.ts';
-import { PagedNumbers } from './paged-numbers.ts';
+import { Paged } from './paged.ts';
 import type { Roles } from './roles.ts';
 import type { Texts } from './texts.ts';
 
@@ -37,24 +37,24 @@ export class Lines {
   readonly roles: readonly Roles[];
   readonly shape: LinesShape;
   count = 0;
-  readonly #rows: PagedNumbers;
+  readonly #rows: Paged<number>;
   #lineNumbers: Uint32Array;
   #allows: Uint8Array;
   /** Where the line comes; lower is earlier. Empty where that decides nothing. */
   #order: Float64Array;
   /** As many a line as the matcher has calls with a pattern. */
-  #patterns: (Matches | undefined)[] = [];
+  #patterns = new Paged<Matches | undefined>(undefined);
   /** Empty where the matcher has no eval. */
-  #rules: (readonly LineTest[] | undefined)[] = [];
+  #rules = new Paged<readonly LineTest[] | undefined>(undefined);
   #end = 0;
   #sequence = 0;
   #free: number[] = [];
   /** By the hash of the row, the line added last; and from each line to the one before with that place. */
-  #newest: PagedNumbers;
+  #newest: Paged<number>;
   #places: number;
-  #before: PagedNumbers;
+  #before: Paged<number>;
 
-  constructor(texts: Texts, roles: readonly Roles[], shape: LinesShape, expected: number, rows = new PagedNumbers()) {
+  constructor(texts: Texts, roles: readonly Roles[], shape: LinesShape, expected: number, rows = new Paged(0)) {
     let capacity = 16;
     while (capacity < expected) capacity *= 2;
     this.texts = texts;
@@ -64,9 +64,9 @@ export class Lines {
     this.#lineNumbers = new Uint32Array(capacity);
     this.#allows = new Uint8Array(capacity);
     this.#order = new Float64Array(shape.ordered ? capacity : 0);
-    this.#newest = new PagedNumbers(NO_LINE);
+    this.#newest = new Paged(NO_LINE);
     this.#places = capacity;
-    this.#before = new PagedNumbers(NO_LINE);
+    this.#before = new Paged(NO_LINE);
   }
 
   /** `roles` are those of the new version. */
@@ -76,8 +76,8 @@ export class Lines {
     copy.#lineNumbers = this.#lineNumbers.slice();
     copy.#allows = this.#allows.slice();
     copy.#order = this.#order.slice();
-    copy.#patterns = this.#patterns.slice();
-    copy.#rules = this.#rules.slice();
+    copy.#patterns = this.#patterns.copy();
+    copy.#rules = this.#rules.copy();
     copy.#end = this.#end;
     copy.#sequence = this.#sequence;
     copy.#free = this.#free.slice();
@@ -96,8 +96,8 @@ export class Lines {
     this.#lineNumbers[index] = line;
     this.#allows[index] = allow ? 1 : 0;
     if (ordered) this.#order[index] = priority * ordersPerPriority + this.#sequence++;
-    for (let at = 0; at < patternsPerLine; at++) this.#patterns[index * patternsPerLine + at] = patterns[at];
-    if (rules.length > 0) this.#rules[index] = rules;
+    for (let at = 0; at < patternsPerLine; at++) this.#patterns.set(index * patternsPerLine + at, patterns[at]);
+    if (rules.length > 0) this.#rules.set(index, rules);
     this.#chain(index, hashOf(row));
     this.count++;
     return index;
@@ -128,8 +128,8 @@ export class Lines {
       if (line === NO_LINE) throw new Error('a line that is in no chain');
       this.#before.set(line, next);
     }
-    this.#patterns.fill(undefined, index * patternsPerLine, (index + 1) * patternsPerLine);
-    if (this.#rules.length > 0) this.#rules[index] = undefined;
+    for (let at = 0; at < patternsPerLine; at++) this.#patterns.set(index * patternsPerLine + at, undefined);
+    if (this.#rules.get(index) !== undefined) this.#rules.set(index, undefined);
     this.count--;
     this.#free.push(index);
   }
@@ -166,13 +166,13 @@ export class Lines {
 
   /** The reading of a line's pattern that its effect asks for. */
   pattern(line: number, index: number): Matches {
-    const matches = this.#patterns[line * this.shape.patternsPerLine + index];
+    const matches = this.#patterns.get(line * this.shape.patternsPerLine + index);
     if (matches === undefined) throw new Error('a line has no such pattern');
     return matches;
   }
 
   rule(line: number, index: number): LineTest {
-    const rule = this.#rules[line]?.[index];
+    const rule = this.#rules.get(line)?.[index];
     if (rule === undefined) throw new Error('a line has no such rule');
     return rule;
   }
@@ -208,9 +208,9 @@ export class Lines {
     this.#lineNumbers = enlarged(this.#lineNumbers, new Uint32Array(capacity));
     this.#allows = enlarged(this.#allows, new Uint8Array(capacity));
     this.#order = enlarged(this.#order, new Float64Array(this.shape.ordered ? capacity : 0));
-    this.#newest = new PagedNumbers(NO_LINE);
+    this.#newest = new Paged(NO_LINE);
     this.#places = capacity;
-    this.#before = new PagedNumbers(NO_LINE);
+    this.#before = new Paged(NO_LINE);
     for (const line of chained) this.#chain(line, hashOf(this.#row(line)));
   }
 }

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { Buckets } from './buckets.ts';
 import { NO_ENTRY, NumberTable } from './number-table.ts';
 import { type PathPattern, startOf, Starts } from './path-pattern.ts';
-import { PagedNumbers } from './paged-numbers.ts';
+import { Paged } from './paged.ts';
 import { PatternTrie } from './pattern-trie.ts';
 
 const ascending = (numbers: readonly number[]): number[] => numbers.toSorted((a, b) => a - b);
@@ -43,17 +43,17 @@ test('property: a number table is a map, and a copy does not follow it', () => {
   );
 });
 
-test('property: paged numbers are an array, and copies go their own ways', () => {
+test('property: pages are an array, and copies go their own ways', () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.nat(2), fc.nat(300), uint32), { maxLength: 120 }),
       fc.array(fc.nat(119), { maxLength: 2 }),
       (writes, copyAt) => {
-        const numbers = [new PagedNumbers(7)];
+        const numbers = [new Paged(7)];
         const arrays: number[][] = [[]];
         for (const [at, [which, index, value]] of writes.entries()) {
           if (copyAt.includes(at)) {
-            numbers.push((numbers.at(-1) as PagedNumbers).copy());
+            numbers.push((numbers.at(-1) as Paged<number>).copy());
             arrays.push([...(arrays.at(-1) ?? [])]);
           }
           const one = which % numbers.length;

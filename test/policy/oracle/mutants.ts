@@ -260,7 +260,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     id: 'delta-writes-to-the-old-model',
-    file: 'casbin/paged-numbers.ts',
+    file: 'casbin/paged.ts',
     find: 'if (!this.#own.has(at)) {',
     replace: 'if (page.length === 0) {',
   },
