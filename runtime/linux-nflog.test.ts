@@ -72,6 +72,18 @@ test('a message cut short ends the datagram; no bytes make it throw', () => {
   );
 });
 
+test('an attribute too short for its type counts as absent', () => {
+  for (let type = 0; type < 32; type += 1) {
+    for (let length = 0; length < 12; length += 1) {
+      const [read] = parseNflog(message(0x400, attribute(type, Buffer.alloc(length))), nameOf);
+      if (length < 2) {
+        const packet = { prefix: '', inInterface: '', outInterface: '' };
+        assert.deepEqual(read, { packet, sequence: undefined }, `type ${type}, ${length} bytes`);
+      }
+    }
+  }
+});
+
 test('gaps are counted from the first number on, also over the wrap', () => {
   const gaps = new SequenceGaps();
   assert.deepEqual(

@@ -26,6 +26,13 @@ const COPY_PACKET = 2;
 const FLAG_SEQUENCE = 1;
 
 const ATTRIBUTE = { header: 1, indev: 4, outdev: 5, hardware: 8, payload: 9, prefix: 10, sequence: 12 } as const;
+/** Shorter values say nothing: the attribute counts as absent. */
+const LEAST_BYTES: Readonly<Record<number, number>> = {
+  [ATTRIBUTE.indev]: 4,
+  [ATTRIBUTE.outdev]: 4,
+  [ATTRIBUTE.hardware]: 2,
+  [ATTRIBUTE.sequence]: 4,
+};
 
 /** Enough for the longest IP header, some IPv6 extensions and the ports behind them. */
 const COPY_BYTES = 192;
@@ -237,13 +244,14 @@ function parsePacket(
     if (length < 4 || at + length > body.length) break;
     const value = body.subarray(at + 4, at + length);
     const type = body.readUInt16LE(at + 2) & 0x3fff;
+    at += Math.ceil(length / 4) * 4;
+    if (value.length < (LEAST_BYTES[type] ?? 0)) continue;
     if (type === ATTRIBUTE.prefix) prefix = value.subarray(0, Math.max(0, value.indexOf(0))).toString();
     else if (type === ATTRIBUTE.indev) inInterface = nameOf(value.readUInt32BE());
     else if (type === ATTRIBUTE.outdev) outInterface = nameOf(value.readUInt32BE());
     else if (type === ATTRIBUTE.hardware) hardwareSource = hardwareAddress(value);
     else if (type === ATTRIBUTE.payload) network = parseNetwork(value);
     else if (type === ATTRIBUTE.sequence) sequence = value.readUInt32BE();
-    at += Math.ceil(length / 4) * 4;
   }
   return {
     packet: {
