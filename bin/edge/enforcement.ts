@@ -11,7 +11,13 @@ import {
   type OrdersStore,
   STATE_MAX_AGE_MS,
 } from '../../enforcer/activation/index.ts';
-import { type AuthzServer, boundDenials, type Denials, serveAuthz } from '../../enforcer/authz/index.ts';
+import {
+  type AuthzServer,
+  boundDenials,
+  createDecisionLog,
+  type Denials,
+  serveAuthz,
+} from '../../enforcer/authz/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
 import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
@@ -165,7 +171,7 @@ async function openAuthz(
     decide,
     usage,
     identify: (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer),
-    emit,
+    log: createDecisionLog(emit),
     auditDurable: (name: string) => slice()?.interfaces.find((entry) => entry.name === name)?.auditDurable ?? false,
     now: () => trusted.now(),
   };

@@ -6,13 +6,15 @@ import { CheckResponseSchema } from '../../proto/gen/envoy/service/auth/v3/exter
 import { noFulfilment, requireFulfilment } from '../../policy/engine/index.ts';
 import type { AccessRequest, Decision, Obligation, Reason } from '../../policy/engine/request.ts';
 import { noRequestUsage } from '../request-usage.ts';
-import { type AuthzPorts, authorize, type HttpQuestion, splitConnection } from './authorize.ts';
-import { checkResponse } from './check-response.ts';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+import { type AuthzPorts, authorize } from './authorize.ts';
+import { createDecisionLog, splitConnection } from './decision-log.ts';
+import { checkResponse } from './envoy/check-response.ts';
+import type { Question } from './question.ts';
 
-const question: HttpQuestion = {
+const question: Question = {
   interface: 'hmi-web',
-  method: 'GET',
-  target: '/status?x=1',
+  operation: { protocol: 'http', method: 'GET', path: '/status?x=1' },
   peer: { principal: 'spiffe://plant.example/device/gateway-1' },
   connection: '10.77.0.11:40000',
   source: 'ext-authz',
@@ -27,14 +29,18 @@ const allow: Decision = {
 };
 const deny = (reason: Reason): Decision => ({ ...allow, allow: false, reason, rule: '' });
 
-function ports(changes: Partial<AuthzPorts> = {}): AuthzPorts & { events: unknown[] } {
+interface Changes extends Partial<AuthzPorts> {
+  readonly emit?: EmitEvent;
+}
+
+function ports({ emit, ...changes }: Changes = {}): AuthzPorts & { events: unknown[] } {
   const events: unknown[] = [];
   return {
     events,
     decide: () => allow,
     usage: () => noRequestUsage,
     identify: () => ({ id: 'gateway-1', binding: 'svid', state: 'trusted', attributes: {} }),
-    emit: (event) => Promise.resolve(void events.push(event)),
+    log: createDecisionLog(emit ?? ((event) => Promise.resolve(void events.push(event)))),
     auditDurable: () => false,
     now: () => 1_800_000_000_000,
     ...changes,
@@ -53,7 +59,7 @@ test('an allow of the engine is an allow, with its event', async () => {
 });
 
 test('no fault at any port ends in an allow that the engine did not give', async () => {
-  const faults: Record<string, Partial<AuthzPorts>> = {
+  const faults: Record<string, Changes> = {
     'engine throws': { decide: explode },
     'clock throws': { now: explode },
     'audit on disk fails': { emit: () => Promise.reject(new Error('full')), auditDurable: () => true },
@@ -148,7 +154,7 @@ test('connections are split into address and port', () => {
 
 test('a use is on disk before the answer leaves; one that is not there is denied, with its event', async () => {
   const order: string[] = [];
-  const answering = (written: boolean, more: Partial<AuthzPorts> = {}) =>
+  const answering = (written: boolean, more: Changes = {}) =>
     authorize(
       ports({
         usage: () => ({ ...noRequestUsage, recorded: () => Promise.resolve(written) }),

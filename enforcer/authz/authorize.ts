@@ -1,48 +1,29 @@
-// The one decision path under every request enforcement point: establish the subject, ask the engine, put the event in
-// the spool, answer. A fault anywhere on the way is a denial with reason `fault`; nothing here can raise an allow.
+// The one decision path under every request enforcement point: establish the subject, ask the engine, remember, answer. A
+// fault anywhere on the way is a denial with reason `fault`; nothing here can raise an allow. An answer that waits for
+// nothing is given at once, without a promise.
 import {
   type AccessRequest,
   type Attribute,
   type Decision,
   type Fulfilment,
-  obligationName,
   type Usage,
   withdrawn,
 } from '../../policy/engine/index.ts';
-import type { EmitEvent } from '../../audit/spool/index.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
+import type { DecisionLog } from './decision-log.ts';
+import { asksFor, obligationsOf } from './obligations.ts';
+import type { Answer, Judged, PeerEvidence, Question } from './question.ts';
 
-/** What a proxy can say of its peer. Only fields that the proxy itself owns; never a header of the client. */
-export interface PeerEvidence {
-  /** PEM of the client's leaf certificate, verified again here. */
-  readonly certificatePem?: string;
-  /** SPIFFE ID that the proxy names its peer by; whether a name alone counts is for `identify` to say. */
-  readonly principal?: string;
-}
-
-/** A request as an HTTP enforcement point saw it. */
-export interface HttpQuestion {
-  /** Interface name from the proxy's own configuration. */
-  readonly interface: string;
-  readonly method: string;
-  /** Raw request target, query included, exactly as the client sent it. */
-  readonly target: string;
-  readonly peer: PeerEvidence;
-  /** `address:port` of the client; empty when unknown. */
-  readonly connection: string;
-  readonly source: 'ext-authz' | 'forward-auth';
-  /** Context attributes from the proxy's own configuration, by name. */
-  readonly attributes?: Readonly<Record<string, string>>;
-}
+type Subject = AccessRequest['subject'];
 
 export interface AuthzPorts {
   /** The engine in force under the freshness of its bundle; answers `no-bundle` without one and never throws. */
   readonly decide: (request: AccessRequest, abilities: { usage: Usage; fulfilment: Fulfilment }) => Decision;
   /** The counts of limited grants for one request. */
   readonly usage: () => RequestUsage;
-  /** Verifies the evidence and joins it with the device's state. Throws when it does not verify. */
-  readonly identify: (peer: PeerEvidence) => AccessRequest['subject'];
-  readonly emit: EmitEvent;
+  /** Verifies the evidence and joins it with the device's state. Throws or rejects when it does not verify. */
+  readonly identify: (peer: PeerEvidence) => Subject | Promise<Subject>;
+  readonly log: DecisionLog;
   /** Whether audit of this interface has to be on disk before the answer leaves. */
   readonly auditDurable: (interfaceName: string) => boolean;
   /** Trusted time, milliseconds since the epoch. */
@@ -50,15 +31,9 @@ export interface AuthzPorts {
 }
 
 /** `log`: the event is on disk before the answer leaves. `notification`: it is of high severity and says so. */
-const fulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
+const ownFulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
 
-export interface Answer {
-  readonly decision: Decision;
-  /** Device id of the established subject; empty when nobody could be established. */
-  readonly subject: string;
-}
-
-const nobody: AccessRequest['subject'] = { id: '', binding: 'svid', state: 'unknown', attributes: {} };
+const nobody: Subject = { id: '', binding: 'svid', state: 'unknown', attributes: {} };
 
 const fault = (bundle: string): Decision => ({
   allow: false,
@@ -69,34 +44,57 @@ const fault = (bundle: string): Decision => ({
   bundle,
 });
 
-export async function authorize(ports: AuthzPorts, question: HttpQuestion): Promise<Answer> {
-  const usage = usageOf(ports);
-  const first = judge(ports, question, usage);
-  const writing = first.decision.allow ? usage.recorded() : undefined;
-  const judged = writing === undefined || (await writing) ? first : { ...first, decision: unrecorded(first.decision) };
-  const { subject } = judged;
-  const durable = auditIsDurable(ports, question.interface) || asksFor(judged.decision, 'log');
-  try {
-    await ports.emit(decisionEvent(question, judged), durable);
-  } catch {
-    // What cannot be remembered is not allowed on an interface that asked for durable audit; elsewhere the spool
-    // counts what it had to drop.
-    if (durable) return { subject, decision: fault(judged.decision.bundle) };
-  }
-  if ((!durable && writing === undefined) || !judged.decision.allow) return { subject, decision: judged.decision };
-  // The disk took its time; an order that came meanwhile counts. So does a bundle that asks for something else.
-  const later = judge(ports, question, usage.settled);
-  const again = obligationsOf(later.decision) === obligationsOf(judged.decision) ? later : changed(later);
-  if (again.decision.allow) return { subject: again.subject, decision: again.decision };
-  await ports.emit(decisionEvent(question, again), true).catch(() => undefined);
-  return { subject: again.subject, decision: again.decision };
+/** Never throws, never rejects. */
+export function authorize(ports: AuthzPorts, question: Question): Answer | Promise<Answer> {
+  const caller = establish(ports, question.peer);
+  return caller instanceof Promise
+    ? caller.then((known) => answerTo(ports, question, known))
+    : answerTo(ports, question, caller);
 }
 
-interface Judged {
-  readonly subject: string;
-  readonly decision: Decision;
-  /** Why the evidence did not verify; empty when it did. */
-  readonly message: string;
+function answerTo(ports: AuthzPorts, question: Question, caller: Caller): Answer | Promise<Answer> {
+  const usage = usageOf(ports);
+  const first = judge(ports, question, caller, usage);
+  const writing = first.decision.allow ? usage.recorded() : undefined;
+  const durable = auditIsDurable(ports, question.interface) || asksFor(first.decision, 'log');
+  if (writing !== undefined || durable) return answerFromDisk(ports, question, { first, writing, durable, usage });
+  ports.log.note(question, first);
+  return first;
+}
+
+interface Waiting {
+  readonly first: Judged;
+  readonly writing: Promise<boolean> | undefined;
+  readonly durable: boolean;
+  readonly usage: RequestUsage;
+}
+
+async function answerFromDisk(
+  ports: AuthzPorts,
+  question: Question,
+  { first, writing, durable, usage }: Waiting,
+): Promise<Answer> {
+  const judged = writing === undefined || (await writing) ? first : { ...first, decision: unrecorded(first.decision) };
+  const { log } = ports;
+  if (durable) {
+    // What cannot be remembered is not allowed where it has to be; elsewhere the log counts what it had to drop.
+    if (!(await isKept(log, question, judged))) return { ...judged, decision: fault(judged.decision.bundle) };
+  } else log.note(question, judged);
+  if (!judged.decision.allow) return judged;
+  // The disk took its time; an order that came meanwhile counts. So does a bundle that asks for something else.
+  const later = judge(ports, question, await establish(ports, question.peer), usage.settled);
+  const again = obligationsOf(later.decision) === obligationsOf(judged.decision) ? later : changed(later);
+  if (!again.decision.allow) await isKept(log, question, again);
+  return again;
+}
+
+async function isKept(log: DecisionLog, question: Question, judged: Judged): Promise<boolean> {
+  try {
+    await log.keep(question, judged);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function usageOf(ports: AuthzPorts): RequestUsage {
@@ -107,29 +105,57 @@ function usageOf(ports: AuthzPorts): RequestUsage {
   }
 }
 
-const asksFor = ({ obligations }: Decision, id: string): boolean =>
-  obligations?.some((obligation) => obligation.id === id) ?? false;
-
-const obligationsOf = ({ obligations }: Decision): string => (obligations ?? []).map(obligationName).join(' ');
-
 const changed = (judged: Judged): Judged =>
   judged.decision.allow ? { ...judged, decision: withdrawn(judged.decision, 'fault') } : judged;
 
-/** Who asks and what the engine says, now. Never throws. */
-function judge(ports: AuthzPorts, question: HttpQuestion, usage: Usage): Judged {
-  let subject = nobody;
-  let message = '';
+interface Caller {
+  readonly subject: Subject;
+  readonly message: string;
+}
+
+const anonymous: Caller = { subject: nobody, message: '' };
+
+/** Nobody where there is no evidence, and where it does not verify. Never throws, never rejects. */
+function establish(ports: AuthzPorts, peer: PeerEvidence): Caller | Promise<Caller> {
+  if (!hasEvidence(peer)) return anonymous;
   try {
-    subject = hasEvidence(question.peer) ? ports.identify(question.peer) : nobody;
+    const subject = ports.identify(peer);
+    return subject instanceof Promise
+      ? subject.then((known) => ({ subject: known, message: '' }), unverified)
+      : { subject, message: '' };
   } catch (error) {
-    message = error instanceof Error ? error.message : 'unverifiable evidence';
+    return unverified(error);
   }
+}
+
+const unverified = (error: unknown): Caller => ({
+  subject: nobody,
+  message: error instanceof Error ? error.message : 'unverifiable evidence',
+});
+
+const hasEvidence = (peer: PeerEvidence): boolean =>
+  (peer.certificatePem ?? '') !== '' || (peer.principal ?? '') !== '';
+
+/** What the engine says, now. Never throws. */
+function judge(ports: AuthzPorts, question: Question, { subject, message }: Caller, usage: Usage): Judged {
   try {
     const request = accessRequest(question, subject, ports.now());
-    return { subject: subject.id, decision: ports.decide(request, { usage, fulfilment }), message };
+    const fulfilment = question.fulfils === undefined ? ownFulfilment : both(ownFulfilment, question.fulfils);
+    const decision = ports.decide(request, { usage, fulfilment });
+    return { subject: subject.id, decision: readOneWay(question, decision), message };
   } catch {
     return { subject: subject.id, decision: fault(''), message };
   }
+}
+
+const both = (one: Fulfilment, other: Fulfilment): Fulfilment => ({
+  ids: [...one.ids, ...other.ids],
+  custom: [...one.custom, ...other.custom],
+});
+
+/** What two readers understand differently is not allowed, in observe mode either. */
+function readOneWay({ ambiguous }: Question, decision: Decision): Decision {
+  return ambiguous === undefined || !decision.allow ? decision : withdrawn(decision, 'ambiguous', ambiguous);
 }
 
 function auditIsDurable(ports: AuthzPorts, interfaceName: string): boolean {
@@ -140,19 +166,16 @@ function auditIsDurable(ports: AuthzPorts, interfaceName: string): boolean {
   }
 }
 
-const hasEvidence = (peer: PeerEvidence): boolean =>
-  (peer.certificatePem ?? '') !== '' || (peer.principal ?? '') !== '';
-
-function accessRequest(question: HttpQuestion, subject: AccessRequest['subject'], time: number): AccessRequest {
+function accessRequest(question: Question, subject: Subject, time: number): AccessRequest {
   return {
     subject,
-    operation: { protocol: 'http', method: question.method, path: question.target },
+    operation: question.operation,
     resource: { interface: question.interface, attributes: {} },
     context: {
       time,
       source: question.source,
       connection: question.connection,
-      attributes: contextAttributes(question.attributes ?? {}, time),
+      attributes: question.attributes === undefined ? {} : contextAttributes(question.attributes, time),
     },
   };
 }
@@ -162,43 +185,4 @@ function contextAttributes(said: Readonly<Record<string, string>>, time: number)
   return Object.fromEntries(
     Object.entries(said).map(([name, value]): [string, Attribute] => [name, { value, asOf: time }]),
   );
-}
-
-function decisionEvent(question: HttpQuestion, { subject, decision, message }: Judged) {
-  const { address, port } = splitConnection(question.connection);
-  return {
-    kind: 'authz' as const,
-    activity: decision.allow ? 'allow' : 'deny',
-    severity: severityOf(decision),
-    bundle: decision.bundle,
-    data: {
-      subject,
-      interface: question.interface,
-      operation: decision.operation,
-      method: question.method.slice(0, 32),
-      path: question.target.slice(0, 2048),
-      decision: decision.allow ? 'allow' : 'deny',
-      reason: decision.reason,
-      rule: decision.rule,
-      place: decision.place,
-      source_ip: address,
-      source_port: port,
-      enforcement_point: question.source,
-      ...(decision.condition === undefined ? {} : { condition: decision.condition }),
-      ...(decision.obligations === undefined ? {} : { obligations: obligationsOf(decision) }),
-      ...(decision.observed === undefined ? {} : { observed: decision.observed }),
-      ...(message === '' ? {} : { message: message.slice(0, 256) }),
-    },
-  };
-}
-
-function severityOf(decision: Decision): 'info' | 'medium' | 'high' {
-  if (!decision.allow) return 'medium';
-  return asksFor(decision, 'notification') ? 'high' : 'info';
-}
-
-/** Splits `192.0.2.1:443` or `[2001:db8::1]:443`; an unknown connection gives an empty address and port 0. */
-export function splitConnection(connection: string): { address: string; port: number } {
-  const match = /^\[?([0-9a-fA-F:.]+?)\]?:(\d{1,5})$/.exec(connection);
-  return match === null ? { address: '', port: 0 } : { address: match[1] ?? '', port: Number(match[2]) };
 }

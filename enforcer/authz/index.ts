@@ -1,5 +1,7 @@
 // Request enforcement points: ext_authz (Envoy), forward-auth (nginx).
-export type { Answer, AuthzPorts, HttpQuestion, PeerEvidence } from './authorize.ts';
+export type { AuthzPorts } from './authorize.ts';
+export { createDecisionLog, type DecisionLog } from './decision-log.ts';
+export type { Answer, PeerEvidence, Question } from './question.ts';
 export { boundDenials, type Denials } from './denials.ts';
 export { authzErrors } from './errors.ts';
 export { type AuthzEndpoints, type AuthzServer, serveAuthz } from './serve.ts';

@@ -1,18 +1,16 @@
 // Serves the request enforcement points: ext_authz and health over gRPC on a unix socket and on loopback TCP, and
 // forward-auth over HTTP on a unix socket. What is not reachable here is denied by the proxies that ask.
 import { create } from '@bufbuild/protobuf';
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import type { Server } from 'node:http';
-import { dirname } from 'node:path';
 import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health, HealthCheckResponseSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { createGrpcServer, type GrpcServer } from '../../runtime/grpc.ts';
 import type { AuthzPorts } from './authorize.ts';
 import { authzErrors } from './errors.ts';
-import { check } from './ext-authz.ts';
-import { createForwardAuth } from './forward-auth.ts';
-import { healthStatus, watchHealth } from './health.ts';
+import { check } from './envoy/ext-authz.ts';
+import { healthStatus, watchHealth } from './envoy/health.ts';
+import { createForwardAuth } from './forward-auth/forward-auth.ts';
 import { idleConnectionMs, maxCheckRequestBytes } from './limits.ts';
+import { listenUnix, mustBeLocal } from './listen.ts';
 
 export interface AuthzEndpoints {
   /** `unix:/path` and loopback `host:port` addresses of the gRPC server. */
@@ -41,7 +39,7 @@ export async function serveAuthz(
   const http =
     endpoints.forwardAuthSocket === undefined
       ? undefined
-      : await listenUnix(createForwardAuth(ports), endpoints.forwardAuthSocket, mode);
+      : await listenUnix(createForwardAuth(ports), endpoints.forwardAuthSocket, mode, 'forward-auth');
   return {
     close: async (graceMs) => {
       http?.close();
@@ -70,26 +68,5 @@ function grpcServer(ports: AuthzPorts, serving: () => boolean, socketMode: numbe
     },
     watch: (request, call) => watchHealth(request.service, serving, call.signal),
   });
-  return server;
-}
-
-/** Without TLS the listener is for this host only. */
-function mustBeLocal(address: string): void {
-  if (/^(unix:|127\.\d+\.\d+\.\d+:|\[::1\]:|localhost:)/.test(address)) return;
-  throw authzErrors.error('AUTHZ_ADDRESS_REMOTE', `authz listens on unix sockets and loopback only, found ${address}`);
-}
-
-async function listenUnix(server: Server, path: string, mode: number): Promise<Server> {
-  mkdirSync(dirname(path), { recursive: true });
-  rmSync(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(
-        authzErrors.error('AUTHZ_LISTEN_FAILED', `forward-auth cannot listen on ${path}: ${cause.message}`, { cause }),
-      ),
-    );
-    server.listen(path, resolve);
-  });
-  chmodSync(path, mode);
   return server;
 }

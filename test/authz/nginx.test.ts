@@ -56,7 +56,7 @@ test('nginx with the shipped snippet', async (t) => {
       });
       return { id: svid.id.name, binding: 'svid', state: 'trusted', attributes: {} };
     },
-    emit: () => Promise.resolve(),
+    log: { note: () => undefined, keep: () => Promise.resolve() },
     auditDurable: () => false,
     now: () => Date.now(),
   };

@@ -28,14 +28,13 @@ const ports: AuthzPorts = {
     state: 'trusted',
     attributes: subjectAttributes({ attestationClass: 'tpm', attestedAt: now, risk: 0, reduced: false, asOf: now }),
   }),
-  emit,
+  log: { note: () => undefined, keep: emit },
   auditDurable: () => false,
   now: () => time().now,
 };
 const question = {
   interface: 'web',
-  method: 'GET',
-  target: '/status',
+  operation: { protocol: 'http', method: 'GET', path: '/status' },
   peer: { principal: 'spiffe://plant.example/device/gateway-1' },
   connection: '',
   source: 'ext-authz',

@@ -1,14 +1,15 @@
 // Envoy's external authorization API v3 (envoy.service.auth.v3.Authorization/Check). The interface comes from the
 // filter's `context_extensions: {edgeward-interface: NAME}`, the subject from the mTLS peer that Envoy verified;
 // nothing comes from the client's headers.
-import type { CheckRequest, CheckResponse } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import type { CheckRequest, CheckResponse } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type {
   AttributeContext,
   AttributeContext_Peer,
-} from '../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
-import { type AuthzPorts, authorize, type HttpQuestion } from './authorize.ts';
+} from '../../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
+import { type AuthzPorts, authorize } from '../authorize.ts';
+import { maxContextAttributes } from '../limits.ts';
+import type { PeerEvidence, Question } from '../question.ts';
 import { checkResponse } from './check-response.ts';
-import { maxContextAttributes } from './limits.ts';
 
 const interfaceExtension = 'edgeward-interface';
 /** `edgeward-attribute-line: press-3` is the context attribute `line`, a string. */
@@ -18,12 +19,11 @@ export async function check(ports: AuthzPorts, request: CheckRequest): Promise<C
   return checkResponse(await authorize(ports, questionOf(request.attributes)));
 }
 
-function questionOf(attributes: AttributeContext | undefined): HttpQuestion {
+function questionOf(attributes: AttributeContext | undefined): Question {
   const http = attributes?.request?.http;
   return {
     interface: attributes?.contextExtensions[interfaceExtension] ?? '',
-    method: http?.method ?? '',
-    target: http?.path ?? '',
+    operation: { protocol: 'http', method: http?.method ?? '', path: http?.path ?? '' },
     peer: peerOf(attributes?.source),
     connection: connectionOf(attributes?.source),
     source: 'ext-authz',
@@ -39,7 +39,7 @@ function attributesOf(extensions: Readonly<Record<string, string>>): Readonly<Re
   return said.length > maxContextAttributes ? {} : Object.fromEntries(said);
 }
 
-function peerOf(source: AttributeContext_Peer | undefined): HttpQuestion['peer'] {
+function peerOf(source: AttributeContext_Peer | undefined): PeerEvidence {
   if (source === undefined) return {};
   if (source.certificate !== '') {
     try {

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import type { AccessRequest } from '../../policy/engine/index.ts';
-import { CheckRequestSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { noRequestUsage } from '../request-usage.ts';
-import type { AuthzPorts } from './authorize.ts';
+import type { AccessRequest } from '../../../policy/engine/index.ts';
+import { CheckRequestSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { noRequestUsage } from '../../request-usage.ts';
+import type { AuthzPorts } from '../authorize.ts';
 import { check } from './ext-authz.ts';
 
 const now = 1_800_000_000_000;
@@ -19,7 +19,7 @@ async function asked(contextExtensions: Record<string, string>): Promise<AccessR
     },
     usage: () => noRequestUsage,
     identify: () => ({ id: '', binding: 'svid', state: 'unknown', attributes: {} }),
-    emit: () => Promise.resolve(),
+    log: { note: () => undefined, keep: () => Promise.resolve() },
     auditDurable: () => false,
     now: () => now,
   };

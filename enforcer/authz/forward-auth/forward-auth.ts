@@ -1,9 +1,9 @@
 // HTTP forward-auth for nginx `auth_request` (and proxies of the same kind): one subrequest, answered with 200, 401 or
 // 403 and all identity headers. Listens on a unix socket whose directory only the proxy may enter, or on loopback.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Answer, type AuthzPorts, authorize, type HttpQuestion } from './authorize.ts';
-import { identityHeaders } from './check-response.ts';
-import { forwardAuthTimeoutMs, maxForwardAuthHeaderBytes } from './limits.ts';
+import { type AuthzPorts, authorize } from '../authorize.ts';
+import { forwardAuthTimeoutMs, maxForwardAuthHeaderBytes } from '../limits.ts';
+import { type Answer, identityHeaders, type Question } from '../question.ts';
 
 /** Headers that the proxy sets itself, in `examples/nginx/edgeward.conf`. A repeated one is refused. */
 const proxyHeaders = {
@@ -54,7 +54,7 @@ function reply(response: ServerResponse, status: number, headers: Readonly<Recor
 }
 
 /** The question in the proxy's headers; undefined when one is missing, repeated or malformed. */
-function readQuestion(request: IncomingMessage): HttpQuestion | undefined {
+function readQuestion(request: IncomingMessage): Question | undefined {
   const interfaceName = single(request, proxyHeaders.interface);
   const method = single(request, proxyHeaders.method);
   const target = single(request, proxyHeaders.target);
@@ -62,8 +62,7 @@ function readQuestion(request: IncomingMessage): HttpQuestion | undefined {
   const certificatePem = clientCertificate(request);
   return {
     interface: interfaceName,
-    method,
-    target,
+    operation: { protocol: 'http', method, path: target },
     peer: certificatePem === undefined ? {} : { certificatePem },
     connection: single(request, proxyHeaders.connection) ?? '',
     source: 'forward-auth',

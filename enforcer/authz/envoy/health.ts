@@ -5,7 +5,7 @@ import {
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as Status,
   HealthCheckResponseSchema,
-} from '../../proto/gen/grpc/health/v1/health_pb.ts';
+} from '../../../proto/gen/grpc/health/v1/health_pb.ts';
 import { create } from '@bufbuild/protobuf';
 
 /** Services that the enforcer answers for; the empty name is the whole server. */

@@ -1,23 +1,14 @@
 // The only two ways to answer an ext_authz Check. Envoy looks at status.code alone: code 0, an absent status, even a
 // message of zero bytes is an ALLOW, so half-filled answers must not be constructible (policy note, ext_authz bytes).
 import { create, toBinary } from '@bufbuild/protobuf';
-import { type CheckResponse, CheckResponseSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { HeaderValueOption_HeaderAppendAction } from '../../proto/gen/envoy/config/core/v3/base_pb.ts';
-import { StatusCode } from '../../proto/gen/envoy/type/v3/http_status_pb.ts';
-import type { Answer } from './authorize.ts';
+import { type CheckResponse, CheckResponseSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { HeaderValueOption_HeaderAppendAction } from '../../../proto/gen/envoy/config/core/v3/base_pb.ts';
+import { StatusCode } from '../../../proto/gen/envoy/type/v3/http_status_pb.ts';
+import { type Answer, identityHeaders } from '../question.ts';
 
 const ok = 0;
 const permissionDenied = 7;
 const unauthenticated = 16;
-
-/** Identity headers, always all of them, so that a client's own copy never survives. */
-export function identityHeaders(answer: Answer): Readonly<Record<string, string>> {
-  return {
-    'x-edgeward-subject': answer.subject,
-    'x-edgeward-decision': answer.decision.allow ? 'allow' : 'deny',
-    'x-edgeward-rule': answer.decision.rule,
-  };
-}
 
 const overwrite = (headers: Readonly<Record<string, string>>) =>
   Object.entries(headers).map(([key, value]) => ({

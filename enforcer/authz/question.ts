@@ -1,0 +1,49 @@
+// What an enforcement point asks about a request, and what it hears; the same for every proxy.
+import type { Decision, Fulfilment, Operation } from '../../policy/engine/index.ts';
+
+/** What a proxy can say of its peer. Only fields that the proxy itself owns, or a credential that is verified here. */
+export interface PeerEvidence {
+  /** PEM of the client's leaf certificate, verified again here. */
+  readonly certificatePem?: string;
+  /** SPIFFE ID that the proxy names its peer by; whether a name alone counts is for `identify` to say. */
+  readonly principal?: string;
+}
+
+/** A request as an enforcement point saw it. */
+export interface Question {
+  /** Interface name from the proxy's own configuration. */
+  readonly interface: string;
+  /** Of http, method and raw target exactly as the client sent them, query included. */
+  readonly operation: Extract<Operation, { protocol: 'http' | 'port' }>;
+  readonly peer: PeerEvidence;
+  /** `address:port` of the client; empty when unknown. */
+  readonly connection: string;
+  readonly source: 'ext-authz' | 'forward-auth' | 'authzen';
+  /** Context attributes from the proxy's own configuration, by name. */
+  readonly attributes?: Readonly<Record<string, string>>;
+  /** Why the request has more than one reading, beside its path: denied, whatever the policy says. */
+  readonly ambiguous?: string;
+  /** Obligations that the proxy's own configuration says it carries out, beside those the point fulfils itself. */
+  readonly fulfils?: Fulfilment;
+}
+
+export interface Answer {
+  readonly decision: Decision;
+  /** Device id of the established subject; empty when nobody could be established. */
+  readonly subject: string;
+}
+
+/** An answer with what only the record of it says. */
+export interface Judged extends Answer {
+  /** Why the evidence did not verify; empty when it did. */
+  readonly message: string;
+}
+
+/** Identity headers, always all of them, so that a client's own copy never survives. */
+export function identityHeaders({ subject, decision }: Answer): Readonly<Record<string, string>> {
+  return {
+    'x-edgeward-subject': subject,
+    'x-edgeward-decision': decision.allow ? 'allow' : 'deny',
+    'x-edgeward-rule': decision.rule,
+  };
+}
