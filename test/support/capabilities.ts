@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findOpa } from '../../policy/repository/rego/opa.ts';
+import { findEnvoy } from './envoy-program.ts';
 import { findPostgres } from './postgres-server.ts';
 
 export type Capability =
@@ -11,6 +12,9 @@ export type Capability =
   | 'nft'
   | 'netns'
   | 'nginx'
+  | 'envoy'
+  | 'caddy'
+  | 'h2load'
   | 'opa'
   | 'conntrack'
   | 'curl'
@@ -54,6 +58,9 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   nft: () => isRoot() && works('unshare', '--net', findProgram('nft') ?? 'nft', 'list', 'ruleset'),
   netns: () => isRoot() && findProgram('ip') !== undefined && works('unshare', '--net', 'true'),
   nginx: () => findProgram('nginx') !== undefined,
+  envoy: () => findEnvoy() !== undefined,
+  caddy: () => works('caddy', 'version'),
+  h2load: () => works('h2load', '--version'),
   // The pinned version, which `npm run setup` builds where there is Go.
   opa: () => findOpa() !== undefined,
   conntrack: () => isRoot() && findProgram('conntrack') !== undefined,
