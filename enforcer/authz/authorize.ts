@@ -134,7 +134,7 @@ const unverified = (error: unknown): Caller => ({
 });
 
 const hasEvidence = (peer: PeerEvidence): boolean =>
-  (peer.certificatePem ?? '') !== '' || (peer.principal ?? '') !== '';
+  (peer.certificatePem ?? '') !== '' || (peer.principal ?? '') !== '' || (peer.bearer ?? '') !== '';
 
 /** What the engine says, now. Never throws. */
 function judge(ports: AuthzPorts, question: Question, { subject, message }: Caller, usage: Usage): Judged {

@@ -7,6 +7,8 @@ export interface PeerEvidence {
   readonly certificatePem?: string;
   /** SPIFFE ID that the proxy names its peer by; whether a name alone counts is for `identify` to say. */
   readonly principal?: string;
+  /** Token of the one `Authorization: Bearer` that the client sent (RFC 6750 section 2.1), verified here. */
+  readonly bearer?: string;
 }
 
 /** A request as an enforcement point saw it. */
