@@ -140,7 +140,11 @@ test('identity headers are always all there and overwrite', () => {
     assert.ok(httpResponse.case === 'okResponse' || httpResponse.case === 'deniedResponse');
     assert.deepEqual(
       httpResponse.value.headers.map((entry) => [entry.header?.key, entry.append, entry.appendAction]),
-      ['x-edgeward-subject', 'x-edgeward-decision', 'x-edgeward-rule'].map((key) => [key, false, 2]),
+      ['x-edgeward-subject', 'x-edgeward-decision', 'x-edgeward-rule', 'x-edgeward-obligations'].map((key) => [
+        key,
+        false,
+        2,
+      ]),
     );
   }
 });

@@ -12,9 +12,7 @@ import {
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { asksFor, obligationsOf } from './obligations.ts';
-import type { Answer, Judged, PeerEvidence, Question } from './question.ts';
-
-type Subject = AccessRequest['subject'];
+import type { Answer, Identified, Judged, PeerEvidence, Question } from './question.ts';
 
 export interface AuthzPorts {
   /** The engine in force under the freshness of its bundle; answers `no-bundle` without one and never throws. */
@@ -22,7 +20,7 @@ export interface AuthzPorts {
   /** The counts of limited grants for one request. */
   readonly usage: () => RequestUsage;
   /** Verifies the evidence and joins it with the device's state. Throws or rejects when it does not verify. */
-  readonly identify: (peer: PeerEvidence) => Subject | Promise<Subject>;
+  readonly identify: (peer: PeerEvidence) => Identified | Promise<Identified>;
   readonly log: DecisionLog;
   /** Whether audit of this interface has to be on disk before the answer leaves. */
   readonly auditDurable: (interfaceName: string) => boolean;
@@ -33,7 +31,7 @@ export interface AuthzPorts {
 /** `log`: the event is on disk before the answer leaves. `notification`: it is of high severity and says so. */
 const ownFulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
 
-const nobody: Subject = { id: '', binding: 'svid', state: 'unknown', attributes: {} };
+const nobody: Identified = { id: '', binding: 'svid', state: 'unknown', attributes: {} };
 
 const fault = (bundle: string): Decision => ({
   allow: false,
@@ -109,7 +107,7 @@ const changed = (judged: Judged): Judged =>
   judged.decision.allow ? { ...judged, decision: withdrawn(judged.decision, 'fault') } : judged;
 
 interface Caller {
-  readonly subject: Subject;
+  readonly subject: Identified;
   readonly message: string;
 }
 
@@ -140,18 +138,22 @@ const hasEvidence = (peer: PeerEvidence): boolean =>
 function judge(ports: AuthzPorts, question: Question, { subject, message }: Caller, usage: Usage): Judged {
   try {
     const request = accessRequest(question, subject, ports.now());
-    const fulfilment = question.fulfils === undefined ? ownFulfilment : both(ownFulfilment, question.fulfils);
-    const decision = ports.decide(request, { usage, fulfilment });
+    const decision = ports.decide(request, { usage, fulfilment: fulfilmentOf(question, subject) });
     return { subject: subject.id, decision: readOneWay(question, decision), message };
   } catch {
     return { subject: subject.id, decision: fault(''), message };
   }
 }
 
-const both = (one: Fulfilment, other: Fulfilment): Fulfilment => ({
-  ids: [...one.ids, ...other.ids],
-  custom: [...one.custom, ...other.custom],
-});
+/** What the point does itself, what its proxy says it does, and what the caller has proven. */
+function fulfilmentOf({ fulfils }: Question, { provenLevel }: Identified): Fulfilment {
+  if (fulfils === undefined && provenLevel === undefined) return ownFulfilment;
+  return {
+    ids: [...ownFulfilment.ids, ...(fulfils?.ids ?? [])],
+    custom: fulfils?.custom ?? [],
+    levels: provenLevel === undefined ? [] : [provenLevel],
+  };
+}
 
 /** What two readers understand differently is not allowed, in observe mode either. */
 function readOneWay({ ambiguous }: Question, decision: Decision): Decision {
@@ -166,7 +168,7 @@ function auditIsDurable(ports: AuthzPorts, interfaceName: string): boolean {
   }
 }
 
-function accessRequest(question: Question, subject: Subject, time: number): AccessRequest {
+function accessRequest(question: Question, subject: AccessRequest['subject'], time: number): AccessRequest {
   return {
     subject,
     operation: question.operation,

@@ -17,3 +17,9 @@ export const denialWindowMs = 1_000;
 export const maxDistinctDenials = 256;
 /** Context attributes that one filter's configuration may say. */
 export const maxContextAttributes = 64;
+/** Obligations that one proxy's configuration may say it carries out; a grant asks for at most 16. */
+export const maxFulfilled = 64;
+/** Milliseconds since the authentication that a bearer token dates (`auth_time`) for which it counts as a step-up. */
+export const maxAuthenticationAgeMs = 15 * 60_000;
+/** Milliseconds that the clock of its issuer may be ahead of ours. */
+export const maxAuthenticationSkewMs = 60_000;

@@ -1,5 +1,6 @@
 // What an enforcement point asks about a request, and what it hears; the same for every proxy.
-import type { Decision, Fulfilment, Operation } from '../../policy/engine/index.ts';
+import type { AccessRequest, Decision, Fulfilment, Operation } from '../../policy/engine/index.ts';
+import { obligationsOfProxy } from './obligations.ts';
 
 /** What a proxy can say of its peer. Only fields that the proxy itself owns, or a credential that is verified here. */
 export interface PeerEvidence {
@@ -10,6 +11,12 @@ export interface PeerEvidence {
   /** Token of the one `Authorization: Bearer` that the client sent (RFC 6750 section 2.1), verified here. */
   readonly bearer?: string;
 }
+
+/** Who the evidence proves, as the engine asks. */
+export type Identified = AccessRequest['subject'] & {
+  /** Level of step-up that a verified bearer token proves (`provenLevel`). */
+  readonly provenLevel?: string | undefined;
+};
 
 /** A request as an enforcement point saw it. */
 export interface Question {
@@ -47,5 +54,6 @@ export function identityHeaders({ subject, decision }: Answer): Readonly<Record<
     'x-edgeward-subject': subject,
     'x-edgeward-decision': decision.allow ? 'allow' : 'deny',
     'x-edgeward-rule': decision.rule,
+    'x-edgeward-obligations': obligationsOfProxy(decision),
   };
 }

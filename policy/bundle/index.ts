@@ -1,5 +1,6 @@
 // The signed bundle of one device: shapes, sealing (publisher), opening (edge).
 export { cutChunks, type BundleChunk } from './chunks.ts';
+export { attributeNamePattern } from './conditions.ts';
 export { knownFeatures, requiredFeatures, type Feature } from './features.ts';
 export { openBundle, readManifest, type OpenBundleOptions, type VerifiedBundle } from './open.ts';
 export { sealBundle, type BundleMeta, type SealedBundle } from './seal.ts';

@@ -4,15 +4,25 @@ import type { Decision, Obligation, Reason } from './request.ts';
 
 /** What an enforcement point can fulfil: ids, and of `custom` the names. */
 export interface Fulfilment {
-  readonly ids: readonly Exclude<Obligation['id'], 'custom'>[];
+  readonly ids: readonly Exclude<Obligation['id'], 'custom' | 'step-up'>[];
   readonly custom: readonly string[];
+  /** Levels of step-up that the caller of this one request has proven; absent for none. */
+  readonly levels?: readonly string[];
 }
 
 /** Of an enforcement point that does not look at obligations. */
 export const noFulfilment: Fulfilment = { ids: [], custom: [] };
 
-function canFulfil({ ids, custom }: Fulfilment, obligation: Obligation): boolean {
-  return obligation.id === 'custom' ? custom.includes(obligation.name) : ids.includes(obligation.id);
+function canFulfil({ ids, custom, levels = [] }: Fulfilment, obligation: Obligation): boolean {
+  switch (obligation.id) {
+    case 'custom':
+      return custom.includes(obligation.name);
+    case 'step-up':
+      return levels.includes(obligation.level);
+    case 'log':
+    case 'notification':
+      return ids.includes(obligation.id);
+  }
 }
 
 /** For events and refusals: `step-up`, `custom:badge`. */
@@ -23,9 +33,12 @@ export function obligationName(obligation: Obligation): string {
 /** The decision, or a denial where its allow asks for more than can be fulfilled. */
 export function requireFulfilment(decision: Decision, fulfilment: Fulfilment): Decision {
   if (decision.obligations === undefined || !decision.allow) return decision;
-  const unmet = decision.obligations.find((obligation) => !canFulfil(fulfilment, obligation));
+  const [unmet, ...more] = decision.obligations.filter((obligation) => !canFulfil(fulfilment, obligation));
   if (unmet === undefined) return decision;
-  return withdrawn(decision, 'obligation', `obligation ${obligationName(unmet)}`);
+  const denial = withdrawn(decision, 'obligation', `obligation ${obligationName(unmet)}`);
+  // Nobody is asked to prove themselves for what would be denied all the same.
+  if (unmet.id !== 'step-up' || more.some(({ id }) => id !== 'step-up')) return denial;
+  return { ...denial, stepUp: unmet.level };
 }
 
 /** The denial instead of an allow that an enforcement point cannot carry out; keeps the rule that had opened it. */

@@ -110,6 +110,8 @@ export interface Decision {
   readonly condition?: string;
   /** What has to be done with an allow; who does not know one of them denies (obligations.ts). */
   readonly obligations?: readonly Obligation[];
+  /** With reason `obligation`: a caller who proves this level is allowed, as far as the engine knows. */
+  readonly stepUp?: string;
   /** Set in observe mode: the answer is allow, and this is what it would have denied. */
   readonly observed?: Reason;
 }

@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { serveAuthz, type AuthzPorts } from '../../enforcer/authz/index.ts';
 import { noRequestUsage } from '../../enforcer/request-usage.ts';
+import { type Obligation, requireFulfilment } from '../../policy/engine/index.ts';
 import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
 import { requires } from '../support/capabilities.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -18,11 +19,19 @@ import { createTestAuthority } from '../support/pki.ts';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 const port = await freePort();
+/** Of a second server whose configuration says that it carries out `badge`. */
+const badgePort = await freePort();
+
+const obligations: Readonly<Record<string, Obligation>> = {
+  '/stepped': { id: 'step-up', level: 'urn:example:mfa' },
+  '/badge': { id: 'custom', name: 'badge' },
+};
 
 interface Request {
   readonly certificate?: 'gateway-1' | 'stranger';
   readonly headers?: readonly string[];
   readonly method?: string;
+  readonly on?: number;
 }
 
 test('nginx with the shipped snippet', async (t) => {
@@ -32,20 +41,23 @@ test('nginx with the shipped snippet', async (t) => {
   const stranger = createTestAuthority('plant.example');
   const seen: { subject: string; method: string; path: string; connection: string }[] = [];
   const ports: AuthzPorts = {
-    decide: (request) => {
+    decide: (request, { fulfilment }) => {
       assert.equal(request.operation.protocol, 'http');
       const { method, path } = request.operation as { method: string; path: string };
       seen.push({ subject: request.subject.id, method, path, connection: request.context.connection });
+      const { subject, resource } = request;
+      const asked = obligations[path];
       const granted =
-        request.subject.id === 'gateway-1' && request.resource.interface === 'hmi-web' && path === '/status';
-      return {
+        subject.id === 'gateway-1' && resource.interface === 'hmi-web' && (path === '/status' || path in obligations);
+      const decision = {
         allow: granted,
-        reason: granted ? 'granted' : 'no-grant',
+        reason: granted ? ('granted' as const) : ('no-grant' as const),
         rule: granted ? 'grant:view' : '',
         place: '',
         operation: '',
         bundle: '',
       };
+      return asked === undefined ? decision : requireFulfilment({ ...decision, obligations: [asked] }, fulfilment);
     },
     usage: () => noRequestUsage,
     identify: ({ certificatePem = '' }) => {
@@ -77,7 +89,7 @@ test('nginx with the shipped snippet', async (t) => {
     writeFileSync(join(scratch, `${name}.pem`), svid.chainPem);
     writeFileSync(join(scratch, `${name}.key`), svid.keyPem, { mode: 0o600 });
   }
-  const ask = async (target: string, { certificate, headers = [], method = 'GET' }: Request = {}) => {
+  const ask = async (target: string, { certificate, headers = [], method = 'GET', on = port }: Request = {}) => {
     const identity =
       certificate === undefined
         ? []
@@ -91,7 +103,7 @@ test('nginx with the shipped snippet', async (t) => {
       '-',
       ...identity,
       ...headers.flatMap((header) => ['-H', header]),
-      `https://127.0.0.1:${port}${target}`,
+      `https://127.0.0.1:${on}${target}`,
     ]);
     return { status: Number(stdout.split(' ')[1]), text: stdout };
   };
@@ -134,6 +146,29 @@ test('nginx with the shipped snippet', async (t) => {
     );
   });
 
+  await t.test('a step-up that is not proven reaches the client as a challenge', async () => {
+    const { status, text } = await ask('/stepped', { certificate: 'gateway-1' });
+    assert.equal(status, 401);
+    assert.match(
+      text,
+      /^www-authenticate: Bearer error="insufficient_user_authentication", acr_values="urn:example:mfa"\r$/im,
+    );
+    assert.doesNotMatch((await ask('/status')).text, /www-authenticate/i);
+  });
+
+  await t.test(
+    'an obligation is denied unless this nginx is configured to carry it out; a client cannot say so',
+    async () => {
+      const claims = ['X-Edgeward-Fulfils: custom:badge', 'Edgeward-Fulfils: custom:badge'];
+      for (const target of ['/badge', '/badge?fulfils=custom:badge']) {
+        assert.equal((await ask(target, { certificate: 'gateway-1', headers: claims })).status, 403, target);
+      }
+      const { status, text } = await ask('/badge', { certificate: 'gateway-1', on: badgePort });
+      assert.equal(status, 200);
+      assert.match(text, /^x-carried: custom:badge\r$/im);
+    },
+  );
+
   await t.test('an enforcer that is gone denies, and one that is back allows again', async () => {
     await server.close(0);
     const { status, text } = await ask('/status', { certificate: 'gateway-1' });
@@ -147,6 +182,7 @@ test('nginx with the shipped snippet', async (t) => {
 async function startNginx(scratch: string, socket: string, authority: ReturnType<typeof createTestAuthority>) {
   mkdirSync(join(scratch, 'www/admin'), { recursive: true });
   writeFileSync(join(scratch, 'www/status'), 'hmi status\n');
+  writeFileSync(join(scratch, 'www/badge'), 'hmi badge\n');
   writeFileSync(join(scratch, 'www/admin/index.html'), 'hmi administration\n');
   const web = authority.issue('spiffe://plant.example/device/hmi-1/workload/web');
   writeFileSync(join(scratch, 'web.pem'), web.chainPem);
@@ -166,7 +202,16 @@ async function startNginx(scratch: string, socket: string, authority: ReturnType
   const config = readFileSync(join(root, 'demo/workloads/nginx-guarded.conf'), 'utf8')
     .replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? '')
     .replace(':8443', `:${port}`);
-  writeFileSync(join(scratch, 'nginx.conf'), `${process.getuid?.() === 0 ? 'user root;\n' : ''}${config}`);
+  writeFileSync(join(scratch, 'fulfils.conf'), snippet.replace('.sock:/;', '.sock:/?fulfils=custom:badge;'));
+  const [, guarded = ''] = /(    server \{.*\n    \}\n)/s.exec(config) ?? [];
+  const carrying = guarded
+    .replace(`:${port}`, `:${badgePort}`)
+    .replace('edgeward.conf;', 'fulfils.conf;')
+    .replace('default_type', 'add_header X-Carried $edgeward_obligations always; default_type');
+  writeFileSync(
+    join(scratch, 'nginx.conf'),
+    `${process.getuid?.() === 0 ? 'user root;\n' : ''}${config.replace(guarded, guarded + carrying)}`,
+  );
   const nginx = spawn('/usr/sbin/nginx', ['-c', join(scratch, 'nginx.conf'), '-p', scratch], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });

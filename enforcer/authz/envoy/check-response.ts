@@ -4,7 +4,9 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { type CheckResponse, CheckResponseSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { HeaderValueOption_HeaderAppendAction } from '../../../proto/gen/envoy/config/core/v3/base_pb.ts';
 import { StatusCode } from '../../../proto/gen/envoy/type/v3/http_status_pb.ts';
+import { obligationsOfProxy } from '../obligations.ts';
 import { type Answer, identityHeaders } from '../question.ts';
+import { challengeHeaders, denialStatus } from '../step-up.ts';
 
 const ok = 0;
 const permissionDenied = 7;
@@ -26,18 +28,20 @@ function allowed(answer: Answer): CheckResponse {
   return create(CheckResponseSchema, {
     status: { code: ok },
     httpResponse: { case: 'okResponse', value: { headers: overwrite(identityHeaders(answer)) } },
+    // For filters that carry them out and for the access log; what a client sends is never in it.
+    dynamicMetadata: { obligations: obligationsOfProxy(answer.decision) },
   });
 }
 
 function denied(answer: Answer): CheckResponse {
-  const known = answer.subject !== '';
+  const known = denialStatus(answer) === 403;
   const response = create(CheckResponseSchema, {
     status: { code: known ? permissionDenied : unauthenticated, message: answer.decision.reason },
     httpResponse: {
       case: 'deniedResponse',
       value: {
         status: { code: known ? StatusCode.Forbidden : StatusCode.Unauthorized },
-        headers: overwrite(identityHeaders(answer)),
+        headers: overwrite({ ...identityHeaders(answer), ...challengeHeaders(answer) }),
         body: `${answer.decision.reason}\n`,
       },
     },

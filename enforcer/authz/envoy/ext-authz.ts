@@ -8,10 +8,13 @@ import type {
 } from '../../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { type AuthzPorts, authorize } from '../authorize.ts';
 import { maxContextAttributes } from '../limits.ts';
+import { parseFulfils } from '../obligations.ts';
 import type { PeerEvidence, Question } from '../question.ts';
 import { checkResponse } from './check-response.ts';
 
 const interfaceExtension = 'edgeward-interface';
+/** `edgeward-fulfils: "custom:badge custom:door"`: obligations that this filter chain carries out. */
+const fulfilsExtension = 'edgeward-fulfils';
 /** `edgeward-attribute-line: press-3` is the context attribute `line`, a string. */
 const attributePrefix = 'edgeward-attribute-';
 
@@ -21,6 +24,7 @@ export async function check(ports: AuthzPorts, request: CheckRequest): Promise<C
 
 function questionOf(attributes: AttributeContext | undefined): Question {
   const http = attributes?.request?.http;
+  const fulfils = parseFulfils(attributes?.contextExtensions[fulfilsExtension]);
   return {
     interface: attributes?.contextExtensions[interfaceExtension] ?? '',
     operation: { protocol: 'http', method: http?.method ?? '', path: http?.path ?? '' },
@@ -28,6 +32,7 @@ function questionOf(attributes: AttributeContext | undefined): Question {
     connection: connectionOf(attributes?.source),
     source: 'ext-authz',
     attributes: attributesOf(attributes?.contextExtensions ?? {}),
+    ...(fulfils === undefined ? {} : { fulfils }),
   };
 }
 

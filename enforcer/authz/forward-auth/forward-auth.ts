@@ -3,7 +3,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AuthzPorts, authorize } from '../authorize.ts';
 import { forwardAuthTimeoutMs, maxForwardAuthHeaderBytes } from '../limits.ts';
-import { type Answer, identityHeaders, type Question } from '../question.ts';
+import { parseFulfils } from '../obligations.ts';
+import { identityHeaders, type Question } from '../question.ts';
+import { challengeHeaders, denialStatus } from '../step-up.ts';
 
 /** Headers that the proxy sets itself, in `examples/nginx/edgeward.conf`. A repeated one is refused. */
 const proxyHeaders = {
@@ -14,6 +16,12 @@ const proxyHeaders = {
   verified: 'x-client-verify',
   connection: 'x-client-connection',
 } as const;
+
+/**
+ * In the URL that the proxy asks, `/?fulfils=custom:badge%20custom:door`: unlike a header it is always the proxy's own, also
+ * where a configuration that does not know of it passes on what the client sends.
+ */
+const fulfilsParameter = 'fulfils';
 
 export function createForwardAuth(ports: AuthzPorts): Server {
   const server = createServer(
@@ -34,16 +42,17 @@ async function answer(ports: AuthzPorts, request: IncomingMessage, response: Ser
   const question = readQuestion(request);
   if (question === undefined) {
     // 403 rather than 400: nginx turns everything but 2xx, 401 and 403 into a 500 for the client.
-    reply(response, 403, { 'x-edgeward-subject': '', 'x-edgeward-decision': 'deny', 'x-edgeward-rule': '' });
+    reply(response, 403, {
+      'x-edgeward-subject': '',
+      'x-edgeward-decision': 'deny',
+      'x-edgeward-rule': '',
+      'x-edgeward-obligations': '',
+    });
     return;
   }
   const given = await authorize(ports, question);
-  reply(response, statusOf(given), identityHeaders(given));
-}
-
-function statusOf(answer: Answer): 200 | 401 | 403 {
-  if (answer.decision.allow) return 200;
-  return answer.subject === '' ? 401 : 403;
+  const status = given.decision.allow ? 200 : denialStatus(given);
+  reply(response, status, { ...identityHeaders(given), ...challengeHeaders(given) });
 }
 
 function reply(response: ServerResponse, status: number, headers: Readonly<Record<string, string>>): void {
@@ -60,13 +69,22 @@ function readQuestion(request: IncomingMessage): Question | undefined {
   const target = single(request, proxyHeaders.target);
   if (interfaceName === undefined || method === undefined || target === undefined) return undefined;
   const certificatePem = clientCertificate(request);
+  const fulfils = fulfilsOf(request);
   return {
     interface: interfaceName,
     operation: { protocol: 'http', method, path: target },
     peer: certificatePem === undefined ? {} : { certificatePem },
     connection: single(request, proxyHeaders.connection) ?? '',
     source: 'forward-auth',
+    ...(fulfils === undefined ? {} : { fulfils }),
   };
+}
+
+function fulfilsOf({ url = '' }: IncomingMessage): Question['fulfils'] {
+  const start = url.indexOf('?');
+  if (start === -1) return undefined;
+  const said = new URLSearchParams(url.slice(start)).getAll(fulfilsParameter);
+  return said.length === 1 ? parseFulfils(said[0]) : undefined;
 }
 
 function clientCertificate(request: IncomingMessage): string | undefined {
