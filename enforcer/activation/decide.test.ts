@@ -160,3 +160,32 @@ test('an obligation that cannot be met here costs no use', async () => {
   assert.equal(asked(['log']).reason, 'granted');
   assert.equal(asked(['log']).condition, 'uses 1');
 });
+
+test('what was asked is heard as the engine heard it, with freshness, floor and whether uses were counted', async () => {
+  const { activation } = await edge();
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  const active = activation.current();
+  assert.ok(active);
+  const { slice } = active.bundle;
+  const heardBy = (grants: Slice['grants'], time: TrustedTime): unknown => {
+    const engine = compileSlice({ ...slice, grants }, { digest: '', softExpiry: Infinity, hardExpiry: Infinity });
+    const decide = createDecide(
+      () => ({ ...active, engine }),
+      () => time,
+    );
+    let found: unknown;
+    const request = ask('GET', '/status', start);
+    decide(request, {
+      usage: simulatedUsage(),
+      fulfilment: { ids: [], custom: [] },
+      heard: (asked, limited) => {
+        found = [asked.request.context.timeFloor, asked.freshness, limited];
+      },
+    });
+    return found;
+  };
+  assert.deepEqual(heardBy(slice.grants, { now: start, trusted: true }), [undefined, 'fresh', false]);
+  const limited = slice.grants.map((grant) => ({ ...grant, uses: 1 }));
+  assert.deepEqual(heardBy(limited, { now: start, trusted: false, floor: 7 }), [7, 'soft-expired', true]);
+});

@@ -1,6 +1,7 @@
 // The question of every enforcement point, put to the engine in force at the freshness of its bundle.
 import {
   type AccessRequest,
+  type Asked,
   type Decision,
   type Engine,
   type Freshness,
@@ -24,6 +25,8 @@ export interface Abilities {
   /** Where the uses of limited grants are counted. */
   readonly usage: Usage;
   readonly fulfilment: Fulfilment;
+  /** Hears what the engine was asked, and whether the counts of a limited grant had a say; not without a bundle. */
+  readonly heard?: (asked: Asked, limited: boolean) => void;
 }
 
 /** Counts nothing and fulfils nothing, so what needs either is denied. */
@@ -34,23 +37,24 @@ export function createDecide(
   current: () => Active<Deciding> | undefined,
   time: () => TrustedTime,
 ): (request: AccessRequest, abilities?: Abilities) => Decision {
-  return (request, { usage, fulfilment } = none) => {
+  return (request, { usage, fulfilment, heard } = none) => {
     const active = current();
     if (active === undefined) return noBundleDecision();
     const at = time();
     const asked = timed(request, at);
     const freshness = freshnessOf(active.bundle.manifest, at);
     // A use is taken last of all, so an obligation that cannot be met here costs none.
-    let takes = false;
+    let limited = false;
     const looking: Usage = {
       look: usage.look,
       take: (...use) => {
-        takes = true;
+        limited = true;
         return usage.look(...use);
       },
     };
     const would = requireFulfilment(active.engine.decide(asked, freshness, looking), fulfilment);
-    if (!takes || !would.allow) return would;
+    heard?.({ request: asked, freshness }, limited);
+    if (!limited || !would.allow) return would;
     return requireFulfilment(active.engine.decide(asked, freshness, usage), fulfilment);
   };
 }

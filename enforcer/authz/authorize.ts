@@ -3,6 +3,7 @@
 // nothing is given at once, without a promise.
 import {
   type AccessRequest,
+  type Asked,
   type Attribute,
   type Decision,
   type Fulfilment,
@@ -14,9 +15,16 @@ import type { DecisionLog } from './decision-log.ts';
 import { asksFor, obligationsOf } from './obligations.ts';
 import type { Answer, Identified, Judged, PeerEvidence, Question } from './question.ts';
 
+export interface Abilities {
+  readonly usage: Usage;
+  readonly fulfilment: Fulfilment;
+  /** Hears what the engine was asked, and whether the counts of a limited grant had a say. */
+  readonly heard: (asked: Asked, limited: boolean) => void;
+}
+
 export interface AuthzPorts {
   /** The engine in force under the freshness of its bundle; answers `no-bundle` without one and never throws. */
-  readonly decide: (request: AccessRequest, abilities: { usage: Usage; fulfilment: Fulfilment }) => Decision;
+  readonly decide: (request: AccessRequest, abilities: Abilities) => Decision;
   /** The counts of limited grants for one request. */
   readonly usage: () => RequestUsage;
   /** Verifies the evidence and joins it with the device's state. Throws or rejects when it does not verify. */
@@ -138,8 +146,15 @@ const hasEvidence = (peer: PeerEvidence): boolean =>
 function judge(ports: AuthzPorts, question: Question, { subject, message }: Caller, usage: Usage): Judged {
   try {
     const request = accessRequest(question, subject, ports.now());
-    const decision = ports.decide(request, { usage, fulfilment: fulfilmentOf(question, subject) });
-    return { subject: subject.id, decision: readOneWay(question, decision), message };
+    const fulfilment = fulfilmentOf(question, subject);
+    let asked: Asked | undefined;
+    let limited = false;
+    const heard: Abilities['heard'] = (what, counted) => {
+      asked = what;
+      limited = counted;
+    };
+    const decision = ports.decide(request, { usage, fulfilment, heard });
+    return { subject: subject.id, decision: readOneWay(question, decision), message, asked, limited, fulfilment };
   } catch {
     return { subject: subject.id, decision: fault(''), message };
   }

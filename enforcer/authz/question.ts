@@ -1,5 +1,5 @@
 // What an enforcement point asks about a request, and what it hears; the same for every proxy.
-import type { AccessRequest, Decision, Fulfilment, Operation } from '../../policy/engine/index.ts';
+import type { AccessRequest, Asked, Decision, Fulfilment, Operation } from '../../policy/engine/index.ts';
 import { obligationsOfProxy } from './obligations.ts';
 
 /** What a proxy can say of its peer. Only fields that the proxy itself owns, or a credential that is verified here. */
@@ -34,6 +34,21 @@ export interface Question {
   readonly ambiguous?: string;
   /** Obligations that the proxy's own configuration says it carries out, beside those the point fulfils itself. */
   readonly fulfils?: Fulfilment;
+  /** Who gives up waiting, and when; absent where nobody said. */
+  readonly patience?: Patience;
+}
+
+/** What admission goes by (overload.ts). */
+export interface Patience {
+  /** One object for all questions of a transport connection, so that none takes the room of the others. */
+  readonly asker: object;
+  /**
+   * How long the asker waits, in milliseconds from `arrivedAt`: grpc-timeout, or Envoy's x-envoy-expected-rq-timeout-ms.
+   * Infinity when it did not say.
+   */
+  readonly waitsMs: number;
+  /** When its bytes were read, on the clock of `performance.now()`. */
+  readonly arrivedAt: number;
 }
 
 export interface Answer {
@@ -46,6 +61,12 @@ export interface Answer {
 export interface Judged extends Answer {
   /** Why the evidence did not verify; empty when it did. */
   readonly message: string;
+  /** What the engine was asked; absent when it was not. */
+  readonly asked?: Asked | undefined;
+  /** The counts of a limited grant had a say. */
+  readonly limited?: boolean;
+  /** What could be carried out of an obligation; absent for `log` and `notification` alone. */
+  readonly fulfilment?: Fulfilment;
 }
 
 /** Identity headers, always all of them, so that a client's own copy never survives. */

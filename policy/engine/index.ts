@@ -2,6 +2,7 @@
 export { compileSlice, freshnessAt, noBundleDecision } from './engine.ts';
 export type { Engine, EngineMeta, Explanation, ExplanationStep, NamedOperations } from './engine.ts';
 export type { Freshness } from './judge.ts';
+export type { Asked } from './asked.ts';
 export { calendarAt } from './calendar.ts';
 export type { Calendar, CalendarState } from './calendar.ts';
 export { attributeNames, subjectAttributes } from './attributes.ts';

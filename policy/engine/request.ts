@@ -93,6 +93,8 @@ export type Reason =
   | 'unknown-interface'
   | 'unknown-operation'
   | 'ambiguous'
+  /** The enforcement point had no room or no time to ask. */
+  | 'overload'
   | 'fault';
 
 export interface Decision {

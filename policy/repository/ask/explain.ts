@@ -87,6 +87,7 @@ const clientReasons: Readonly<Record<Reason, string>> = {
   'no-bundle': 'not available now',
   'hard-expired': 'not available now',
   'soft-expired': 'not available now',
+  overload: 'not available now',
   fault: 'not available now',
   state: 'not permitted',
   denied: 'not permitted',

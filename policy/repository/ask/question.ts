@@ -1,7 +1,7 @@
 // A question to a policy: given and when, as tests write them, and the access request of an enforcement point that they
 // stand for. Whatever asks (tests, invariants, explain, who-can) asks through here, so that every answer can be written
 // down as a test.
-import type { AccessRequest, Decision, Freshness, Operation } from '../../engine/index.ts';
+import type { AccessRequest, Asked, Decision, Operation } from '../../engine/index.ts';
 import { obligationName } from '../../engine/obligations.ts';
 import { attributeNames } from '../../engine/index.ts';
 import { formatYaml } from '../../../runtime/yaml.ts';
@@ -14,11 +14,6 @@ export interface Question {
   readonly given: Given & { readonly time: number };
   /** With the device that serves the interface. */
   readonly when: When & { readonly device: string };
-}
-
-export interface Asked {
-  readonly request: AccessRequest;
-  readonly freshness: Freshness;
 }
 
 export function requestOf({ given, when }: Question): Asked {

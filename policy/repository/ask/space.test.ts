@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Slice } from '../../bundle/slice.ts';
-import type { Operation } from '../../engine/index.ts';
+import type { Asked, Operation } from '../../engine/index.ts';
 import { freshness, interfaceNames, request, slice } from '../../engine/testing/random-policy.ts';
 import { now } from '../../engine/testing/sample-slice.ts';
 import { decideWithEngine, type SliceEngine } from '../decide.ts';
 import { changesSomething, operationCells } from './operation-cells.ts';
-import { requestOf, type Asked } from './question.ts';
+import { requestOf } from './question.ts';
 import { forEachCell, spaceOf } from './space.ts';
 
 const devices = ['gateway-1', 'camera-1', 'station-1'];

@@ -1,12 +1,12 @@
 // Every request that an interface can be asked, as cells: one request for each set of requests that no rule can tell
 // apart. The engine answers each of them; nothing here decides anything.
 import type { Slice, SliceInterface } from '../../bundle/slice.ts';
-import type { Operation } from '../../engine/index.ts';
+import type { Asked, Operation } from '../../engine/index.ts';
 import { attributePath } from '../../engine/attributes.ts';
 import type { SliceEngine } from '../decide.ts';
 import { givenDefaults } from '../format/tests.ts';
 import { changesSomething, operationCells } from './operation-cells.ts';
-import { requestOf, whenOf, type Asked, type Question } from './question.ts';
+import { requestOf, whenOf, type Question } from './question.ts';
 import { readsDocument } from '../../engine/casbin-request.ts';
 import { definition } from './casbin-lines.ts';
 import { notAllLists } from './attribute-cells.ts';

@@ -39,6 +39,7 @@ export const reason = namesOf<Reason>({
   'unknown-interface': true,
   'unknown-operation': true,
   ambiguous: true,
+  overload: true,
   fault: true,
 });
 
