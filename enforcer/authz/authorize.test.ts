@@ -149,6 +149,19 @@ test('identity headers are always all there and overwrite', () => {
   }
 });
 
+test('the access log of the proxy hears who, what and why', () => {
+  for (const decision of [allow, deny('no-grant')]) {
+    const { dynamicMetadata } = checkResponse({ decision, subject: 'gateway-1' });
+    assert.partialDeepStrictEqual(dynamicMetadata, {
+      subject: 'gateway-1',
+      decision: decision.allow ? 'allow' : 'deny',
+      rule: decision.rule,
+      reason: decision.reason,
+      bundle: decision.bundle,
+    });
+  }
+});
+
 test('connections are split into address and port', () => {
   assert.deepEqual(splitConnection('10.0.0.1:80'), { address: '10.0.0.1', port: 80 });
   assert.deepEqual(splitConnection('[2001:db8::1]:443'), { address: '2001:db8::1', port: 443 });

@@ -24,12 +24,21 @@ export function checkResponse(answer: Answer): CheckResponse {
   return answer.decision.allow ? allowed(answer) : denied(answer);
 }
 
+/** For access logs and later filters, under the filter's own name: `%DYNAMIC_METADATA(envoy.filters.http.ext_authz:rule)%`. */
+const metadataOf = ({ subject, decision }: Answer) => ({
+  subject,
+  decision: decision.allow ? 'allow' : 'deny',
+  rule: decision.rule,
+  reason: decision.reason,
+  bundle: decision.bundle,
+});
+
 function allowed(answer: Answer): CheckResponse {
   return create(CheckResponseSchema, {
     status: { code: ok },
     httpResponse: { case: 'okResponse', value: { headers: overwrite(identityHeaders(answer)) } },
-    // For filters that carry them out and for the access log; what a client sends is never in it.
-    dynamicMetadata: { obligations: obligationsOfProxy(answer.decision) },
+    // Obligations that the proxy carries out: what a client sends is never in it.
+    dynamicMetadata: { ...metadataOf(answer), obligations: obligationsOfProxy(answer.decision) },
   });
 }
 
@@ -45,6 +54,7 @@ function denied(answer: Answer): CheckResponse {
         body: `${answer.decision.reason}\n`,
       },
     },
+    dynamicMetadata: metadataOf(answer),
   });
   assertDenies(toBinary(CheckResponseSchema, response));
   return response;

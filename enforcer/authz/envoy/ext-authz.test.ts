@@ -1,8 +1,9 @@
 // What of an ext_authz question reaches the engine: the filter's own configuration, never a header of the client.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { AccessRequest } from '../../../policy/engine/index.ts';
+import type { AttributeContextSchema } from '../../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { CheckRequestSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { noRequestUsage } from '../../request-usage.ts';
 import type { AuthzPorts } from '../authorize.ts';
@@ -10,7 +11,16 @@ import { check } from './ext-authz.ts';
 
 const now = 1_800_000_000_000;
 
-async function asked(contextExtensions: Record<string, string>): Promise<AccessRequest> {
+const http = {
+  method: 'GET',
+  path: '/',
+  headers: { 'edgeward-attribute-line': 'press-9', 'edgeward-interface': 'other' },
+};
+
+const asked = async (contextExtensions: Record<string, string>): Promise<AccessRequest> =>
+  await askedBy({ request: { http }, contextExtensions });
+
+async function askedBy(attributes: MessageInitShape<typeof AttributeContextSchema>): Promise<AccessRequest> {
   let seen: AccessRequest | undefined;
   const ports: AuthzPorts = {
     decide: (request) => {
@@ -23,9 +33,7 @@ async function asked(contextExtensions: Record<string, string>): Promise<AccessR
     auditDurable: () => false,
     now: () => now,
   };
-  const headers = { 'edgeward-attribute-line': 'press-9', 'edgeward-interface': 'other' };
-  const request = { http: { method: 'GET', path: '/', headers } };
-  await check(ports, create(CheckRequestSchema, { attributes: { request, contextExtensions } }));
+  await check(ports, create(CheckRequestSchema, { attributes }));
   assert.ok(seen);
   return seen;
 }
@@ -50,4 +58,24 @@ test('more context attributes than a filter has reason to say are none', async (
   assert.deepEqual((await asked(many)).context.attributes, {});
   delete many['edgeward-attribute-n0'];
   assert.equal(Object.keys((await asked(many)).context.attributes).length, 64);
+});
+
+test('a question of the network filter is about a port, and its interface comes from the labels of the destination', async () => {
+  const labels = { 'edgeward-interface': 'plc-ssh', 'edgeward-attribute-line': 'press-3' };
+  const { operation, resource, context } = await askedBy({ destination: { labels } });
+  assert.deepEqual(operation, { protocol: 'port' });
+  assert.equal(resource.interface, 'plc-ssh');
+  assert.deepEqual(context.attributes, { line: { value: 'press-3', asOf: now } });
+});
+
+test('neither filter can ask the question of the other one', async () => {
+  const labels = { 'edgeward-interface': 'plc-ssh' };
+  const contextExtensions = { 'edgeward-interface': 'web' };
+  const emptyHttp = await askedBy({ destination: { labels }, contextExtensions, request: { http: {} } });
+  assert.deepEqual(emptyHttp.operation, { protocol: 'http', method: '', path: '' });
+  assert.equal(emptyHttp.resource.interface, 'web');
+  const lostHttp = await askedBy({ contextExtensions, request: {} });
+  assert.deepEqual(lostHttp.operation, { protocol: 'port' });
+  assert.equal(lostHttp.resource.interface, '', 'an interface of the HTTP filter is none of the network filter');
+  assert.equal((await askedBy({ destination: { labels }, request: { http } })).resource.interface, '');
 });

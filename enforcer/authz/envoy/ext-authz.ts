@@ -1,6 +1,7 @@
-// Envoy's external authorization API v3 (envoy.service.auth.v3.Authorization/Check). The interface comes from the
-// filter's `context_extensions: {edgeward-interface: NAME}`, the subject from the mTLS peer that Envoy verified;
-// nothing comes from the client's headers.
+// Envoy's external authorization API v3 (envoy.service.auth.v3.Authorization/Check). The interface comes from the HTTP
+// filter's `context_extensions: {edgeward-interface: NAME}` or, as the network filter has none, from the labels of the
+// destination (`bootstrap_metadata_labels_key`); the subject from the mTLS peer that Envoy verified; nothing comes from
+// the client's headers.
 import type { CheckRequest, CheckResponse } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type {
   AttributeContext,
@@ -24,21 +25,23 @@ export async function check(ports: AuthzPorts, request: CheckRequest): Promise<C
 
 function questionOf(attributes: AttributeContext | undefined): Question {
   const http = attributes?.request?.http;
-  const fulfils = parseFulfils(attributes?.contextExtensions[fulfilsExtension]);
+  // Each filter says its interface in a place of its own, so a request without its HTTP part asks for none.
+  const said = (http === undefined ? attributes?.destination?.labels : attributes?.contextExtensions) ?? {};
+  const fulfils = parseFulfils(said[fulfilsExtension]);
   return {
-    interface: attributes?.contextExtensions[interfaceExtension] ?? '',
-    operation: { protocol: 'http', method: http?.method ?? '', path: http?.path ?? '' },
+    interface: said[interfaceExtension] ?? '',
+    operation: http === undefined ? { protocol: 'port' } : { protocol: 'http', method: http.method, path: http.path },
     peer: peerOf(attributes?.source),
     connection: connectionOf(attributes?.source),
     source: 'ext-authz',
-    attributes: attributesOf(attributes?.contextExtensions ?? {}),
+    attributes: attributesOf(said),
     ...(fulfils === undefined ? {} : { fulfils }),
   };
 }
 
 /** None where there are more than any filter has reason to say: what nobody says opens nothing. */
-function attributesOf(extensions: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const said = Object.entries(extensions)
+function attributesOf(configured: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const said = Object.entries(configured)
     .filter(([name]) => name.startsWith(attributePrefix))
     .map(([name, value]): [string, string] => [name.slice(attributePrefix.length), value]);
   return said.length > maxContextAttributes ? {} : Object.fromEntries(said);
