@@ -1,6 +1,6 @@
 // A gRPC server for protobuf-es services: handlers are async functions and generators, refusals are coded errors.
-import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { DescService, MessageInitShape, MessageShape, DescMessage } from '@bufbuild/protobuf';
+import { type sendUnaryData, Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { DescMethodUnary, DescService, MessageInitShape, MessageShape, DescMessage } from '@bufbuild/protobuf';
 import type { Socket } from 'node:net';
 import {
   adaptHandler,
@@ -13,7 +13,7 @@ import type { Interceptor } from './grpc-handler.ts';
 import { openListener, type Connection, type Listener, type ListenerLimits, type Refusal } from './grpc-listener.ts';
 import * as limits from './limits.ts';
 import type { ServerTls } from './grpc-tls.ts';
-import { serviceDefinition } from './grpc-wire.ts';
+import { methodPath, serviceDefinition, statusOf } from './grpc-wire.ts';
 import type { Logger } from './log.ts';
 
 type Handler<M> = M extends { methodKind: infer Kind; input: infer I; output: infer O }
@@ -60,6 +60,8 @@ export interface GrpcServer {
     implementation: Implementation<S>,
     options?: ServiceOptions | Interceptor,
   ): void;
+  /** A unary method whose bytes are not decoded here, for a handler that reads them itself. */
+  addUnary(method: DescMethodUnary, answer: (message: Buffer) => Uint8Array | Promise<Uint8Array>): void;
   /** `host:port` (port 0 for any), `[v6]:port` or `unix:/path`. Resolves with the port, 0 for a unix socket. */
   listen(address: string, tls: ServerTls | 'insecure'): Promise<number>;
   /** New key, chain and roots for new connections of all TLS listeners; open connections stay. */
@@ -92,6 +94,26 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
         );
       }
       server.addService(serviceDefinition(service), handlers);
+    },
+    addUnary(method, answer) {
+      const same = (bytes: Buffer): Buffer => bytes;
+      const handle = async (call: { request: Buffer }, done: sendUnaryData<Buffer>): Promise<void> => {
+        try {
+          const bytes = await answer(call.request);
+          done(null, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+        } catch (error) {
+          done(statusOf(error));
+        }
+      };
+      const path = methodPath(method);
+      const added = server.register(
+        path,
+        (call: { request: Buffer }, done: sendUnaryData<Buffer>) => void handle(call, done),
+        same,
+        same,
+        'unary',
+      );
+      if (!added) throw new Error(`${path} is served already`);
     },
     async listen(address, tls) {
       const listener = await openListener({

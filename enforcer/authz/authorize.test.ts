@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
-import { CheckResponseSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { noFulfilment, requireFulfilment } from '../../policy/engine/index.ts';
 import type { AccessRequest, Decision, Obligation, Reason } from '../../policy/engine/request.ts';
 import { noRequestUsage } from '../request-usage.ts';
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import { type AuthzPorts, authorize } from './authorize.ts';
 import { createDecisionLog, splitConnection } from './decision-log.ts';
-import { checkResponse } from './envoy/check-response.ts';
 import type { Question } from './question.ts';
 
 const question: Question = {
@@ -104,62 +100,6 @@ test('evidence that does not verify asks the engine as nobody', async () => {
 test('a full spool does not stop an interface that did not ask for durable audit', async () => {
   const { decision } = await authorize(ports({ emit: () => Promise.reject(new Error('full')) }), question);
   assert.equal(decision.allow, true);
-});
-
-test('only an allow of the engine is read as an allow by Envoy, for any answer', () => {
-  const reasons: Reason[] = ['state', 'denied', 'no-grant', 'fault', 'ambiguous'];
-  fc.assert(
-    fc.property(
-      fc.boolean(),
-      fc.constantFrom(...reasons),
-      fc.string(),
-      fc.string(),
-      (allowed, reason, subject, rule) => {
-        const decision = allowed ? { ...allow, rule } : { ...deny(reason), rule };
-        const bytes = toBinary(CheckResponseSchema, checkResponse({ decision, subject }));
-        const seen = fromBinary(CheckResponseSchema, bytes);
-        // Envoy's rule: status.code 0 or absent allows, whatever else is set.
-        return (seen.status?.code ?? 0) === 0 ? allowed : !allowed;
-      },
-    ),
-  );
-});
-
-test('a denial on the wire begins with a status other than 0', () => {
-  const bytes = toBinary(CheckResponseSchema, checkResponse({ decision: deny('no-grant'), subject: 'gateway-1' }));
-  assert.equal(Buffer.from(bytes.subarray(0, 1)).toString('hex'), '0a');
-  assert.equal(bytes[2], 0x08);
-  assert.equal(bytes[3], 7);
-  const unknown = toBinary(CheckResponseSchema, checkResponse({ decision: deny('state'), subject: '' }));
-  assert.equal(unknown[3], 16);
-});
-
-test('identity headers are always all there and overwrite', () => {
-  for (const decision of [allow, deny('no-grant')]) {
-    const { httpResponse } = checkResponse({ decision, subject: '' });
-    assert.ok(httpResponse.case === 'okResponse' || httpResponse.case === 'deniedResponse');
-    assert.deepEqual(
-      httpResponse.value.headers.map((entry) => [entry.header?.key, entry.append, entry.appendAction]),
-      ['x-edgeward-subject', 'x-edgeward-decision', 'x-edgeward-rule', 'x-edgeward-obligations'].map((key) => [
-        key,
-        false,
-        2,
-      ]),
-    );
-  }
-});
-
-test('the access log of the proxy hears who, what and why', () => {
-  for (const decision of [allow, deny('no-grant')]) {
-    const { dynamicMetadata } = checkResponse({ decision, subject: 'gateway-1' });
-    assert.partialDeepStrictEqual(dynamicMetadata, {
-      subject: 'gateway-1',
-      decision: decision.allow ? 'allow' : 'deny',
-      rule: decision.rule,
-      reason: decision.reason,
-      bundle: decision.bundle,
-    });
-  }
 });
 
 test('connections are split into address and port', () => {

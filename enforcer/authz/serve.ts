@@ -57,8 +57,7 @@ function grpcServer(ports: AuthzPorts, serving: () => boolean, socketMode: numbe
     maxCallsPerConnection: 2_048,
     socketMode,
   });
-  // A newer Envoy sends fields this version does not know; what decides is what we read.
-  server.addService(Authorization, { check: async (request) => await check(ports, request) }, { lenient: true });
+  server.addUnary(Authorization.method.check, (message) => check(ports, message));
   server.addService(Health, {
     check: (request) => {
       const status = healthStatus(request.service, serving);

@@ -1,68 +1,123 @@
-// The only two ways to answer an ext_authz Check. Envoy looks at status.code alone: code 0, an absent status, even a
-// message of zero bytes is an ALLOW, so half-filled answers must not be constructible (policy note, ext_authz bytes).
-import { create, toBinary } from '@bufbuild/protobuf';
-import { type CheckResponse, CheckResponseSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { HeaderValueOption_HeaderAppendAction } from '../../../proto/gen/envoy/config/core/v3/base_pb.ts';
-import { StatusCode } from '../../../proto/gen/envoy/type/v3/http_status_pb.ts';
+// The only two ways to answer an ext_authz Check, as bytes. Envoy looks at status.code alone: code 0, an absent status, even
+// a message of zero bytes is an ALLOW, so half-filled answers must not be constructible (policy note, ext_authz bytes).
+// Every answer is read back as Envoy reads it before it leaves; one that says something else than was decided is replaced by
+// a denial that was checked when this module was loaded.
 import { obligationsOfProxy } from '../obligations.ts';
 import { type Answer, identityHeaders } from '../question.ts';
 import { challengeHeaders, denialStatus } from '../step-up.ts';
+import { readVerdict } from './read-verdict.ts';
+import { joinSpans, spanField, stringField, varintField } from './wire-writer.ts';
 
-const ok = 0;
-const permissionDenied = 7;
-const unauthenticated = 16;
+/** google.rpc.Code and the HTTP status that goes with it. */
+const forbidden = { code: 7, http: 403 };
+const unauthenticated = { code: 16, http: 401 };
 
-const overwrite = (headers: Readonly<Record<string, string>>) =>
-  Object.entries(headers).map(([key, value]) => ({
-    header: { key, value },
-    // Both forms: an Envoy that reads the old field and one that reads the new one overwrite alike.
-    append: false,
-    appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
-  }));
+/** Fields of CheckResponse as tags. */
+const CHECK = { denied: 0x12, ok: 0x1a, metadata: 0x22 } as const;
+/** `status` with code 0. */
+const statusOk = Buffer.from([0x0a, 0x00]);
+const OVERWRITE_IF_EXISTS_OR_ADD = 2;
 
-export function checkResponse(answer: Answer): CheckResponse {
-  return answer.decision.allow ? allowed(answer) : denied(answer);
-}
+/** Texts of each kind whose bytes are kept: the rules and devices of a bundle. */
+const KEPT_TEXTS = 8_192;
 
-/** For access logs and later filters, under the filter's own name: `%DYNAMIC_METADATA(envoy.filters.http.ext_authz:rule)%`. */
-const metadataOf = ({ subject, decision }: Answer) => ({
-  subject,
-  decision: decision.allow ? 'allow' : 'deny',
-  rule: decision.rule,
-  reason: decision.reason,
-  bundle: decision.bundle,
-});
-
-function allowed(answer: Answer): CheckResponse {
-  return create(CheckResponseSchema, {
-    status: { code: ok },
-    httpResponse: { case: 'okResponse', value: { headers: overwrite(identityHeaders(answer)) } },
-    // Obligations that the proxy carries out: what a client sends is never in it.
-    dynamicMetadata: { ...metadataOf(answer), obligations: obligationsOfProxy(answer.decision) },
-  });
-}
-
-function denied(answer: Answer): CheckResponse {
-  const known = denialStatus(answer) === 403;
-  const response = create(CheckResponseSchema, {
-    status: { code: known ? permissionDenied : unauthenticated, message: answer.decision.reason },
-    httpResponse: {
-      case: 'deniedResponse',
-      value: {
-        status: { code: known ? StatusCode.Forbidden : StatusCode.Unauthorized },
-        headers: overwrite({ ...identityHeaders(answer), ...challengeHeaders(answer) }),
-        body: `${answer.decision.reason}\n`,
-      },
-    },
-    dynamicMetadata: metadataOf(answer),
-  });
-  assertDenies(toBinary(CheckResponseSchema, response));
-  return response;
-}
-
-/** Field 1 (status) comes first and holds field 1 (code) with a value other than 0. */
-function assertDenies(bytes: Uint8Array): void {
-  if (bytes[0] !== 0x0a || bytes[2] !== 0x08 || bytes[3] === undefined || bytes[3] === 0) {
-    throw new Error('a denial would have been read as an allow');
+/** Bytes of the answer for Envoy. Never throws. */
+export function checkResponse(answer: Answer): Uint8Array {
+  try {
+    const bytes = answer.decision.allow ? allowed(answer) : denied(answer);
+    return (readVerdict(bytes) === 'allow') === answer.decision.allow ? bytes : faultResponse;
+  } catch {
+    return faultResponse;
   }
 }
+
+function allowed(answer: Answer): Uint8Array {
+  return joinSpans(statusOk, [
+    { tag: CHECK.ok, parts: headersOf(identityHeaders(answer)) },
+    { tag: CHECK.metadata, parts: metadataOf(answer) },
+  ]);
+}
+
+function denied(answer: Answer): Uint8Array {
+  const { reason } = answer.decision;
+  const known = denialStatus(answer) === forbidden.http;
+  const headers = { ...identityHeaders(answer), ...challengeHeaders(answer) };
+  return joinSpans((known ? forbiddenStatus : unauthenticatedStatus)(reason), [
+    { tag: CHECK.denied, parts: [(known ? forbiddenReply : unauthenticatedReply)(reason), ...headersOf(headers)] },
+    { tag: CHECK.metadata, parts: metadataOf(answer) },
+  ]);
+}
+
+const statusField = (code: number) => kept((reason) => spanField(1, [varintField(1, code), stringField(2, reason)]));
+const forbiddenStatus = statusField(forbidden.code);
+const unauthenticatedStatus = statusField(unauthenticated.code);
+
+/** Status and body of a DeniedHttpResponse. */
+const reply = (http: number) =>
+  kept((reason) => Buffer.concat([spanField(1, [varintField(1, http)]), stringField(3, `${reason}\n`)]));
+const forbiddenReply = reply(forbidden.http);
+const unauthenticatedReply = reply(unauthenticated.http);
+
+const headerFields = new Map<string, (value: string) => Buffer>();
+
+/** `headers` of an OkHttpResponse or a DeniedHttpResponse. */
+function headersOf(headers: Readonly<Record<string, string>>): Buffer[] {
+  return fieldsOf(headers, headerFields, (name, value) =>
+    spanField(2, [
+      spanField(1, [stringField(1, name), stringField(2, printable(value))]),
+      // Both forms: an Envoy that reads the old field and one that reads the new one overwrite alike.
+      spanField(2, []),
+      varintField(3, OVERWRITE_IF_EXISTS_OR_ADD),
+      // An empty value overwrites too: dropped, it would leave the client's own in place.
+      varintField(4, 1),
+    ]),
+  );
+}
+
+const metadataFields = new Map<string, (value: string) => Buffer>();
+
+/** Fields of a google.protobuf.Struct, for filters and access logs: `%DYNAMIC_METADATA(envoy.filters.http.ext_authz:rule)%`. */
+function metadataOf({ subject, decision }: Answer): Buffer[] {
+  const { allow, reason, rule, operation, bundle } = decision;
+  const obligations = obligationsOfProxy(decision);
+  const said = { subject, decision: allow ? 'allow' : 'deny', reason, rule, operation, bundle, obligations };
+  return fieldsOf(said, metadataFields, (name, value) =>
+    spanField(1, [stringField(1, name), spanField(2, [stringField(3, value)])]),
+  );
+}
+
+function fieldsOf(
+  values: Readonly<Record<string, string>>,
+  made: Map<string, (value: string) => Buffer>,
+  make: (name: string, value: string) => Buffer,
+): Buffer[] {
+  const fields: Buffer[] = [];
+  for (const name in values) {
+    let field = made.get(name);
+    if (field === undefined) made.set(name, (field = kept((value) => make(name, value))));
+    fields.push(field(values[name] ?? ''));
+  }
+  return fields;
+}
+
+/** Header values that no proxy reads two ways. */
+const printable = (value: string): string => value.replaceAll(/[^\x20-\x7e]/g, '?');
+
+function kept(make: (text: string) => Buffer): (text: string) => Buffer {
+  const known = new Map<string, Buffer>();
+  return (text) => {
+    let bytes = known.get(text);
+    if (bytes !== undefined) return bytes;
+    if (known.size >= KEPT_TEXTS) known.clear();
+    bytes = make(text);
+    known.set(text, bytes);
+    return bytes;
+  };
+}
+
+/** Answers when nothing else can be said. */
+export const faultResponse: Uint8Array = denied({
+  subject: '',
+  decision: { allow: false, reason: 'fault', rule: '', place: '', operation: '', bundle: '' },
+});
+if (readVerdict(faultResponse) !== 'deny') throw new Error('the denial of last resort would be read as an allow');

@@ -1,81 +1,134 @@
-// What of an ext_authz question reaches the engine: the filter's own configuration, never a header of the client.
+// From bytes to bytes: whatever comes in and whatever breaks, Envoy hears an allow only where the engine gave one.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { AccessRequest } from '../../../policy/engine/index.ts';
-import type { AttributeContextSchema } from '../../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import type { AccessRequest, Decision } from '../../../policy/engine/index.ts';
 import { CheckRequestSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { noRequestUsage } from '../../request-usage.ts';
 import type { AuthzPorts } from '../authorize.ts';
 import { check } from './ext-authz.ts';
+import { readVerdict } from './read-verdict.ts';
 
 const now = 1_800_000_000_000;
-
-const http = {
-  method: 'GET',
-  path: '/',
-  headers: { 'edgeward-attribute-line': 'press-9', 'edgeward-interface': 'other' },
+const verdict = (allow: boolean): Decision => ({
+  allow,
+  reason: allow ? 'granted' : 'no-grant',
+  rule: '',
+  place: '',
+  operation: '',
+  bundle: '',
+});
+const explode = (): never => {
+  throw new Error('broken');
 };
+const reject = () => Promise.reject(new Error('broken'));
 
-const asked = async (contextExtensions: Record<string, string>): Promise<AccessRequest> =>
-  await askedBy({ request: { http }, contextExtensions });
-
-async function askedBy(attributes: MessageInitShape<typeof AttributeContextSchema>): Promise<AccessRequest> {
-  let seen: AccessRequest | undefined;
-  const ports: AuthzPorts = {
-    decide: (request) => {
-      seen = request;
-      return { allow: false, reason: 'no-grant', rule: '', place: '', operation: '', bundle: '' };
-    },
-    usage: () => noRequestUsage,
-    identify: () => ({ id: '', binding: 'svid', state: 'unknown', attributes: {} }),
-    log: { note: () => undefined, keep: () => Promise.resolve() },
-    auditDurable: () => false,
-    now: () => now,
-  };
-  await check(ports, create(CheckRequestSchema, { attributes }));
-  assert.ok(seen);
-  return seen;
+interface World {
+  readonly ports: AuthzPorts;
+  /** Requests that the engine allowed. */
+  readonly allowed: AccessRequest[];
+  /** Decisions that were remembered. */
+  readonly remembered: string[];
 }
 
-test('context attributes come from the filter, dated with the request; a client has no say', async () => {
-  const { context, resource } = await asked({
-    'edgeward-interface': 'web',
-    'edgeward-attribute-line': 'press-3',
-    'edgeward-attribute-empty': '',
-    'something-else': 'x',
+/** The engine allows GET /status on `web` to gateway-1. */
+function world(faults: Partial<AuthzPorts> = {}): World {
+  const allowed: AccessRequest[] = [];
+  const remembered: string[] = [];
+  const ports: AuthzPorts = {
+    decide: (request) => {
+      const { subject, operation, resource } = request;
+      const open =
+        subject.id === 'gateway-1' &&
+        resource.interface === 'web' &&
+        operation.protocol === 'http' &&
+        operation.path === '/status';
+      if (open) allowed.push(request);
+      return verdict(open);
+    },
+    usage: () => noRequestUsage,
+    identify: ({ certificatePem, principal }) => {
+      if ((certificatePem ?? principal) !== 'gateway-1') throw new Error('not a device');
+      return { id: 'gateway-1', binding: 'svid', state: 'trusted', attributes: {} };
+    },
+    log: {
+      note: (_, { decision }) => void remembered.push(decision.reason),
+      keep: (_, { decision }) => Promise.resolve(void remembered.push(decision.reason)),
+    },
+    auditDurable: () => false,
+    now: () => now,
+    ...faults,
+  };
+  return { ports, allowed, remembered };
+}
+
+const granted = Buffer.from(
+  toBinary(
+    CheckRequestSchema,
+    create(CheckRequestSchema, {
+      attributes: {
+        source: { certificate: 'gateway-1' },
+        request: { http: { method: 'GET', path: '/status' } },
+        contextExtensions: { 'edgeward-interface': 'web' },
+      },
+    }),
+  ),
+);
+
+test('an allow of the engine is an allow, dated with the request', async () => {
+  const { ports, allowed } = world();
+  assert.equal(readVerdict(await check(ports, granted)), 'allow');
+  assert.equal(allowed[0]?.context.time, now);
+  assert.equal(allowed[0]?.context.source, 'ext-authz');
+});
+
+test('an answer that waits for nothing is given at once', () => {
+  assert.ok(!(check(world().ports, granted) instanceof Promise));
+});
+
+test('bytes that are no CheckRequest are denied and remembered', async () => {
+  const { ports, remembered } = world();
+  assert.equal(readVerdict(await check(ports, Buffer.from([0x0b]))), 'deny');
+  assert.equal(remembered.length, 1);
+});
+
+test('no bytes and no fault at any port give an allow that the engine did not give', async () => {
+  const faults: Partial<AuthzPorts>[] = [
+    {},
+    { identify: explode },
+    { identify: reject },
+    { usage: explode },
+    { now: explode },
+    { decide: explode },
+    { auditDurable: explode },
+    { log: { note: () => undefined, keep: reject }, auditDurable: () => true },
+    { usage: () => ({ ...noRequestUsage, recorded: () => Promise.resolve(false) }) },
+  ];
+  let allows = 0;
+  const change = fc.record({
+    at: fc.nat({ max: granted.length }),
+    cut: fc.nat({ max: 3 }),
+    noise: fc.uint8Array({ maxLength: 3 }),
   });
-  assert.equal(resource.interface, 'web');
-  assert.deepEqual(context.attributes, {
-    line: { value: 'press-3', asOf: now },
-    empty: { value: '', asOf: now },
-  });
-  assert.deepEqual((await asked({ 'edgeward-interface': 'web' })).context.attributes, {});
-});
-
-test('more context attributes than a filter has reason to say are none', async () => {
-  const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`edgeward-attribute-n${index}`, 'x']));
-  assert.deepEqual((await asked(many)).context.attributes, {});
-  delete many['edgeward-attribute-n0'];
-  assert.equal(Object.keys((await asked(many)).context.attributes).length, 64);
-});
-
-test('a question of the network filter is about a port, and its interface comes from the labels of the destination', async () => {
-  const labels = { 'edgeward-interface': 'plc-ssh', 'edgeward-attribute-line': 'press-3' };
-  const { operation, resource, context } = await askedBy({ destination: { labels } });
-  assert.deepEqual(operation, { protocol: 'port' });
-  assert.equal(resource.interface, 'plc-ssh');
-  assert.deepEqual(context.attributes, { line: { value: 'press-3', asOf: now } });
-});
-
-test('neither filter can ask the question of the other one', async () => {
-  const labels = { 'edgeward-interface': 'plc-ssh' };
-  const contextExtensions = { 'edgeward-interface': 'web' };
-  const emptyHttp = await askedBy({ destination: { labels }, contextExtensions, request: { http: {} } });
-  assert.deepEqual(emptyHttp.operation, { protocol: 'http', method: '', path: '' });
-  assert.equal(emptyHttp.resource.interface, 'web');
-  const lostHttp = await askedBy({ contextExtensions, request: {} });
-  assert.deepEqual(lostHttp.operation, { protocol: 'port' });
-  assert.equal(lostHttp.resource.interface, '', 'an interface of the HTTP filter is none of the network filter');
-  assert.equal((await askedBy({ destination: { labels }, request: { http } })).resource.interface, '');
+  const bytes = fc.oneof(
+    { weight: 1, arbitrary: fc.constant(granted) },
+    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }).map((some) => Buffer.from(some)) },
+    {
+      weight: 3,
+      arbitrary: change.map(({ at, cut, noise }) =>
+        Buffer.concat([granted.subarray(0, at), noise, granted.subarray(Math.min(granted.length, at + cut))]),
+      ),
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(bytes, fc.constantFrom(...faults), async (message, fault) => {
+      const { ports, allowed } = world(fault);
+      if (readVerdict(await check(ports, message)) === 'deny') return;
+      allows++;
+      assert.ok(allowed.length > 0);
+    }),
+    { numRuns: 5_000 },
+  );
+  assert.ok(allows > 100, `${allows} allows`);
 });
