@@ -175,7 +175,7 @@ test('obligations: log waits for the disk, notification is a loud event, what no
   const condition = 'obligation step-up';
   assert.deepEqual(await asking({ id: 'log' }, { id: 'step-up', level: 'mfa' }), {
     allow: false,
-    event: { severity: 'medium', obligations: undefined, condition, durable: false },
+    event: { severity: 'medium', obligations: undefined, condition, durable: true },
   });
   assert.equal((await asking({ id: 'custom', name: 'badge' })).allow, false);
   assert.equal(requireFulfilment({ ...allow, obligations: [{ id: 'log' }] }, noFulfilment).allow, false);

@@ -5,15 +5,17 @@ import {
   type AccessRequest,
   type Asked,
   type Attribute,
+  type AttributeValue,
   type Decision,
   type Fulfilment,
+  lookOnly,
   type Usage,
   withdrawn,
 } from '../../policy/engine/index.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { asksFor, obligationsOf } from './obligations.ts';
-import type { Answer, Identified, Judged, PeerEvidence, Question } from './question.ts';
+import type { Answer, Assertions, Identified, Judged, PeerEvidence, Question } from './question.ts';
 
 export interface Abilities {
   readonly usage: Usage;
@@ -56,6 +58,23 @@ export function authorize(ports: AuthzPorts, question: Question): Answer | Promi
   return caller instanceof Promise
     ? caller.then((known) => answerTo(ports, question, known))
     : answerTo(ports, question, caller);
+}
+
+/** What would be answered, for who looks for what is allowed: takes no use, records nothing. Never throws, never rejects. */
+export function consider(ports: AuthzPorts, peer: PeerEvidence): Consideration | Promise<Consideration> {
+  const usage = lookOnly(usageOf(ports));
+  const considering = (caller: Caller): Consideration => ({
+    subject: caller.subject,
+    judge: (question) => judge(ports, question, caller, usage),
+  });
+  const caller = establish(ports, peer);
+  return caller instanceof Promise ? caller.then(considering) : considering(caller);
+}
+
+export interface Consideration {
+  readonly subject: Identified;
+  /** The peer of the question is not looked at. */
+  readonly judge: (question: Question) => Judged;
 }
 
 function answerTo(ports: AuthzPorts, question: Question, caller: Caller): Answer | Promise<Answer> {
@@ -140,7 +159,10 @@ const unverified = (error: unknown): Caller => ({
 });
 
 const hasEvidence = (peer: PeerEvidence): boolean =>
-  (peer.certificatePem ?? '') !== '' || (peer.principal ?? '') !== '' || (peer.bearer ?? '') !== '';
+  (peer.certificatePem ?? '') !== '' ||
+  (peer.principal ?? '') !== '' ||
+  (peer.bearer ?? '') !== '' ||
+  (peer.asserted ?? '') !== '';
 
 /** What the engine says, now. Never throws. */
 function judge(ports: AuthzPorts, question: Question, { subject, message }: Caller, usage: Usage): Judged {
@@ -166,6 +188,7 @@ function fulfilmentOf({ fulfils }: Question, { provenLevel }: Identified): Fulfi
   return {
     ids: [...ownFulfilment.ids, ...(fulfils?.ids ?? [])],
     custom: fulfils?.custom ?? [],
+    anyLevel: fulfils?.anyLevel ?? false,
     levels: provenLevel === undefined ? [] : [provenLevel],
   };
 }
@@ -184,21 +207,32 @@ function auditIsDurable(ports: AuthzPorts, interfaceName: string): boolean {
 }
 
 function accessRequest(question: Question, subject: AccessRequest['subject'], time: number): AccessRequest {
+  const { assertions } = question;
   return {
-    subject,
+    subject: assertions === undefined ? subject : withAsserted(subject, assertions, time),
     operation: question.operation,
-    resource: { interface: question.interface, attributes: {} },
+    resource: { interface: question.interface, attributes: dated(assertions?.resource, time) },
     context: {
       time,
       source: question.source,
       connection: question.connection,
-      attributes: question.attributes === undefined ? {} : contextAttributes(question.attributes, time),
+      attributes: dated(question.attributes ?? assertions?.context, time),
     },
   };
 }
 
-/** What the proxy's configuration says holds at the moment of the request. */
-function contextAttributes(said: Readonly<Record<string, string>>, time: number): Record<string, Attribute> {
+/** What a verified source says of the subject stays as it says. */
+function withAsserted(
+  subject: AccessRequest['subject'],
+  assertions: Assertions,
+  time: number,
+): AccessRequest['subject'] {
+  return { ...subject, attributes: { ...dated(assertions.subject, time), ...subject.attributes } };
+}
+
+/** What is said with a request holds at the moment of the request. */
+function dated(said: Readonly<Record<string, AttributeValue>> | undefined, time: number): Record<string, Attribute> {
+  if (said === undefined) return {};
   return Object.fromEntries(
     Object.entries(said).map(([name, value]): [string, Attribute] => [name, { value, asOf: time }]),
   );

@@ -37,7 +37,7 @@ function decisionEvent(question: Question, { subject, decision, message }: Judge
     data: {
       subject,
       interface: question.interface,
-      operation: decision.operation,
+      operation: operation.protocol === 'named' ? operation.name : decision.operation,
       ...(operation.protocol === 'http'
         ? { method: operation.method.slice(0, 32), path: operation.path.slice(0, 2048) }
         : { protocol: operation.protocol }),

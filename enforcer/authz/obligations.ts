@@ -3,8 +3,9 @@ import { attributeNamePattern } from '../../policy/bundle/index.ts';
 import { type Decision, type Fulfilment, obligationName } from '../../policy/engine/index.ts';
 import { maxFulfilled } from './limits.ts';
 
-export const asksFor = ({ obligations }: Decision, id: string): boolean =>
-  obligations?.some((obligation) => obligation.id === id) ?? false;
+/** What can be done is done, also where something else of the same allow cannot be. */
+export const asksFor = ({ obligations, unfulfilled }: Decision, id: string): boolean =>
+  (obligations ?? unfulfilled)?.some((obligation) => obligation.id === id) ?? false;
 
 export const obligationsOf = ({ obligations }: Decision): string => (obligations ?? []).map(obligationName).join(' ');
 

@@ -1,5 +1,12 @@
 // What an enforcement point asks about a request, and what it hears; the same for every proxy.
-import type { AccessRequest, Asked, Decision, Fulfilment, Operation } from '../../policy/engine/index.ts';
+import type {
+  AccessRequest,
+  Asked,
+  AttributeValue,
+  Decision,
+  Fulfilment,
+  Operation,
+} from '../../policy/engine/index.ts';
 import { obligationsOfProxy } from './obligations.ts';
 
 /** What a proxy can say of its peer. Only fields that the proxy itself owns, or a credential that is verified here. */
@@ -10,6 +17,15 @@ export interface PeerEvidence {
   readonly principal?: string;
   /** Token of the one `Authorization: Bearer` that the client sent (RFC 6750 section 2.1), verified here. */
   readonly bearer?: string;
+  /** Device id that an enforcement point of somebody else's asserts (AuthZEN); only that point's own `identify` takes it. */
+  readonly asserted?: string;
+}
+
+/** Attributes that such a point may assert by this edge's configuration, by name; they count as known now. */
+export interface Assertions {
+  readonly subject: Readonly<Record<string, AttributeValue>>;
+  readonly resource: Readonly<Record<string, AttributeValue>>;
+  readonly context: Readonly<Record<string, AttributeValue>>;
 }
 
 /** Who the evidence proves, as the engine asks. */
@@ -23,13 +39,14 @@ export interface Question {
   /** Interface name from the proxy's own configuration. */
   readonly interface: string;
   /** Of http, method and raw target exactly as the client sent them, query included. */
-  readonly operation: Extract<Operation, { protocol: 'http' | 'port' }>;
+  readonly operation: Extract<Operation, { protocol: 'http' | 'port' | 'named' }>;
   readonly peer: PeerEvidence;
   /** `address:port` of the client; empty when unknown. */
   readonly connection: string;
   readonly source: 'ext-authz' | 'forward-auth' | 'authzen';
   /** Context attributes from the proxy's own configuration, by name. */
   readonly attributes?: Readonly<Record<string, string>>;
+  readonly assertions?: Assertions;
   /** Why the request has more than one reading, beside its path: denied, whatever the policy says. */
   readonly ambiguous?: string;
   /** Obligations that the proxy's own configuration says it carries out, beside those the point fulfils itself. */

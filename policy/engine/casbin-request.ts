@@ -64,6 +64,9 @@ function asked({ operation, resource }: AccessRequest): { act: string; objects: 
       return { act: modbusFunctionName(operation.functionCode), objects: modbusObjects(operation) };
     case 'port':
       return { act: 'connect', objects: [resource.interface] };
+    case 'named':
+      // Asked with the requests that it stands for (named-operation.ts).
+      return { act: '', objects: [] };
   }
 }
 

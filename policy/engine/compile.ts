@@ -13,11 +13,12 @@ import {
 import { engineErrors, placeOf, sliceError } from './errors.ts';
 import { compileHttp } from './http-operation.ts';
 import { compileModbus } from './modbus-operation.ts';
+import { compileNamed } from './named-operation.ts';
 import { strictlyInside } from './operation-contains.ts';
 import type { MatchOperation } from './operation-match.ts';
 import { compileInput, type RegoQuestion } from './rego/input-document.ts';
 import { compileRego, type RegoVerdict } from './rego/rego-package.ts';
-import type { Binding, Obligation } from './request.ts';
+import type { Binding, Obligation, Operation } from './request.ts';
 import type { SafetyClass } from './state-table.ts';
 import { compileLimit, type UseLimit } from './usage.ts';
 
@@ -57,6 +58,8 @@ export interface CompiledInterface {
   readonly observeUntil: number | undefined;
   readonly operations: readonly CompiledOperation[];
   readonly match: MatchOperation;
+  /** The requests that an operation stands for, when they are few; undefined when nobody can name them all. */
+  readonly requestsOf: (operation: Operation) => readonly Operation[] | undefined;
   readonly denies: CompiledDenies;
   readonly casbin: CompiledModel | undefined;
   readonly rego: CompiledRego | undefined;
@@ -157,6 +160,8 @@ function compileInterface(
   if (entry.rego !== undefined && rego === undefined) {
     throw sliceError(entry.place, `Rego package ${entry.rego} is not in the bundle`);
   }
+  const named = compileNamed(entry);
+  const match = compileMatch(entry);
   return {
     name: entry.name,
     device: entry.device,
@@ -168,7 +173,8 @@ function compileInterface(
       sensitiveRivals: sensitiveRivals(operation, entry),
       grants: granted[index] ?? new Map(),
     })),
-    match: compileMatch(entry),
+    match: (operation) => (operation.protocol === 'named' ? named.match(operation.name) : match(operation)),
+    requestsOf: (operation) => (operation.protocol === 'named' ? named.requestsOf(operation.name) : [operation]),
     denies: compileDenies(denies, operationIndex, schemas),
     casbin,
     rego,

@@ -38,7 +38,7 @@ export function compileHttp(entry: SliceInterface, operations: readonly (HttpOpe
       kind: 'matched',
       sure: ascending(paths.exact.match(segments)),
       possible: () => {
-        const folded = segments.map(fold);
+        const folded = segments.map(foldSegment);
         return ascending([...paths.folded.match(folded), ...paths.folded.match(otherEnd(folded))]);
       },
     };
@@ -48,11 +48,12 @@ export function compileHttp(entry: SliceInterface, operations: readonly (HttpOpe
 function foldPattern(pattern: PathPattern): PathPattern {
   return {
     ...pattern,
-    segments: pattern.segments.map((segment) => (segment === undefined ? undefined : fold(segment))),
+    segments: pattern.segments.map((segment) => (segment === undefined ? undefined : foldSegment(segment))),
   };
 }
 
-function fold(segment: string): string {
+/** How a server may read a segment that takes spellings for the same. */
+export function foldSegment(segment: string): string {
   return segment.normalize('NFKC').toLowerCase();
 }
 

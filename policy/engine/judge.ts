@@ -337,6 +337,31 @@ function judgeGrant(
 
 /** The interface's Casbin model and Rego package, where it names them, both have to allow what a grant opened. */
 function narrow(
+  entry: CompiledInterface,
+  operation: CompiledOperation,
+  request: AccessRequest,
+  row: StateRow,
+  trace: Trace | undefined,
+): Narrowed {
+  const { casbin, rego } = entry;
+  if (casbin === undefined && rego === undefined) return narrowedByNothing;
+  if (request.operation.protocol !== 'named') return narrowRequest(entry, operation, request, row, trace);
+  // They read requests: every one that the name stands for has to pass, and what nobody can list is refused.
+  const requests = entry.requestsOf(request.operation) ?? [];
+  if (requests.length === 0) {
+    trace?.('operation', `${request.operation.name} stands for more requests than can be asked`);
+    return casbin === undefined ? { reason: 'rego', ...(rego && { rule: rego }) } : { reason: 'casbin', rule: casbin };
+  }
+  const obligations = new Map<string, Obligation>();
+  for (const one of requests) {
+    const outcome = narrowRequest(entry, operation, { ...request, operation: one }, row, trace);
+    if (outcome.reason !== 'opened') return outcome;
+    for (const obligation of outcome.obligations) obligations.set(JSON.stringify(obligation), obligation);
+  }
+  return { reason: 'opened', obligations: [...obligations.values()] };
+}
+
+function narrowRequest(
   { casbin, rego, device }: CompiledInterface,
   operation: CompiledOperation,
   request: AccessRequest,

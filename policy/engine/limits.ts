@@ -68,3 +68,5 @@ export const MAX_REGO_PACKAGES = 16;
 /** Entries of the deny set of a decision, and characters of each. */
 export const MAX_REGO_DENIES = 64;
 export const MAX_REGO_DENY_LENGTH = 512;
+/** Requests that a Casbin model or a Rego package is asked about for one operation by name; with more it is refused. */
+export const MAX_NAMED_REQUESTS = 16;

@@ -8,17 +8,19 @@ export interface Fulfilment {
   readonly custom: readonly string[];
   /** Levels of step-up that the caller of this one request has proven; absent for none. */
   readonly levels?: readonly string[];
+  /** The enforcement point makes the caller prove whatever level is asked for, before it lets the request through. */
+  readonly anyLevel?: boolean;
 }
 
 /** Of an enforcement point that does not look at obligations. */
 export const noFulfilment: Fulfilment = { ids: [], custom: [] };
 
-function canFulfil({ ids, custom, levels = [] }: Fulfilment, obligation: Obligation): boolean {
+function canFulfil({ ids, custom, levels = [], anyLevel = false }: Fulfilment, obligation: Obligation): boolean {
   switch (obligation.id) {
     case 'custom':
       return custom.includes(obligation.name);
     case 'step-up':
-      return levels.includes(obligation.level);
+      return anyLevel || levels.includes(obligation.level);
     case 'log':
     case 'notification':
       return ids.includes(obligation.id);
@@ -35,7 +37,10 @@ export function requireFulfilment(decision: Decision, fulfilment: Fulfilment): D
   if (decision.obligations === undefined || !decision.allow) return decision;
   const [unmet, ...more] = decision.obligations.filter((obligation) => !canFulfil(fulfilment, obligation));
   if (unmet === undefined) return decision;
-  const denial = withdrawn(decision, 'obligation', `obligation ${obligationName(unmet)}`);
+  const denial = {
+    ...withdrawn(decision, 'obligation', `obligation ${obligationName(unmet)}`),
+    unfulfilled: decision.obligations,
+  };
   // Nobody is asked to prove themselves for what would be denied all the same.
   if (unmet.id !== 'step-up' || more.some(({ id }) => id !== 'step-up')) return denial;
   return { ...denial, stepUp: unmet.level };

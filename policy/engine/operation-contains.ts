@@ -2,6 +2,8 @@
 // inside a sensitive one is an exception somebody carved out (one set point of all registers) and keeps its class; any
 // other overlap makes the request sensitive (`/admin/**` inside `/**`).
 import type { SliceOperation } from '../bundle/slice.ts';
+import { foldSegment } from './http-operation.ts';
+import { hasAddress } from './modbus-operation.ts';
 import { readPathPattern, type PathPattern } from './path-trie.ts';
 
 type Of<P extends SliceOperation['protocol']> = Extract<SliceOperation, { protocol: P }>;
@@ -26,6 +28,51 @@ function containsHttp(outer: Of<'http'>, inner: Of<'http'>, place: string): bool
       return patterns.some((pattern) => containsPattern(pattern, wanted));
     })
   );
+}
+
+/** Whether a request of `inner` may be taken for one of `other`, as denies read it: in doubt it may. */
+export function mayOverlap(inner: SliceOperation, other: SliceOperation, place: string): boolean {
+  if (inner.protocol === 'http' && other.protocol === 'http') return overlapsHttp(inner, other, place);
+  if (inner.protocol === 'modbus' && other.protocol === 'modbus') return overlapsModbus(inner, other);
+  return inner.protocol === other.protocol;
+}
+
+function overlapsHttp(inner: Of<'http'>, other: Of<'http'>, place: string): boolean {
+  if (!inner.methods.some((method) => other.methods.includes(method))) return false;
+  const patterns = other.paths.map((path) => readPathPattern(path, place)).flatMap(withOtherEnd);
+  return inner.paths.some((path) => {
+    const wanted = readPathPattern(path, place);
+    return patterns.some((pattern) => overlapsPattern(pattern, wanted));
+  });
+}
+
+/** A server may leave out a last slash, or add one (http-operation.ts, `possible`). */
+function withOtherEnd(pattern: PathPattern): readonly PathPattern[] {
+  const { segments, rest } = pattern;
+  if (rest) return [pattern, { segments, rest: false }];
+  return [pattern, { segments: segments.at(-1) === '' ? segments.slice(0, -1) : [...segments, ''], rest }];
+}
+
+function overlapsPattern(one: PathPattern, other: PathPattern): boolean {
+  const spare = other.segments.length - one.segments.length;
+  const lengths = spare === 0 ? one.rest === other.rest : spare > 0 ? one.rest : other.rest;
+  if (!lengths) return false;
+  const shared = Math.min(one.segments.length, other.segments.length);
+  return one.segments.slice(0, shared).every((segment, index) => mayBeSame(segment, other.segments[index]));
+}
+
+function mayBeSame(one: string | undefined, other: string | undefined): boolean {
+  if (one === undefined) return other !== '';
+  return other === undefined ? one !== '' : foldSegment(one) === foldSegment(other);
+}
+
+/** Unit 0 is broadcast; values are not looked at. */
+function overlapsModbus(inner: Of<'modbus'>, other: Of<'modbus'>): boolean {
+  const everyUnit = [inner, other].some(({ units }) => units.length === 0 || units.includes(0));
+  const codes = inner.functionCodes.filter((code) => other.functionCodes.includes(code));
+  if (codes.length === 0 || !(everyUnit || inner.units.some((unit) => other.units.includes(unit)))) return false;
+  if (codes.some((code) => !hasAddress(code))) return true;
+  return inner.addresses.some(([from, to]) => other.addresses.some(([low, high]) => from <= high && low <= to));
 }
 
 function containsPattern(outer: PathPattern, inner: PathPattern): boolean {

@@ -59,7 +59,10 @@ export interface AccessRequest {
   };
 }
 
-/** An operation as seen on the wire; the engine maps it to the named operations of the interface. */
+/**
+ * An operation as seen on the wire; the engine maps it to the named operations of the interface. `named` is every request
+ * at once that is an instance of one of them, for who asks before there is a request: allowed when all of them surely are.
+ */
 export type Operation =
   | { readonly protocol: 'http'; readonly method: string; readonly path: string }
   | {
@@ -72,7 +75,8 @@ export type Operation =
       /** Written 16-bit values in order; empty for reads. */
       readonly values: readonly number[];
     }
-  | { readonly protocol: 'port' };
+  | { readonly protocol: 'port' }
+  | { readonly protocol: 'named'; readonly name: string };
 
 export type { Obligation } from '../bundle/conditions.ts';
 
@@ -112,6 +116,8 @@ export interface Decision {
   readonly condition?: string;
   /** What has to be done with an allow; who does not know one of them denies (obligations.ts). */
   readonly obligations?: readonly Obligation[];
+  /** With reason `obligation`: all that the allow asked for, some of which cannot be fulfilled. */
+  readonly unfulfilled?: readonly Obligation[];
   /** With reason `obligation`: a caller who proves this level is allowed, as far as the engine knows. */
   readonly stepUp?: string;
   /** Set in observe mode: the answer is allow, and this is what it would have denied. */

@@ -111,5 +111,8 @@ function operationOf(operation: Operation): object {
     }
     case 'port':
       return { protocol: 'port' };
+    case 'named':
+      // Never asked: a package hears the requests that it stands for (named-operation.ts).
+      return { protocol: 'named' };
   }
 }

@@ -2,7 +2,7 @@
 // would flip it. Every change is really made and really decided again; all smaller ones have been tried before.
 import { CodedError } from '../../../runtime/errors.ts';
 import type { Slice } from '../../bundle/slice.ts';
-import type { Decision, ExplanationStep, Reason } from '../../engine/index.ts';
+import { clientReasons, type Decision, type ExplanationStep } from '../../engine/index.ts';
 import { slicesToAsk } from '../build.ts';
 import type { SliceEngine } from '../decide.ts';
 import { MAX_FLIP_EDITS, MAX_FLIP_TRIES } from '../../limits.ts';
@@ -80,27 +80,6 @@ export function explainQuestion(
     test: testEntry('as explained', question, decision),
   };
 }
-
-/** A refused client learns that it may not, or that it may come back; which rule, which state and why are the operator's. */
-const clientReasons: Readonly<Record<Reason, string>> = {
-  granted: 'allowed',
-  'no-bundle': 'not available now',
-  'hard-expired': 'not available now',
-  'soft-expired': 'not available now',
-  overload: 'not available now',
-  fault: 'not available now',
-  state: 'not permitted',
-  denied: 'not permitted',
-  'no-grant': 'not permitted',
-  condition: 'not permitted',
-  binding: 'not permitted',
-  casbin: 'not permitted',
-  rego: 'not permitted',
-  obligation: 'not permitted',
-  'unknown-interface': 'not permitted',
-  'unknown-operation': 'not permitted',
-  ambiguous: 'not permitted',
-};
 
 function chainOf(
   repository: Repository,

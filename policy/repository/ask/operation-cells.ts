@@ -39,6 +39,7 @@ export function changesSomething(operation: Operation): boolean {
     case 'modbus':
       return writes(operation.functionCode);
     case 'port':
+    case 'named':
       return true;
   }
 }

@@ -67,6 +67,8 @@ export function whenOf(name: string, device: string, operation: Operation): Ques
     }
     case 'port':
       return { interface: name, device, port: true };
+    case 'named':
+      throw new Error(`a test asks for a request, not for operation ${operation.name}`);
   }
 }
 
