@@ -27,7 +27,14 @@ export {
   type VerifiedNote,
   verifyNote,
 } from './note.ts';
-export { type ChainOptions, type TrustBundles, type VerifiedSvid, verifyChain, verifyChainInBundles } from './path.ts';
+export {
+  type ChainOptions,
+  type TrustBundles,
+  type VerifiedSvid,
+  verifyAgain,
+  verifyChain,
+  verifyChainInBundles,
+} from './path.ts';
 export { certificatesFromPem, certificatesToPem } from './pem.ts';
 export {
   type IntermediateRequest,

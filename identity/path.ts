@@ -16,6 +16,16 @@ export interface VerifiedSvid {
   readonly notAfter: number;
   readonly publicKey: KeyObject;
   readonly der: Buffer;
+  /** Leaf first, root last. */
+  readonly path: readonly PathElement[];
+}
+
+/** What of a verified certificate may be otherwise later: its time passes, and its serial may be revoked. */
+interface PathElement {
+  readonly serialHex: string;
+  /** Milliseconds since the epoch, inclusive. */
+  readonly notBefore: number;
+  readonly notAfter: number;
 }
 
 export interface ChainOptions {
@@ -57,7 +67,19 @@ export function verifyChain(
   const id = checkSvid(leaf, options.trustDomain);
   const chain = buildPath(leaf, intermediatesDer.map(parseCertificate), rootsDer.map(parseCertificate));
   validatePath(chain, options);
-  return { id, serialHex: leaf.serialHex, notAfter: leaf.notAfter, publicKey: leaf.publicKey, der: leaf.raw };
+  const path = chain.map(({ serialHex, notBefore, notAfter }) => ({ serialHex, notBefore, notAfter }));
+  return { id, serialHex: leaf.serialHex, notAfter: leaf.notAfter, publicKey: leaf.publicKey, der: leaf.raw, path };
+}
+
+/**
+ * Asks again what may have changed since `verifyChain`: dates and revocation. Only while the roots are the same. Throws
+ * as it does.
+ */
+export function verifyAgain({ path }: VerifiedSvid, { now, revoked }: Omit<ChainOptions, 'trustDomain'>): void {
+  for (const certificate of path) {
+    checkValidity(certificate, now);
+    checkRevoked(certificate, revoked);
+  }
 }
 
 /** Roots of every trust domain that is trusted, by name. Never pooled. */
@@ -151,15 +173,19 @@ function validatePath(chain: readonly Certificate[], options: ChainOptions): voi
   chain.forEach((certificate, index) => {
     checkValidity(certificate, options.now);
     checkCriticalExtensions(certificate);
-    if (options.revoked?.(certificate.serialHex) === true) {
-      throw identityError('IDENTITY_REVOKED', `certificate ${certificate.serialHex} is revoked`);
-    }
+    checkRevoked(certificate, options.revoked);
     if (index > 0) checkAuthority(certificate, index - 1, options.trustDomain);
     for (const authority of chain.slice(index + 1)) checkNames(certificate, authority);
   });
 }
 
-function checkValidity(certificate: Certificate, now: number): void {
+function checkRevoked({ serialHex }: PathElement, revoked: ChainOptions['revoked']): void {
+  if (revoked?.(serialHex) === true) {
+    throw identityError('IDENTITY_REVOKED', `certificate ${serialHex} is revoked`);
+  }
+}
+
+function checkValidity(certificate: PathElement, now: number): void {
   const second = Math.floor(now / 1000) * 1000;
   if (second < certificate.notBefore) {
     throw identityError(

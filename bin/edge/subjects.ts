@@ -2,11 +2,11 @@
 // orders and signed states say of the device.
 import type { PeerEvidence } from '../../enforcer/authz/index.ts';
 import type { OrdersStore } from '../../enforcer/activation/index.ts';
-import { certificatesFromPem, type SpiffeId, verifyChain } from '../../identity/index.ts';
 import { errorTable } from '../../runtime/errors.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import type { AccessRequest } from '../../policy/engine/index.ts';
 import type { OwnIdentity } from './identity.ts';
+import { createVerifiedPeers } from './verified-peers.ts';
 
 type Subject = AccessRequest['subject'];
 
@@ -38,19 +38,7 @@ export function createSubjects(
 ): Subjects {
   const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
 
-  function verified(certificatePem: string): SpiffeId {
-    const [leaf, ...sent] = certificatesFromPem(certificatePem);
-    if (leaf === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy sent no certificate');
-    const { chain, anchors } = own.current();
-    // nginx passes the leaf alone; the intermediate that issued us issued our peers too.
-    const intermediates = sent.length > 0 ? sent : chain.slice(1);
-    const { trustDomain, roots } = anchors;
-    return verifyChain(leaf, intermediates, roots, {
-      now: now(),
-      trustDomain,
-      revoked: (serial) => orders.isRevoked(serial),
-    }).id;
-  }
+  const verifyPeer = createVerifiedPeers(own, (serial) => orders.isRevoked(serial));
 
   return {
     fromEvidence: ({ certificatePem = '' }) => {
@@ -59,7 +47,9 @@ export function createSubjects(
       if (certificatePem === '') {
         throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy passed on no certificate of its client');
       }
-      const id = verified(certificatePem);
+      const svid = verifyPeer(certificatePem, now());
+      if (svid === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy sent no certificate');
+      const { id } = svid;
       if (id.trustDomain !== own.anchors().trustDomain) {
         throw subjectErrors.error('SUBJECT_OTHER_TRUST_DOMAIN', `${id.uri} is of another trust domain`);
       }

@@ -44,7 +44,8 @@ export function svid(name: string, notAfter: number = start + 14 * day): Verifie
     device: name,
     uri: `spiffe://plant.example${path}`,
   };
-  return { id: id as VerifiedSvid['id'], serialHex: '0a', notAfter, publicKey: key.publicKey, der: Buffer.alloc(0) };
+  const { publicKey } = key;
+  return { id: id as VerifiedSvid['id'], serialHex: '0a', notAfter, publicKey, der: Buffer.alloc(0), path: [] };
 }
 
 export interface Published {

@@ -1,0 +1,42 @@
+// Certificates of peers, verified once and asked again at each request for what may have changed: dates and revocation. A new
+// identity or new roots of ours begin anew.
+import { certificatesFromPem, type VerifiedSvid, verifyAgain, verifyChain } from '../../identity/index.ts';
+import type { OwnIdentity } from './identity.ts';
+
+/** Peers whose verification is kept, about 4 KiB each; more are verified anew. Only who was verified gets in. */
+const KEPT_PEERS = 8_192;
+
+/** `pem` holds the leaf and perhaps intermediates; `now` is in milliseconds since the epoch. Throws like `verifyChain`. */
+export type VerifyPeer = (pem: string, now: number) => VerifiedSvid | undefined;
+
+/** Undefined for text without a certificate. */
+export function createVerifiedPeers(own: OwnIdentity, revoked: (serialHex: string) => boolean): VerifyPeer {
+  let known = new Map<string, VerifiedSvid>();
+  let identity = own.current();
+
+  function verify(pem: string, now: number): VerifiedSvid | undefined {
+    const [leaf, ...sent] = certificatesFromPem(pem);
+    if (leaf === undefined) return undefined;
+    const { chain, anchors } = identity;
+    // nginx passes the leaf alone; the intermediate that issued us issued our peers too.
+    const intermediates = sent.length > 0 ? sent : chain.slice(1);
+    const { trustDomain, roots } = anchors;
+    return verifyChain(leaf, intermediates, roots, { now, trustDomain, revoked });
+  }
+
+  return (pem, now) => {
+    const current = own.current();
+    if (current !== identity || known.size >= KEPT_PEERS) {
+      identity = current;
+      known = new Map();
+    }
+    const before = known.get(pem);
+    if (before !== undefined) {
+      verifyAgain(before, { now, revoked });
+      return before;
+    }
+    const svid = verify(pem, now);
+    if (svid !== undefined) known.set(pem, svid);
+    return svid;
+  };
+}
