@@ -23,3 +23,9 @@ export const maxFulfilled = 64;
 export const maxAuthenticationAgeMs = 15 * 60_000;
 /** Milliseconds that the clock of its issuer may be ahead of ours. */
 export const maxAuthenticationSkewMs = 60_000;
+/** Header lines of one request, and characters of their names and values: Envoy takes 100 and 60 KiB by default. */
+export const maxRequestHeaders = 200;
+export const maxRequestHeaderCharacters = 64 * 1024;
+/** Characters of a host with its port, and of one label (RFC 1035, 2.3.4). */
+export const maxHostCharacters = 253 + 6;
+export const maxHostLabelCharacters = 63;

@@ -30,7 +30,7 @@ const ports: AuthzPorts = {
 const question = (principal: string, path: string, headers: Record<string, string> = {}) => ({
   attributes: {
     source: { principal },
-    request: { http: { method: 'GET', path, headers } },
+    request: { http: { method: 'GET', host: 'hmi-1.plant.example', path, headers } },
     contextExtensions: { 'edgeward-interface': 'hmi-web' },
   },
 });

@@ -46,7 +46,12 @@ export function connectEnvoy(socket: string): Envoy {
         attributes: {
           source: { certificate },
           request: {
-            http: { method: question.method ?? 'GET', path: question.path, headers: { ...question.headers } },
+            http: {
+              method: question.method ?? 'GET',
+              host: 'edge.example',
+              path: question.path,
+              headers: { ...question.headers },
+            },
           },
           contextExtensions: { 'edgeward-interface': question.interface },
         },

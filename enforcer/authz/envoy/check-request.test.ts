@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import type { AttributeContext_HttpRequest } from '../../../proto/gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { type CheckRequest, CheckRequestSchema } from '../../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { ambiguityOf } from '../http-request.ts';
 import { parseFulfils } from '../obligations.ts';
+import { exactPrincipal } from '../principal.ts';
 import type { Question } from '../question.ts';
 import { readCheckRequest } from './check-request.ts';
 import { WireFault } from './wire-reader.ts';
@@ -25,6 +28,7 @@ function oracle(message: CheckRequest): Question {
     .filter(([name]) => name.startsWith('edgeward-attribute-'))
     .map(([name, value]) => [name.slice('edgeward-attribute-'.length), value] as const);
   const fulfils = parseFulfils(said['edgeward-fulfils']);
+  const ambiguous = http === undefined ? undefined : ambiguity(http);
   return {
     interface: said['edgeward-interface'] ?? '',
     operation: http === undefined ? { protocol: 'port' } : { protocol: 'http', method: http.method, path: http.path },
@@ -33,11 +37,26 @@ function oracle(message: CheckRequest): Question {
     source: 'ext-authz',
     ...(attributes.length === 0 || attributes.length > 64 ? {} : { attributes: Object.fromEntries(attributes) }),
     ...(fulfils === undefined ? {} : { fulfils }),
+    ...(ambiguous === undefined ? {} : { ambiguous }),
   };
 }
 
+function ambiguity(http: AttributeContext_HttpRequest): string | undefined {
+  const { method, path: target, host, scheme } = http;
+  const lines = http.headerMap?.headers ?? [];
+  const headers = [
+    ...Object.entries(http.headers).flatMap(([key, value]) => [key, Buffer.from(value).toString('latin1')]),
+    ...lines.flatMap(({ key, value, rawValue }) => [
+      key,
+      Buffer.from(rawValue.length === 0 ? value : rawValue).toString('latin1'),
+    ]),
+  ];
+  return ambiguityOf({ method, target, host, scheme, headers, joined: Object.keys(http.headers).length > 0 });
+}
+
 function evidence(certificate: string, principal: string): Question['peer'] {
-  if (certificate === '') return principal === '' ? {} : { principal };
+  const exact = exactPrincipal(principal);
+  if (certificate === '') return exact === undefined ? {} : { principal: exact };
   try {
     return { certificatePem: decodeURIComponent(certificate) };
   } catch {
@@ -45,8 +64,13 @@ function evidence(certificate: string, principal: string): Question['peer'] {
   }
 }
 
-const plain = (question: Question): unknown => JSON.parse(JSON.stringify(question));
+/** Of several reasons each reader may name another one first. */
+const plain = ({ ambiguous, ...question }: Question): unknown => ({
+  ...JSON.parse(JSON.stringify(question)),
+  ambiguous: ambiguous !== undefined,
+});
 
+const gateway = 'spiffe://plant.example/device/gateway-1';
 const text = fc.oneof(
   fc.string(),
   fc.string({ unit: 'grapheme', maxLength: 40 }),
@@ -66,10 +90,23 @@ const extension = fc.tuple(
   text,
 );
 const configured = fc.array(extension, { maxLength: 6 }).map((entries) => Object.fromEntries(entries));
+const headerName = fc.oneof(
+  fc.constantFrom(
+    'accept',
+    'x-request-id',
+    'authorization',
+    'x-forwarded-host',
+    'x-edgeward-rule',
+    ':path',
+    'X_Real_IP',
+  ),
+  fc.string(),
+);
+const headerValue = fc.oneof(fc.constantFrom('', 'a', '/status', 'Bearer a'), text);
 const peer = fc.record(
   {
     labels: configured,
-    principal: text,
+    principal: fc.oneof(text, fc.constantFrom(gateway, `${gateway}\u0000`)),
     certificate: fc.oneof(text, text.map(encodeURIComponent)),
     service: text,
     address: fc.record({ address: text, port: fc.nat({ max: 65_535 }) }).map(({ address, port }) => ({
@@ -93,10 +130,13 @@ const check: fc.Arbitrary<Init> = fc
               id: text,
               method: text,
               path: text,
-              host: text,
-              scheme: text,
+              host: fc.oneof(fc.constantFrom('plant.example', 'plant.example:8443'), text),
+              scheme: fc.oneof(fc.constantFrom('https', ''), text),
               size: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
-              headers: fc.dictionary(fc.string(), text),
+              headers: fc.dictionary(headerName, headerValue),
+              headerMap: fc
+                .array(fc.record({ key: headerName, rawValue: headerValue.map((value) => Buffer.from(value)) }))
+                .map((headers) => ({ headers })),
               rawBody: fc.uint8Array(),
             },
             { requiredKeys: [] },
@@ -146,7 +186,10 @@ test('bytes changed anywhere are refused or read as protobuf-es reads them', () 
       const whole = decoded(bytes);
       if (whole === undefined) return;
       read++;
-      assert.deepEqual(plain(question), plain(oracle(whole)));
+      const expected = oracle(whole);
+      // A decoder keeps the last of two entries with one key; here both count.
+      if (expected.ambiguous !== undefined) assert.ok(question.ambiguous !== undefined);
+      assert.deepEqual(plain({ ...question, ambiguous: '' }), plain({ ...expected, ambiguous: '' }));
     }),
     { numRuns: 5_000 },
   );
@@ -231,5 +274,49 @@ test('a text whose slot another one took is still itself', () => {
   for (let n = 0; n < 5_000; n++) {
     const { operation } = readCheckRequest(bytesOf({ attributes: { request: { http: { method: path(n) } } } }));
     assert.deepEqual(operation, { protocol: 'http', method: path(n), path: '' });
+  }
+});
+
+test('headers that no two servers read alike make the question ambiguous', () => {
+  const whole = { ...http, host: 'plant.example', scheme: 'https' };
+  const lines = (...pairs: readonly [string, string][]) => ({
+    ...whole,
+    headerMap: { headers: pairs.map(([key, value]) => ({ key, rawValue: Buffer.from(value, 'latin1') })) },
+  });
+  const ambiguous = (request: NonNullable<NonNullable<Init['attributes']>['request']>['http']) =>
+    asked(request === undefined ? {} : { request: { http: request } }).ambiguous;
+  assert.equal(ambiguous(whole), undefined);
+  assert.equal(ambiguous({ ...whole, headers: { authorization: 'Bearer a', accept: 'a,b' } }), undefined);
+  assert.equal(
+    ambiguous(lines(['authorization', 'Bearer a'], ['x-name', 'j\u00f6rg'], [':path', '/status'])),
+    undefined,
+  );
+  assert.equal(ambiguous(lines(['authorization', 'Digest a="b", c="d"'])), undefined);
+  const two: Readonly<Record<string, ReturnType<typeof lines> | typeof whole>> = {
+    'no host': http as typeof whole,
+    'a host in capitals': { ...whole, host: 'Plant.example' },
+    'a method in lower case': { ...whole, method: 'get' },
+    'another scheme': { ...whole, scheme: 'ftp' },
+    'values that the proxy joined': { ...whole, headers: { authorization: 'Bearer a,Bearer b' } } as typeof whole,
+    'parameters that may be two credentials': {
+      ...whole,
+      headers: { authorization: 'Digest a="b", c="d"' },
+    } as typeof whole,
+    'two lines': lines(['x-edgeward-subject', 'a'], ['x-edgeward-subject', 'b']),
+    'an alias': lines(['Remote_User', 'admin']),
+    'another path': lines([':path', '/status\u00ff']),
+    'a control character': lines(['x-name', 'a\u0000b']),
+    'no name': lines(['', 'a']),
+    '201 headers': lines(...Array.from({ length: 201 }, (_, at): [string, string] => [`x-${at}`, ''])),
+    '10,000 headers': lines(...Array.from({ length: 10_000 }, (_, at): [string, string] => ['accept', `${at}`])),
+    '64 KiB of headers': lines(['x-name', 'a'.repeat(65_536)]),
+  };
+  for (const [name, request] of Object.entries(two)) assert.equal(typeof ambiguous(request), 'string', name);
+});
+
+test('a principal that is not exactly a SPIFFE ID is none', () => {
+  assert.deepEqual(asked({ source: { principal: gateway } }).peer, { principal: gateway });
+  for (const principal of [`${gateway}\u0000`, 'SPIFFE://plant.example/device/gateway-1', 'CN=a', `${gateway}%31`]) {
+    assert.deepEqual(asked({ source: { principal } }).peer, {}, JSON.stringify(principal));
   }
 });

@@ -1,9 +1,12 @@
 // Reads what decides out of the bytes of an ext_authz CheckRequest (envoy.service.auth.v3), about ten times faster than
 // building the message. Stricter than protobuf asks: a field that may stand once and stands twice has two readings, so it
 // is refused, as is text that is not UTF-8. Unknown fields are skipped: a newer Envoy says more than we read.
+import { ambiguityOf } from '../http-request.ts';
 import { maxContextAttributes } from '../limits.ts';
 import { parseFulfils } from '../obligations.ts';
+import { exactPrincipal } from '../principal.ts';
 import type { PeerEvidence, Question } from '../question.ts';
+import { ruleOf } from '../watched-headers.ts';
 import { WireFault, WireReader } from './wire-reader.ts';
 import { textOf, Words } from './wire-text.ts';
 
@@ -15,7 +18,9 @@ const PEER = { address: 10, principal: 34, certificate: 42 } as const;
 const ADDRESS = { socket: 10 } as const;
 const SOCKET = { address: 18, port: 24 } as const;
 const REQUEST = { http: 18 } as const;
-const HTTP = { method: 18, path: 34 } as const;
+const HTTP = { method: 18, headers: 26, path: 34, host: 42, scheme: 50, headerMap: 106 } as const;
+const HEADER_MAP = { headers: 10 } as const;
+const HEADER = { key: 10, value: 18, raw: 26 } as const;
 const ENTRY = { key: 10, value: 18 } as const;
 
 /** Bit of each field number that is read. */
@@ -30,6 +35,8 @@ const READ = {
   socket: bits(SOCKET),
   request: bits(REQUEST),
   http: bits(HTTP),
+  headerMap: bits(HEADER_MAP),
+  header: bits(HEADER),
   entry: bits(ENTRY),
 };
 
@@ -39,9 +46,15 @@ const fulfilsExtension = 'edgeward-fulfils';
 /** `edgeward-attribute-line: press-3` is the context attribute `line`, a string. */
 const attributePrefix = 'edgeward-attribute-';
 
-const words = new Words(4_096);
+const words = new Words(4_096, 256);
 /** Envoy sends the certificate as URL-encoded PEM (include_peer_certificate); the same few clients come again. */
-const certificates = new Words(8_192, pemOf);
+const certificates = new Words(8_192, 8_192, pemOf);
+
+/** Names of headers; empty for one on which nothing rests, so that its value stays bytes. */
+const headerNames = new Words(1_024, 64, (bytes, start, end) => {
+  const name = textOf(bytes, start, end);
+  return /^[a-z0-9-]+$/.test(name) && ruleOf(name) === undefined ? '' : name;
+});
 
 /** What one of Envoy's filters is configured to say. */
 class Configured {
@@ -92,6 +105,13 @@ class CheckReader {
   #method = '';
   #path = '';
   #isHttp = false;
+  #authority = '';
+  #scheme = '';
+  /** Names and values of headers that matter, and how many lines and bytes all of them have. */
+  readonly #headers: string[] = [];
+  #headerLines = 0;
+  #headerBytes = 0;
+  #joined = false;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -110,6 +130,7 @@ class CheckReader {
     const said = this.#isHttp ? this.#extensions : this.#labels;
     const attributes = said.attributes();
     const fulfils = parseFulfils(said.fulfils);
+    const ambiguous = this.#isHttp ? this.#ambiguity() : undefined;
     return {
       interface: said.interface ?? '',
       operation: this.#isHttp ? { protocol: 'http', method: this.#method, path: this.#path } : { protocol: 'port' },
@@ -118,12 +139,27 @@ class CheckReader {
       source: 'ext-authz',
       ...(attributes === undefined ? {} : { attributes }),
       ...(fulfils === undefined ? {} : { fulfils }),
+      ...(ambiguous === undefined ? {} : { ambiguous }),
     };
+  }
+
+  #ambiguity(): string | undefined {
+    return ambiguityOf({
+      method: this.#method,
+      target: this.#path,
+      host: this.#authority,
+      scheme: this.#scheme,
+      headers: this.#headers,
+      lines: this.#headerLines,
+      characters: this.#headerBytes,
+      joined: this.#joined,
+    });
   }
 
   #peer(): PeerEvidence {
     if (this.#certificate !== '') return { certificatePem: this.#certificate };
-    return this.#principal === '' ? {} : { principal: this.#principal };
+    const principal = exactPrincipal(this.#principal);
+    return principal === undefined ? {} : { principal };
   }
 
   #connection(): string {
@@ -218,8 +254,49 @@ class CheckReader {
         const stop = this.#once(1 << 10, end);
         this.#path = textOf(this.#bytes, wire.at, stop);
         wire.at = stop;
+      } else if (tag === HTTP.host) this.#authority = this.#word(this.#once(1 << 12, end));
+      else if (tag === HTTP.scheme) this.#scheme = this.#word(this.#once(1 << 13, end));
+      else if (tag === HTTP.headerMap) this.#readHeaderMap(this.#once(1 << 14, end));
+      else if (tag === HTTP.headers) {
+        this.#joined = true;
+        this.#readHeader(wire.span(end));
       } else wire.skip(tag, end, READ.http);
     }
+  }
+
+  /** `encode_raw_headers: true`: every line apart, its value as bytes. */
+  #readHeaderMap(end: number): void {
+    const wire = this.#wire;
+    while (wire.at < end) {
+      const tag = wire.tag(end);
+      if (tag === HEADER_MAP.headers) this.#readHeader(wire.span(end));
+      else wire.skip(tag, end, READ.headerMap);
+    }
+  }
+
+  /** A HeaderValue, or an entry of the map of joined headers, whose fields have the same numbers. */
+  #readHeader(end: number): void {
+    const wire = this.#wire;
+    let name: string | undefined;
+    let value = wire.at;
+    let stop = -1;
+    this.#headerLines++;
+    this.#headerBytes += end - wire.at;
+    while (wire.at < end) {
+      const tag = wire.tag(end);
+      if (tag === HEADER.key && name === undefined) {
+        const last = wire.span(end);
+        name = last === wire.at ? emptyName : headerNames.text(this.#bytes, wire.at, last);
+        wire.at = last;
+      } else if ((tag === HEADER.value || tag === HEADER.raw) && stop === -1) {
+        stop = wire.span(end);
+        value = wire.at;
+        wire.at = stop;
+      } else if (tag < 32) throw new WireFault('a header with two names or values');
+      else wire.skip(tag, end, READ.header);
+    }
+    if (name === '' && !hasControl(this.#bytes, value, stop)) return;
+    this.#headers.push(name ?? emptyName, stop === -1 ? '' : this.#bytes.toString('latin1', value, stop));
   }
 
   #readEntry(end: number, into: Configured): void {
@@ -244,4 +321,16 @@ function pemOf(bytes: Buffer, start: number, end: number): string {
   } catch {
     return text;
   }
+}
+
+/** No pseudo header there is, so that it is refused as one. */
+const emptyName = ':';
+
+/** As of `ambiguityOf`, in bytes: a tab may stand in a value. */
+function hasControl(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) return true;
+  }
+  return false;
 }

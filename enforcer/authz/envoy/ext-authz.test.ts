@@ -69,7 +69,7 @@ const granted = Buffer.from(
     create(CheckRequestSchema, {
       attributes: {
         source: { certificate: 'gateway-1' },
-        request: { http: { method: 'GET', path: '/status' } },
+        request: { http: { method: 'GET', host: 'edge.example', path: '/status' } },
         contextExtensions: { 'edgeward-interface': 'web' },
       },
     }),

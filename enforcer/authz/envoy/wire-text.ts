@@ -27,15 +27,18 @@ interface Word {
 /** Remembers texts by their bytes. A word has two slots; where both are taken, the newcomer replaces one of them. */
 export class Words {
   readonly #slots: (Word | undefined)[];
+  readonly #longest: number;
   readonly #read: (bytes: Buffer, start: number, end: number) => string;
 
-  /** `slots` is a power of two. */
-  constructor(slots: number, read: (bytes: Buffer, start: number, end: number) => string = textOf) {
+  /** `slots` is a power of two; what has more bytes than `longest` is not remembered: strangers choose it. */
+  constructor(slots: number, longest: number, read: (bytes: Buffer, start: number, end: number) => string = textOf) {
     this.#slots = Array.from({ length: slots }, () => undefined);
+    this.#longest = longest;
     this.#read = read;
   }
 
   text(bytes: Buffer, start: number, end: number): string {
+    if (end - start > this.#longest) return this.#read(bytes, start, end);
     const slots = this.#slots;
     const hash = hashOf(bytes, start, end);
     const first = hash & (slots.length - 1);
