@@ -30,7 +30,11 @@ export type EventKind = keyof typeof eventKinds;
  */
 export const eventFields = [
   'address',
+  'ambiguous',
+  'asked_ms',
+  'attributes',
   'author',
+  'binding',
   'by',
   'code',
   'commit',
@@ -47,7 +51,10 @@ export const eventFields = [
   'finding',
   'first_ms',
   'first_sequence',
+  'floor_ms',
+  'freshness',
   'from',
+  'fulfils',
   'function_code',
   'hardware_class',
   'in_interface',
@@ -88,7 +95,9 @@ export const eventFields = [
   'to',
   'token',
   'total',
+  'truncated',
   'unit',
+  'values',
   'verb',
   'version',
 ] as const;

@@ -5,7 +5,8 @@ import type { AccessRequest, Decision, Obligation, Reason } from '../../policy/e
 import { noRequestUsage } from '../request-usage.ts';
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import { type AuthzPorts, authorize } from './authorize.ts';
-import { createDecisionLog, splitConnection } from './decision-log.ts';
+import { createDecisionLog } from './decision-log.ts';
+import { splitConnection } from './log/connection.ts';
 import type { Question } from './question.ts';
 
 const question: Question = {

@@ -2,6 +2,6 @@
 export type { AuthzPorts } from './authorize.ts';
 export { createDecisionLog, type DecisionLog } from './decision-log.ts';
 export type { Answer, PeerEvidence, Question } from './question.ts';
-export { boundDenials, type Denials } from './denials.ts';
+export { boundDenials, type Denials } from './log/denials.ts';
 export { authzErrors } from './errors.ts';
 export { type AuthzEndpoints, type AuthzServer, serveAuthz } from './serve.ts';

@@ -8,6 +8,10 @@ export const maxForwardAuthHeaderBytes = 32 * 1024;
 export const forwardAuthTimeoutMs = 2_000;
 /** Seconds an idle Envoy connection is kept: longer than Envoy's own 50 s eviction would only hide leaks. */
 export const idleConnectionMs = 120_000;
+/** Characters of a recorded method, path, and of the other texts of a decision; a cut one is marked. */
+export const maxRecordedMethod = 32;
+export const maxRecordedPath = 2_048;
+export const maxRecordedText = 256;
 /** Denials of one subject and address recorded one by one after a rest, and each second from then on. */
 export const denialBurst = 20;
 export const denialsPerSecond = 1;

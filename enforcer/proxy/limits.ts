@@ -38,3 +38,6 @@ export const defaultModbusLimits: ModbusLimits = {
 
 /** Milliseconds between looks at windows and timeouts. */
 export const TICK_MS = 500;
+
+/** Written values of one request that its event holds: all registers of a write, and its first coils. */
+export const maxRecordedValues = 256;

@@ -2,6 +2,7 @@
 // memory; what is denied is answered here and the server sees none of it.
 import type { Socket } from 'node:net';
 import {
+  type Asked,
   type Binding,
   type Decision,
   type Fulfilment,
@@ -36,8 +37,20 @@ export interface ConnectionInfo {
 export type Decide = (
   connection: ConnectionInfo,
   operation: ModbusOperation,
-  abilities: { readonly usage: Usage; readonly fulfilment: Fulfilment },
+  abilities: {
+    readonly usage: Usage;
+    readonly fulfilment: Fulfilment;
+    /** Hears what the engine was asked. */
+    readonly heard: (asked: Asked) => void;
+  },
 ) => Decision;
+
+/** An answer, and what the engine was asked, where it was. */
+export interface JudgedOperation {
+  readonly operation: ModbusOperation;
+  readonly decision: Decision;
+  readonly asked?: Asked | undefined;
+}
 
 export interface ConnectionPorts {
   /** As it is now: whose address this is may change with the bundle. */
@@ -47,8 +60,8 @@ export interface ConnectionPorts {
   readonly usage: () => RequestUsage;
   readonly connectUpstream: (destination: Endpoint) => Promise<Socket>;
   /** A promise where the record has to be on disk before the request goes on; rejecting it denies. */
-  readonly onAllowed: (c: ConnectionInfo, operation: ModbusOperation, decision: Decision) => Promise<void> | undefined;
-  readonly onDenied: (connection: ConnectionInfo, operation: ModbusOperation, decision: Decision) => void;
+  readonly onAllowed: (connection: ConnectionInfo, judged: JudgedOperation) => Promise<void> | undefined;
+  readonly onDenied: (connection: ConnectionInfo, judged: JudgedOperation) => void;
   readonly onRefused: (connection: ConnectionInfo, why: string, operation?: ModbusOperation) => void;
   readonly onClosed: () => void;
   readonly clock: Clock;
@@ -63,12 +76,7 @@ export interface ModbusConnection {
   readonly reset: () => void;
 }
 
-interface Judged {
-  readonly operation: ModbusOperation;
-  readonly decision: Decision;
-}
-
-const isDenied = ({ decision }: Judged): boolean => !decision.allow;
+const isDenied = ({ decision }: JudgedOperation): boolean => !decision.allow;
 
 const illegalFunction = 1;
 
@@ -202,12 +210,12 @@ class Connection implements ModbusConnection {
     const judged = refused === undefined ? judging(usage) : [refused];
     const denied = judged.find(isDenied);
     if (denied !== undefined) {
-      this.#ports.onDenied(connection, denied.operation, denied.decision);
+      this.#ports.onDenied(connection, denied);
       this.#answer(frame, illegalFunction);
       return true;
     }
     if (this.#upstream.room() === 'none') {
-      // Judged again when the server is there: much can happen in between.
+      // JudgedOperation again when the server is there: much can happen in between.
       this.#upstream.connect();
       return false;
     }
@@ -216,10 +224,12 @@ class Connection implements ModbusConnection {
     return true;
   }
 
-  #judge(connection: ConnectionInfo, operation: ModbusOperation, usage: Usage): Judged {
+  #judge(connection: ConnectionInfo, operation: ModbusOperation, usage: Usage): JudgedOperation {
     try {
-      const abilities = { usage, fulfilment: modbusFulfilment };
-      return { operation, decision: this.#ports.decide(connection, operation, abilities) };
+      let asked: Asked | undefined;
+      const heard = (what: Asked): void => void (asked = what);
+      const decision = this.#ports.decide(connection, operation, { usage, fulfilment: modbusFulfilment, heard });
+      return { operation, decision, asked };
     } catch {
       return { operation, decision: fault };
     }
@@ -236,14 +246,12 @@ class Connection implements ModbusConnection {
     this.#writeClient(exceptionResponse(frame, exception));
   }
 
-  #pass(frame: ModbusFrame, connection: ConnectionInfo, request: readonly Judged[]): void {
+  #pass(frame: ModbusFrame, connection: ConnectionInfo, request: readonly JudgedOperation[]): void {
     const [first] = request;
     if (first === undefined) throw new Error('a request has at least one operation');
     // One request is told once, and each thing that has to be done with it besides.
     const told = request.filter((judged, index) => index === 0 || judged.decision.obligations !== undefined);
-    const records = told.flatMap(
-      ({ operation, decision }) => this.#ports.onAllowed(connection, operation, decision) ?? [],
-    );
+    const records = told.flatMap((judged) => this.#ports.onAllowed(connection, judged) ?? []);
     const used = (this.#usages.get(frame) ?? noRequestUsage).recorded();
     if (records.length === 0 && used === undefined) this.#upstream.forward(frame);
     else void this.#passRecorded(frame, request, first, Promise.all(records), used);
@@ -251,8 +259,8 @@ class Connection implements ModbusConnection {
 
   async #passRecorded(
     frame: ModbusFrame,
-    request: readonly Judged[],
-    { operation, decision }: Judged,
+    request: readonly JudgedOperation[],
+    first: JudgedOperation,
     recorded: Promise<unknown>,
     used: Promise<boolean> | undefined,
   ): Promise<void> {
@@ -266,12 +274,12 @@ class Connection implements ModbusConnection {
     const connection = this.describe();
     // What cannot be remembered is not allowed where somebody asked for durable audit, or counts the uses.
     const denied = !written
-      ? { operation, decision: withdrawn(decision, 'fault') }
+      ? { ...first, decision: withdrawn(first.decision, 'fault') }
       : counted
         ? request.map((judged) => this.#judgeAgain(connection, judged, frame)).find(isDenied)
-        : { operation, decision: unrecorded(decision) };
+        : { ...first, decision: unrecorded(first.decision) };
     if (denied !== undefined) {
-      this.#ports.onDenied(connection, denied.operation, denied.decision);
+      this.#ports.onDenied(connection, denied);
       this.#writeClient(exceptionResponse(frame, illegalFunction));
     } else if (!this.#ended) this.#upstream.forward(frame);
     this.#recording = false;
@@ -279,7 +287,7 @@ class Connection implements ModbusConnection {
   }
 
   /** A bundle that meanwhile asks for something else than was done has not got it. */
-  #judgeAgain(connection: ConnectionInfo, before: Judged, frame: ModbusFrame): Judged {
+  #judgeAgain(connection: ConnectionInfo, before: JudgedOperation, frame: ModbusFrame): JudgedOperation {
     const judged = this.#judge(connection, before.operation, this.#usageOf(frame).settled);
     const same = JSON.stringify(judged.decision.obligations) === JSON.stringify(before.decision.obligations);
     return same || isDenied(judged) ? judged : { ...judged, decision: withdrawn(judged.decision, 'fault') };

@@ -32,6 +32,7 @@ test('events: a denied write names peer, operation, rule and both addresses, at 
     function_code: 6,
     address: 50,
     quantity: 1,
+    values: [7],
     operation: 'write',
     rule: '',
     place: '',

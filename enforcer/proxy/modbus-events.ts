@@ -1,11 +1,11 @@
 // What the proxy says happened: every denial (identical ones as one with a count), refused input, and a sample of what
 // was allowed: the first of each peer and operation in a minute at once, the rest of the minute as a count.
 import type { EmitEvent, NewEvent, NewEventData } from '../../audit/spool/index.ts';
-import { type Decision, type Fulfilment, obligationName } from '../../policy/engine/index.ts';
+import { type Decision, type Fulfilment, obligationName, recordAsked } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { createEventWindow } from '../event-window.ts';
-import type { ModbusLimits } from './limits.ts';
-import type { ConnectionInfo } from './modbus-connection.ts';
+import { maxRecordedValues, type ModbusLimits } from './limits.ts';
+import type { ConnectionInfo, JudgedOperation } from './modbus-connection.ts';
 import type { ModbusOperation } from './modbus-request.ts';
 
 /** `log`: recorded on disk, each by itself. `notification`: of high severity and says so. */
@@ -13,8 +13,8 @@ export const modbusFulfilment: Fulfilment = { ids: ['log', 'notification'], cust
 
 export interface ModbusEvents {
   /** A promise when the record has to be on disk before the request goes on. */
-  readonly allowed: (c: ConnectionInfo, o: ModbusOperation, decision: Decision) => Promise<void> | undefined;
-  readonly denied: (connection: ConnectionInfo, operation: ModbusOperation, decision: Decision) => void;
+  readonly allowed: (connection: ConnectionInfo, judged: JudgedOperation) => Promise<void> | undefined;
+  readonly denied: (connection: ConnectionInfo, judged: JudgedOperation) => void;
   /** Input that is no request, or none that may be asked. */
   readonly refused: (connection: ConnectionInfo, why: string, operation?: ModbusOperation) => void;
   readonly flush: (all?: boolean) => void;
@@ -42,8 +42,9 @@ export function createModbusEvents(
   const record = async (event: NewEvent): Promise<void> => emit({ ...event, data: { ...event.data, count: 1 } }, true);
 
   return {
-    allowed(connection, operation, decision) {
-      const event = (): NewEvent => decisionEvent(connection, operation, decision);
+    allowed(connection, judged) {
+      const { decision } = judged;
+      const event = (): NewEvent => decisionEvent(connection, judged);
       // What has to be done with a request is done with each one.
       if (decision.obligations !== undefined || isDurable(connection, decision)) return record(event());
       const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
@@ -54,8 +55,9 @@ export function createModbusEvents(
       });
       return undefined;
     },
-    denied(connection, operation, decision) {
-      const event = (): NewEvent => decisionEvent(connection, operation, decision);
+    denied(connection, judged) {
+      const { operation, decision } = judged;
+      const event = (): NewEvent => decisionEvent(connection, judged);
       const { unit, functionCode, address, quantity } = operation;
       const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
       denials.add({
@@ -88,7 +90,7 @@ function keyOf(...parts: readonly (string | number)[]): string {
   return parts.map((part) => `${String(part).length}:${part}`).join('');
 }
 
-function decisionEvent(connection: ConnectionInfo, operation: ModbusOperation, decision: Decision): NewEvent {
+function decisionEvent(connection: ConnectionInfo, { operation, decision, asked }: JudgedOperation): NewEvent {
   const answer = decision.allow ? 'allow' : 'deny';
   return {
     kind: 'modbus',
@@ -98,6 +100,8 @@ function decisionEvent(connection: ConnectionInfo, operation: ModbusOperation, d
     data: {
       ...peerData(connection, answer, decision.reason),
       ...operationData(operation),
+      ...(asked === undefined ? {} : recordAsked(asked)),
+      ...writtenBy(operation),
       operation: decision.operation,
       rule: decision.rule,
       place: decision.place,
@@ -135,6 +139,11 @@ function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: 
     destination_ip: destination.address,
     destination_port: destination.port,
   };
+}
+
+function writtenBy({ values }: ModbusOperation): NewEventData {
+  if (values.length <= maxRecordedValues) return values.length === 0 ? {} : { values: [...values] };
+  return { values: values.slice(0, maxRecordedValues), truncated: true };
 }
 
 function operationData(operation: ModbusOperation): NewEventData {

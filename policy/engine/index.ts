@@ -2,7 +2,8 @@
 export { compileSlice, freshnessAt, noBundleDecision } from './engine.ts';
 export type { Engine, EngineMeta, Explanation, ExplanationStep, NamedOperations } from './engine.ts';
 export type { Freshness } from './judge.ts';
-export type { Asked } from './asked.ts';
+export { joinConnection, readAttributes, recordAsked } from './asked.ts';
+export type { Asked, AttributesBySource } from './asked.ts';
 export { calendarAt } from './calendar.ts';
 export type { Calendar, CalendarState } from './calendar.ts';
 export { attributeNames, subjectAttributes } from './attributes.ts';
@@ -14,7 +15,7 @@ export { rowOf, stateTable } from './state-table.ts';
 export type { Admission, SafetyClass, StateRow } from './state-table.ts';
 export { noFulfilment, obligationName, requireFulfilment, withdrawn } from './obligations.ts';
 export type { Fulfilment } from './obligations.ts';
-export { lookOnly, noUsage } from './usage.ts';
+export { lookOnly, noUsage, unusedUsage } from './usage.ts';
 export type { Usage, UseAnswer, UseLimit } from './usage.ts';
 export { createUseCounts, simulatedUsage } from './usage-counts.ts';
 export { readPath } from './http-path.ts';

@@ -13,6 +13,9 @@ export const MAX_TIME_MS = 8.64e15;
 /** Characters of one attribute value, and texts of a list: no source of attributes needs more. */
 export const MAX_ATTRIBUTE_LENGTH = 4_096;
 export const MAX_ATTRIBUTE_ITEMS = 256;
+/** Attributes of a request that the record of a decision holds, and their characters together. */
+export const MAX_RECORDED_ATTRIBUTES = 96;
+export const MAX_RECORDED_LENGTH = 4_096;
 /** Grants with a limit times subjects whose uses are counted; beyond it a new one is denied. A few MB. */
 export const MAX_USE_KEYS = 65_536;
 /** Uses whose time is kept, all rates together: 8 MB. */

@@ -82,7 +82,7 @@ test('a policy that did not change changes no answer, one that did is told with 
   assert.ok(repository);
   const narrower = replay(repository, decideWithEngine(), decisions);
   assert.deepEqual(
-    narrower.changed.map(({ now, count, place }) => [now.allow, now.reason, count, place]),
+    narrower.changed.map(({ now, count, place }) => [now?.allow, now?.reason, count, place]),
     [[false, 'unknown-operation', 4, 'log.ndjson:1']],
   );
   assert.match(
@@ -99,7 +99,7 @@ test('a policy that did not change changes no answer, one that did is told with 
   });
   const opened = replay(wider, decideWithEngine(), record(line('plc-1', 'modbus', denied, 'deny')).decisions);
   assert.deepEqual(
-    opened.changed.map(({ recorded, now }) => [recorded.allow, now.allow, now.rule]),
+    opened.changed.map(({ recorded, now }) => [recorded.allow, now?.allow, now?.rule]),
     [[false, true, 'grant:gateway-reads-plc']],
   );
 });

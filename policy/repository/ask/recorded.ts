@@ -1,9 +1,10 @@
 // Decisions as the audit log recorded them, from a file: lines of `edgeward audit export` or of `audit tail --json`, or
-// the document of `audit query --json`. What a record does not hold (state, attestation, written values) stays unknown.
+// the document of `audit query --json`.
 import { z } from 'zod';
 import { policyErrors } from '../../errors.ts';
 import type { Operation, Reason } from '../../engine/index.ts';
 import { reason } from '../format/tests.ts';
+import { recall, type Recalled } from './recalled.ts';
 
 export interface RecordedDecision {
   /** Device that decided. */
@@ -19,8 +20,10 @@ export interface RecordedDecision {
   readonly rule: string;
   /** Named operation; empty likewise. */
   readonly operation: string;
-  /** The request; absent when the record stands for many different ones. Values of a Modbus write are not recorded. */
+  /** The request; absent when the record stands for many different ones. */
   readonly request?: Operation;
+  /** What the engine was asked, or why that is not known. */
+  readonly recalled: Recalled;
   /** How often, since the last record of the same. */
   readonly count: number;
   /** `file:line`. */
@@ -61,7 +64,17 @@ const decided = z.looseObject({
   count: z.int().min(1).default(1),
 });
 const overHttp = z.looseObject({ method: z.string().min(1), path: z.string().min(1) });
-const overModbus = z.looseObject({ unit: z.int(), function_code: z.int(), address: z.int(), quantity: z.int() });
+/** An operation asked for by its name (AuthZEN). */
+const byName = z.looseObject({ protocol: z.literal('named'), operation: z.string() });
+const overPort = z.looseObject({ protocol: z.literal('port') });
+const overModbus = z.looseObject({
+  unit: z.int(),
+  function_code: z.int(),
+  address: z.int(),
+  quantity: z.int(),
+  /** Older records do not hold them. */
+  values: z.array(z.int()).default([]),
+});
 
 /** Events of a file. Throws POLICY_RECORD_INVALID with file and line for what is none of the three forms. */
 export function readRecord(text: string, file: string): RecordedEvent[] {
@@ -128,6 +141,7 @@ function decisionOf({ kind, device, time, data, place }: RecordedEvent): Recorde
     allow: decision === 'allow' && observed === undefined,
     reason: why.data,
     place,
+    recalled: recall(kind, data, request),
     ...(request === undefined ? {} : { request }),
   };
 }
@@ -135,10 +149,13 @@ function decisionOf({ kind, device, time, data, place }: RecordedEvent): Recorde
 function requestIn(kind: 'authz' | 'modbus', data: unknown): Operation | undefined {
   if (kind === 'authz') {
     const http = overHttp.safeParse(data);
-    return http.success ? { protocol: 'http', method: http.data.method, path: http.data.path } : undefined;
+    if (http.success) return { protocol: 'http', method: http.data.method, path: http.data.path };
+    if (overPort.safeParse(data).success) return { protocol: 'port' };
+    const named = byName.safeParse(data);
+    return named.success ? { protocol: 'named', name: named.data.operation } : undefined;
   }
   const modbus = overModbus.safeParse(data);
   if (!modbus.success) return undefined;
-  const { unit, function_code: functionCode, address, quantity } = modbus.data;
-  return { protocol: 'modbus', unit, functionCode, address, quantity, values: [] };
+  const { unit, function_code: functionCode, address, quantity, values } = modbus.data;
+  return { protocol: 'modbus', unit, functionCode, address, quantity, values };
 }

@@ -1,14 +1,24 @@
-// Recorded decisions asked again: which answers would this policy change? A record holds the request and the answer, not
-// the state or the attestation of the subject, so a change is certain only when it holds in every circumstance that
-// could have been; what hangs on the circumstances is listed apart.
+// Recorded decisions asked again: which answers would this policy change? Each is asked as it was, exactly. Where the
+// record does not hold the question whole (masked fields, cut ones, an older edge), a change is certain only when it holds
+// in every circumstance that could have been; what hangs on the circumstances, or on uses before, is listed apart.
 import type { Slice } from '../../bundle/slice.ts';
-import type { Operation, Reason } from '../../engine/index.ts';
+import {
+  type Decision,
+  noUsage,
+  type Operation,
+  type Reason,
+  requireFulfilment,
+  unusedUsage,
+  type Usage,
+  withdrawn,
+} from '../../engine/index.ts';
 import { slicesToAsk } from '../build.ts';
 import type { SliceEngine } from '../decide.ts';
 import { givenDefaults } from '../format/tests.ts';
 import type { Repository } from '../repository.ts';
 import { writtenValues } from './modbus-cells.ts';
 import { defaultBinding, describeOperation, requestOf, whenOf } from './question.ts';
+import type { RecalledQuestion } from './recalled.ts';
 import type { RecordedDecision } from './recorded.ts';
 import { surroundingsOf } from './surroundings.ts';
 
@@ -19,11 +29,20 @@ export interface Replayed {
   /** The request, in words. */
   readonly request: string;
   readonly recorded: { readonly allow: boolean; readonly reason: Reason; readonly rule: string };
-  /** The answer now, to a subject in the usual circumstances. */
-  readonly now: { readonly allow: boolean; readonly reason: Reason; readonly rule: string; readonly place: string };
+  /** The answer now; where the record does not hold the circumstances, in the usual ones. Absent when nobody can say. */
+  readonly now?: Answer;
   readonly verdict: 'same' | 'changed' | 'depends';
+  /** What a verdict `depends` depends on. */
+  readonly why: string;
   /** How often it was recorded, and where first (`file:line`). */
   readonly count: number;
+  readonly place: string;
+}
+
+export interface Answer {
+  readonly allow: boolean;
+  readonly reason: Reason;
+  readonly rule: string;
   readonly place: string;
 }
 
@@ -57,19 +76,30 @@ export function replay(
   decisions: readonly RecordedDecision[],
 ): ReplayReport {
   const slices = slicesToAsk(repository, new Set(repository.interfaces.flatMap(({ devices }) => devices)));
-  const groups = Map.groupBy(
-    decisions.filter(({ request }) => request !== undefined),
-    ({ device, subject, interface: name, allow, reason, rule, request }) =>
-      JSON.stringify([device, subject, name, allow, reason, rule, request]),
-  );
-  const replayed = [...groups.values()].flatMap((group) => {
-    const [first] = group;
-    const count = group.reduce((sum, one) => sum + one.count, 0);
-    return first?.request === undefined
-      ? []
-      : [replayOne(slices.get(first.device), engine, first, first.request, count)];
-  });
-  const of = (verdict: Replayed['verdict']): Replayed[] => replayed.filter((one) => one.verdict === verdict);
+  return replayOn(slices, engine, decisions);
+}
+
+/** By device the slice that answers. */
+export function replayOn(
+  slices: ReadonlyMap<string, Slice>,
+  engine: SliceEngine,
+  decisions: readonly RecordedDecision[],
+): ReplayReport {
+  const replayed = new Map<string, Replayed>();
+  let withoutRequest = 0;
+  for (const one of decisions) {
+    if (one.request === undefined) {
+      withoutRequest++;
+      continue;
+    }
+    const answer = replayOne(slices.get(one.device), engine, one, one.request);
+    const { place: _, count, ...alike } = answer;
+    const key = JSON.stringify(alike);
+    const known = replayed.get(key);
+    replayed.set(key, known === undefined ? answer : { ...known, count: known.count + count });
+  }
+  const of = (verdict: Replayed['verdict']): Replayed[] =>
+    [...replayed.values()].filter((one) => one.verdict === verdict);
   const changed = of('changed');
   return {
     ok: changed.length === 0,
@@ -77,7 +107,7 @@ export function replay(
     same: of('same').length,
     changed,
     depends: of('depends'),
-    withoutRequest: decisions.filter(({ request }) => request === undefined).length,
+    withoutRequest,
   };
 }
 
@@ -85,23 +115,79 @@ function replayOne(
   slice: Slice | undefined,
   engine: SliceEngine,
   recorded: RecordedDecision,
-  request: Operation,
-  count: number,
+  operation: Operation,
 ): Replayed {
-  const { subject, device, interface: name, allow, reason, rule, place } = recorded;
-  const { usual, any, every } = answers(slice, engine, recorded, request);
+  const { subject, device, interface: name, allow, reason, rule, count, place } = recorded;
   const base = {
     subject,
     interface: name,
     device,
-    request: describeOperation(whenOf(name, device, request)),
+    request: operation.protocol === 'named' ? operation.name : describeOperation(whenOf(name, device, operation)),
     recorded: { allow, reason, rule },
-    now: usual,
     count,
     place,
   };
-  return { ...base, verdict: verdictOf(allow, reason, usual.allow, any, every) };
+  const { recalled } = recorded;
+  switch (recalled.kind) {
+    case 'whole':
+      return { ...base, ...verdictOn(allow, askAgain(slice, engine, recalled.question)) };
+    case 'hidden':
+      return { ...base, verdict: 'depends', why: recalled.missing };
+    case 'request': {
+      // Tests, and so the circumstances that they could have, know requests only.
+      if (operation.protocol === 'named') return { ...base, verdict: 'depends', why: recalled.missing };
+      const { usual, any, every } = answers(slice, engine, recorded, operation);
+      const verdict = verdictOf(allow, reason, usual.allow, any, every);
+      return { ...base, now: usual, verdict, why: verdict === 'depends' ? recalled.missing : '' };
+    }
+  }
 }
+
+export interface AskedAgain {
+  /** As if the subject had used nothing yet. */
+  readonly decision: Decision;
+  /** Why the answer may have been another one; empty when it may not. */
+  readonly doubt: string;
+}
+
+/** The answer of this policy to what was asked, as the enforcement point would have given it. */
+export function askAgain(slice: Slice | undefined, engine: SliceEngine, question: RecalledQuestion): AskedAgain {
+  const { request, freshness, fulfilment, ambiguous, client } = question;
+  if (slice === undefined) return { decision: nobodyServes, doubt: '' };
+  const decide = (usage: Usage): Decision => {
+    const decision = requireFulfilment(engine.decide(slice, request, freshness, usage), fulfilment);
+    return ambiguous === undefined || !decision.allow ? decision : withdrawn(decision, 'ambiguous', ambiguous);
+  };
+  const decision = decide(unusedUsage);
+  const { casbin, rego } = slice.interfaces.find(({ name }) => name === request.resource.interface) ?? {};
+  if (!client && (casbin !== undefined || rego !== undefined)) return { decision, doubt: 'the client (masked)' };
+  const used = decide(noUsage);
+  const hangs = used.allow !== decision.allow || used.observed !== decision.observed;
+  return { decision, doubt: hangs ? 'how often the grant had been used' : '' };
+}
+
+const nobodyServes: Decision = {
+  allow: false,
+  reason: 'unknown-interface',
+  rule: '',
+  place: '',
+  operation: '',
+  bundle: '',
+};
+
+function verdictOn(was: boolean, { decision, doubt }: AskedAgain): Pick<Replayed, 'now' | 'verdict' | 'why'> {
+  const now = answerOf(decision);
+  if (doubt !== '') return { now, verdict: 'depends', why: doubt };
+  return { now, verdict: now.allow === was ? 'same' : 'changed', why: '' };
+}
+
+/** What the policy says: in observe mode what it would have denied. */
+const answerOf = ({ allow, reason, rule, place, observed }: Decision): Answer => ({
+  allow: allow && observed === undefined,
+  reason: observed ?? reason,
+  rule,
+  place,
+});
 
 function verdictOf(was: boolean, reason: Reason, usual: boolean, any: boolean, every: boolean): Replayed['verdict'] {
   if (was) return any ? (usual ? 'same' : 'depends') : 'changed';
@@ -111,7 +197,7 @@ function verdictOf(was: boolean, reason: Reason, usual: boolean, any: boolean, e
 }
 
 interface Answers {
-  readonly usual: Replayed['now'];
+  readonly usual: Answer;
   /** Whether some circumstances allow it, and whether all do. */
   readonly any: boolean;
   readonly every: boolean;
@@ -139,8 +225,7 @@ function answers(
   const asked = written(request, entry.operations).map((operation) => whenOf(name, device, operation));
   const decide = (circumstance: object, when: (typeof asked)[number]) => {
     const question = requestOf({ given: { ...given, ...circumstance }, when });
-    const { allow, reason, rule, place, observed } = engine.decide(slice, question.request, question.freshness);
-    return { allow: allow && observed === undefined, reason: observed ?? reason, rule, place };
+    return answerOf(engine.decide(slice, question.request, question.freshness));
   };
   const all = new Set(circumstances.flatMap((circumstance) => asked.map((when) => decide(circumstance, when).allow)));
   // A grant over an address is used over an address, whatever carries it.
@@ -155,9 +240,9 @@ function answers(
   };
 }
 
-/** Values of a write are not recorded: each that makes a difference. */
+/** Where values of a write are not recorded each that makes a difference. */
 function written(request: Operation, operations: Slice['interfaces'][number]['operations']): Operation[] {
-  if (request.protocol !== 'modbus') return [request];
+  if (request.protocol !== 'modbus' || request.values.length > 0) return [request];
   const known = operations.filter((operation) => operation.protocol === 'modbus');
   const sets = writtenValues(request.functionCode, known, request.quantity);
   return sets.map((values) => ({ ...request, values }));
@@ -167,15 +252,19 @@ function written(request: Operation, operations: Slice['interfaces'][number]['op
 export function formatReplay({ decisions, same, changed, depends, withoutRequest }: ReplayReport): string {
   const line = (word: string, one: Replayed): string => {
     const was = `${one.recorded.allow ? 'allow' : 'deny'} (${one.recorded.reason})`;
-    const by = one.now.rule === '' ? '' : ` by ${one.now.rule} at ${one.now.place}`;
-    const is = `${one.now.allow ? 'allow' : 'deny'} (${one.now.reason})${by}`;
-    return `${word} ${one.place}: ${one.subject}, ${one.request} on ${one.interface} of ${one.device}, ${one.count} times: was ${was}, is ${is}`;
+    const is = one.now === undefined ? '' : `, is ${answerText(one.now)}`;
+    const why = one.why === '' ? '' : `; depends on: ${one.why}`;
+    return `${word} ${one.place}: ${one.subject}, ${one.request} on ${one.interface} of ${one.device}, ${one.count} times: was ${was}${is}${why}`;
   };
   return [
     ...changed.map((one) => line('CHANGED ', one)),
     ...depends.map((one) => line('depends ', one)),
     `${decisions} recorded decisions: ${same} requests get the same answer, ${changed.length} another, ` +
-      `${depends.length} depend on a state or attestation that the record does not hold` +
+      `${depends.length} depend on what the record does not hold` +
       (withoutRequest === 0 ? '' : `; ${withoutRequest} records stand for many requests`),
   ].join('\n');
+}
+
+function answerText({ allow, reason, rule, place }: Answer): string {
+  return `${allow ? 'allow' : 'deny'} (${reason})${rule === '' ? '' : ` by ${rule} at ${place}`}`;
 }

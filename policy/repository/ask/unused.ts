@@ -99,7 +99,7 @@ function doubtsAbout({ interfaces }: Repository, grant: Grant, record: DecisionR
   const holed = devices.filter((device) => broken.has(device));
   const lumped = record.decisions.filter(
     ({ allow, rule, interface: name, subject }) =>
-      allow && rule === '' && name === grant.interface && grant.subjects.includes(subject),
+      allow && rule === '' && name === grant.interface && (subject === '' || grant.subjects.includes(subject)),
   );
   return [
     ...(record.decisions.length === 0 ? ['the record holds no decision'] : []),

@@ -1,11 +1,11 @@
 // Denied requests as events, bounded: each is recorded as it came while they are few; a flood of one caller becomes
 // counts, so that whoever reaches the proxy cannot fill the spool and with it close the interfaces whose audit is durable.
-import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
-import type { Clock } from '../../runtime/clock.ts';
-import { createRateLimit } from '../../runtime/rate-limit.ts';
-import type { Task } from '../../runtime/tasks.ts';
-import { createEventWindow } from '../event-window.ts';
-import { denialBurst, denialsPerSecond, denialWindowMs, maxDistinctDenials } from './limits.ts';
+import type { EmitEvent, NewEvent } from '../../../audit/spool/index.ts';
+import type { Clock } from '../../../runtime/clock.ts';
+import { createRateLimit } from '../../../runtime/rate-limit.ts';
+import type { Task } from '../../../runtime/tasks.ts';
+import { createEventWindow } from '../../event-window.ts';
+import { denialBurst, denialsPerSecond, denialWindowMs, maxDistinctDenials } from '../limits.ts';
 
 export interface Denials {
   /** Stands where `emit` would: what is allowed goes straight through. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NewEvent } from '../../audit/spool/index.ts';
-import { FakeClock } from '../../runtime/fake-clock.ts';
+import type { NewEvent } from '../../../audit/spool/index.ts';
+import { FakeClock } from '../../../runtime/fake-clock.ts';
 import { boundDenials } from './denials.ts';
-import { denialBurst, maxDistinctDenials } from './limits.ts';
+import { denialBurst, maxDistinctDenials } from '../limits.ts';
 
 const decided = (decision: 'allow' | 'deny', path: string, source = '10.77.0.66'): NewEvent => ({
   kind: 'authz',
