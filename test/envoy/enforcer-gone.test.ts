@@ -32,7 +32,7 @@ test('killed under load and started again: what reached the web server, the engi
   await more(200, 100);
   await load.stop();
   mustBeAllowed(plant.reached, enforcers.allowed());
-  assert.deepEqual([...load.statuses.keys()].sort(), [200, 403, 503]);
+  assert.deepEqual(new Set(load.statuses.keys()), new Set([200, 403, 503]));
   assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.failure_mode_allowed'), 0);
   assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.invalid'), 0);
 });

@@ -19,7 +19,7 @@ export function startLoad({ folder, port }: Plant, streams = 32, client: Client 
     key: readFileSync(join(folder, `${client}.key`)),
   };
   let session: ClientHttp2Session | undefined;
-  let stopped = false;
+  const stopping = new AbortController();
   let count = 0;
   const connected = (): ClientHttp2Session => {
     if (session !== undefined && !session.closed && !session.destroyed) return session;
@@ -37,7 +37,7 @@ export function startLoad({ folder, port }: Plant, streams = 32, client: Client 
       stream.resume();
     });
   const askOn = async (): Promise<void> => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       const path = count++ % 2 === 0 ? `/status/${count}` : `/admin/${count}`;
       const status = await ask(path);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
@@ -45,7 +45,7 @@ export function startLoad({ folder, port }: Plant, streams = 32, client: Client 
   };
   const all = Promise.all(Array.from({ length: streams }, askOn));
   const stop = async (): Promise<void> => {
-    stopped = true;
+    stopping.abort();
     await all;
     session?.destroy();
   };
