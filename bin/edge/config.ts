@@ -24,6 +24,7 @@ export const edgeConfigSchema = z.strictObject({
   authz: z
     .strictObject({
       tcp: address.optional(),
+      forwardAuthTcp: address.optional(),
       socketMode: z
         .string()
         .regex(/^0[0-7]{3}$/)

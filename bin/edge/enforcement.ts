@@ -178,6 +178,7 @@ async function openAuthz(
   return await serveAuthz(ports, serving, {
     grpc: [`unix:${paths.grpcSocket}`, ...(config.authz.tcp === undefined ? [] : [config.authz.tcp])],
     forwardAuthSocket: paths.forwardAuthSocket,
+    forwardAuthTcp: config.authz.forwardAuthTcp,
     socketMode: Number.parseInt(config.authz.socketMode, 8),
   });
 }

@@ -9,6 +9,6 @@ export const authzErrors = errorTable({
   },
   AUTHZ_LISTEN_FAILED: {
     status: 'FAILED_PRECONDITION',
-    remedy: 'Choose a path in a directory that this process may write, below 104 characters.',
+    remedy: 'Choose a path in a directory that this process may write, below 104 characters, or a port that is free.',
   },
 });

@@ -6,6 +6,10 @@ export const maxCheckRequestBytes = 128 * 1024;
 export const maxForwardAuthHeaderBytes = 32 * 1024;
 /** Milliseconds until a forward-auth request has to be complete; nginx is on the same host. */
 export const forwardAuthTimeoutMs = 2_000;
+/** Milliseconds between two looks for connections that are over that; Node's 30 s would let them pile up. */
+export const forwardAuthCheckIntervalMs = 500;
+/** Connections at a time, each at most the header bytes above: 32 MiB. nginx opens one for each request. */
+export const maxForwardAuthConnections = 1_024;
 /** Seconds an idle Envoy connection is kept: longer than Envoy's own 50 s eviction would only hide leaks. */
 export const idleConnectionMs = 120_000;
 /** Characters of a recorded method, path, and of the other texts of a decision; a cut one is marked. */

@@ -1,5 +1,6 @@
 // Serves the request enforcement points: ext_authz and health over gRPC on a unix socket and on loopback TCP, and
-// forward-auth over HTTP on a unix socket. What is not reachable here is denied by the proxies that ask.
+// forward-auth over HTTP likewise. What is not reachable here is denied by the proxies that ask.
+import type { Server } from 'node:http';
 import { create } from '@bufbuild/protobuf';
 import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health, HealthCheckResponseSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
@@ -8,15 +9,17 @@ import type { AuthzPorts } from './authorize.ts';
 import { authzErrors } from './errors.ts';
 import { check } from './envoy/ext-authz.ts';
 import { healthStatus, watchHealth } from './envoy/health.ts';
-import { createForwardAuth } from './forward-auth/forward-auth.ts';
+import { createForwardAuth } from './forward-auth/server.ts';
 import { idleConnectionMs, maxCheckRequestBytes } from './limits.ts';
-import { listenUnix, mustBeLocal } from './listen.ts';
+import { listenTcp, listenUnix, mustBeLocal } from './listen.ts';
 
 export interface AuthzEndpoints {
   /** `unix:/path` and loopback `host:port` addresses of the gRPC server. */
   readonly grpc: readonly string[];
   /** Path of the forward-auth socket; undefined for none. */
   readonly forwardAuthSocket: string | undefined;
+  /** Loopback `host:port` of forward-auth, for proxies that cannot ask a unix socket (Traefik); undefined for none. */
+  readonly forwardAuthTcp?: string | undefined;
   /** Group of the unix sockets' users; undefined leaves the process's group. */
   readonly socketMode?: number;
 }
@@ -36,17 +39,29 @@ export async function serveAuthz(
     mustBeLocal(address);
     await grpc.listen(address, 'insecure');
   }
-  const http =
-    endpoints.forwardAuthSocket === undefined
-      ? undefined
-      : await listenUnix(createForwardAuth(ports), endpoints.forwardAuthSocket, mode, 'forward-auth');
+  const http = await listenForwardAuth(ports, endpoints, mode);
   return {
     close: async (graceMs) => {
-      http?.close();
-      http?.closeAllConnections();
+      for (const server of http) {
+        server.close();
+        server.closeAllConnections();
+      }
       await grpc.close(graceMs);
     },
   };
+}
+
+async function listenForwardAuth(
+  ports: AuthzPorts,
+  { forwardAuthSocket: path, forwardAuthTcp: address }: AuthzEndpoints,
+  mode: number,
+): Promise<Server[]> {
+  if (address !== undefined) mustBeLocal(address);
+  const what = 'forward-auth';
+  return [
+    ...(path === undefined ? [] : [await listenUnix(createForwardAuth(ports), path, mode, what)]),
+    ...(address === undefined ? [] : [await listenTcp(createForwardAuth(ports), address, what)]),
+  ];
 }
 
 function grpcServer(ports: AuthzPorts, serving: () => boolean, socketMode: number): GrpcServer {

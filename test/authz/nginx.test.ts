@@ -14,6 +14,8 @@ import { type Obligation, requireFulfilment } from '../../policy/engine/index.ts
 import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
 import { requires } from '../support/capabilities.ts';
 import { freePort } from '../support/free-ports.ts';
+import { type GuardedWeb, openGuardedWeb } from '../support/guarded-web.ts';
+import { runMatrix } from '../support/guarded-web-matrix.ts';
 import { createTestAuthority } from '../support/pki.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -178,6 +180,55 @@ test('nginx with the shipped snippet', async (t) => {
     assert.equal((await ask('/status', { certificate: 'gateway-1' })).status, 200);
   });
 });
+
+test('nginx with the shipped snippet in front of a proxied workload', async (t) => {
+  if (!requires(t, 'nginx', 'curl')) return;
+  const web = await openGuardedWeb('nginx');
+  t.after(async () => await web.close());
+  writeProxyConfig(web);
+  await web.proxy('/usr/sbin/nginx', ['-c', join(web.scratch, 'nginx.conf'), '-p', web.scratch]);
+  await runMatrix(t, web, {
+    gone: 500,
+    slow: 500,
+    stranger: 400,
+    answeredByProxy: { '/%2e%2e/admin': 400, '/status%00': 400, '*': 400 },
+    rewritten: { 'http://evil.example/admin': '/admin' },
+    refusedMethods: ['TRACE'],
+  });
+});
+
+/** A workload behind `proxy_pass`, and a location for WebSockets, whose own headers replace the inherited ones. */
+function writeProxyConfig({ scratch, socket, port: own, workloadPort }: GuardedWeb): void {
+  const snippet = readFileSync(join(root, 'examples/nginx/edgeward.conf'), 'utf8');
+  writeFileSync(join(scratch, 'edgeward.conf'), snippet.replace('/run/edgeward/forward-auth.sock', socket));
+  const identity = snippet.match(/^proxy_set_header X-Edgeward-.*$/gm) ?? [];
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${scratch}/${name};`,
+  );
+  const config = `${process.getuid?.() === 0 ? 'user root;' : ''}
+daemon off; worker_processes 1; pid ${scratch}/nginx.pid; error_log ${scratch}/error.log warn;
+events { worker_connections 256; }
+http {
+  access_log off; ${paths.join(' ')}
+  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+  server {
+    listen 127.0.0.1:${own} ssl;
+    ssl_certificate ${scratch}/web.pem; ssl_certificate_key ${scratch}/web.key; ssl_client_certificate ${scratch}/roots.pem;
+    set $edgeward_interface hmi-web;
+    include ${scratch}/edgeward.conf;
+    location / { proxy_pass http://127.0.0.1:${workloadPort}; }
+    location = /status {
+      proxy_pass http://127.0.0.1:${workloadPort};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      ${identity.join('\n      ')}
+    }
+  }
+}
+`;
+  writeFileSync(join(scratch, 'nginx.conf'), config);
+}
 
 async function startNginx(scratch: string, socket: string, authority: ReturnType<typeof createTestAuthority>) {
   mkdirSync(join(scratch, 'www/admin'), { recursive: true });
