@@ -114,8 +114,38 @@ test('Envoy with the shipped HTTP filter', async (t) => {
     },
   );
 
+  await t.test('doubled and disguised headers that servers read in two ways are denied', async () => {
+    const doubled: readonly (readonly string[])[] = [
+      ['authorization: Bearer a', 'authorization: Bearer b'],
+      ['x-forwarded-host: one.example', 'x-forwarded-host: two.example'],
+      ['x-http-method-override: DELETE'],
+    ];
+    for (const lines of doubled) {
+      const { status, body } = await ask(
+        '/status',
+        'gateway-1',
+        lines.flatMap((line) => ['-H', line]),
+      );
+      assert.deepEqual({ lines, status, body }, { lines, status: 403, body: 'ambiguous\n' });
+    }
+    assert.deepEqual(reached, []);
+    // What a browser and a proxy before us send is no reason to deny.
+    const usual = ['accept-language: de', 'accept-language: en', 'x-forwarded-for: 192.0.2.7', 'cookie: a=1'];
+    assert.equal(
+      (
+        await ask(
+          '/status',
+          'gateway-1',
+          usual.flatMap((line) => ['-H', line]),
+        )
+      ).status,
+      200,
+    );
+    reached.splice(0);
+  });
+
   await t.test('Envoy counts as many decisions as there were, and none that it took itself', async () => {
-    assert.deepEqual(await counts(), { ok: 4, denied: 9, error: 0, failure_mode_allowed: 0, invalid: 0 });
+    assert.deepEqual(await counts(), { ok: 5, denied: 12, error: 0, failure_mode_allowed: 0, invalid: 0 });
   });
 
   await t.test('an enforcer that is gone is 503, and one that is back allows again', async () => {
