@@ -1,6 +1,6 @@
 // Limits of the request enforcement points, each with unit and reason.
 
-/** Bytes of one ext_authz message: Envoy sends headers only (no body is ever asked for). */
+/** Bytes of one ext_authz message: the headers, and the body where the filter sends one (examples/envoy/http.yaml). */
 export const maxCheckRequestBytes = 128 * 1024;
 /** Bytes of forward-auth request headers: a client certificate in PEM, percent-encoded, is about 3 KiB. */
 export const maxForwardAuthHeaderBytes = 32 * 1024;

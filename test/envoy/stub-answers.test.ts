@@ -109,6 +109,53 @@ test('what Envoy makes of answers that we cannot send', async (t) => {
   }
 });
 
+test('more questions at once than the enforcer takes are denied, not queued and not let through', async (t) => {
+  if (!requires(t, 'envoy', 'curl')) return;
+  await using plant = await openPlant();
+  const stub = await startStub(plant.enforcerAddress);
+  t.after(stub.close);
+  stub.answer = () => 'silence';
+  const few = { 'max_requests: 1024': 'max_requests: 2' };
+  const envoy = await plant.envoy('http.yaml', (config) => placed(config, few));
+  const replies = await Promise.all(Array.from({ length: 8 }, async (_, index) => await plant.ask(`/status/${index}`)));
+  assert.deepEqual(new Set(replies.map(({ status }) => status)), new Set([503]));
+  assert.ok(((await envoy.stat('cluster.edgeward.upstream_rq_active_overflow')) ?? 0) > 0, 'some were refused at once');
+  assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.error'), 8);
+  assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.failure_mode_allowed'), 0);
+  assert.deepEqual(plant.reached, []);
+});
+
+test('the network filter reads answers the same way', async (t) => {
+  if (!requires(t, 'envoy', 'curl')) return;
+  await using plant = await openPlant();
+  const stub = await startStub(plant.enforcerAddress);
+  t.after(stub.close);
+  const envoy = await plant.envoy('network.yaml');
+  const answers: readonly [what: string, answer: StubAnswer, allows: boolean][] = [
+    ['nothing at all', Buffer.alloc(0), true],
+    ['a denied response without status', Buffer.from('12050a03089303', 'hex'), true],
+    ['status 7', Buffer.from('0a020807', 'hex'), false],
+    ['a gRPC status other than OK', { grpcStatus: 13 }, false],
+    ['a stream that is reset', 'reset', false],
+    ['no answer at all', 'silence', false],
+  ];
+  for (const [what, answer, allows] of answers) {
+    stub.answer = () => answer;
+    plant.reached.splice(0);
+    // The service is a web server here, and the filter knows nothing of HTTP.
+    const { status } = await plant.ask('/status', 'gateway-1', ['--http1.1']);
+    assert.deepEqual(
+      { what, status, reached: plant.reached.length },
+      { what, status: allows ? 200 : 0, reached: allows ? 1 : 0 },
+    );
+  }
+  assert.equal(await envoy.stat('ext_authz.plc-ssh.failure_mode_allowed'), 0);
+  const [question] = stub.asked;
+  assert.equal(question?.attributes?.request?.http, undefined);
+  assert.deepEqual(question?.attributes?.contextExtensions, {});
+  assert.deepEqual(question.attributes.destination?.labels, { 'edgeward-interface': 'plc-ssh' });
+});
+
 test('the question holds each header by itself, the certificate, and no cookie', async (t) => {
   if (!requires(t, 'envoy', 'curl')) return;
   await using plant = await openPlant();
