@@ -80,7 +80,7 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
 
 async function openDiagnostics(
   { config, own, spool, trusted }: EdgeCore,
-  { activation, firewall, serving }: Enforcement,
+  { activation, firewall, glass, serving }: Enforcement,
   link: CloudLink,
 ) {
   return await serveDiagnostics({
@@ -95,6 +95,7 @@ async function openDiagnostics(
       observing: (activation.current()?.bundle.slice.interfaces ?? [])
         .filter((entry) => (entry.observeUntil ?? 0) > trusted.now())
         .map((entry) => entry.name),
+      breakGlass: glass.status(),
       stream: link.stream.status(),
       clock: trusted.status(),
       spool: spool.status(),

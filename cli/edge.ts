@@ -116,12 +116,23 @@ export function registerEdge(program: Command): void {
     });
 }
 
+interface OpenGlass {
+  readonly profile: string;
+  readonly subject: string;
+  readonly interface: string;
+  readonly operations: readonly string[];
+  readonly requestedBy: string;
+  readonly approvers: readonly string[];
+  readonly secondsLeft: number;
+}
+
 interface EdgeStatus {
   readonly device: string;
   readonly serving: boolean;
   readonly version: number;
   readonly bundle: string;
   readonly observing: readonly string[];
+  readonly breakGlass: { readonly open: readonly OpenGlass[]; readonly damaged: boolean };
   readonly stream: { readonly connected: boolean; readonly lastError?: { readonly message: string } };
   readonly spool: {
     readonly sequence: number;
@@ -155,6 +166,12 @@ function statusText(status: EdgeStatus): string {
     ...(status.observing.length === 0
       ? []
       : [`OBSERVED  ${status.observing.join(', ')}: denials are logged and let through`]),
+    ...status.breakGlass.open.map(
+      ({ profile, subject, interface: name, operations, requestedBy, approvers, secondsLeft }) =>
+        `BREAK-GLASS  ${profile}: ${subject} may ${operations.join(', ')} on ${name} for ${secondsLeft} s more, ` +
+        `asked for by ${requestedBy}, approved by ${approvers.join(', ')}`,
+    ),
+    ...(status.breakGlass.damaged ? ['BREAK-GLASS  the used tickets cannot be read: none is accepted'] : []),
   ].join('\n');
 }
 

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { version } from './version.ts';
 import { registerAudit } from './audit.ts';
+import { registerBreakGlass } from './break-glass.ts';
 import { registerCompletion } from './completion.ts';
 import { registerControl } from './control.ts';
 import { registerDemo } from './demo.ts';
@@ -30,6 +31,7 @@ export function createProgram(json = false): Command {
   registerPolicy(program);
   registerAudit(program);
   registerFindings(program);
+  registerBreakGlass(program);
   registerCompletion(program);
   return program;
 }

@@ -55,4 +55,5 @@ export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>) => ({
   firewall: join(config.state, 'firewall'),
   grpcSocket: join(config.run, 'authz.sock'),
   forwardAuthSocket: join(config.run, 'forward-auth.sock'),
+  breakGlassSocket: join(config.run, 'break-glass.sock'),
 });

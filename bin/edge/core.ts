@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { emitTo, type EmitEvent, openSpool, type Spool } from '../../audit/spool/index.ts';
-import { hostBoot, openTrustedClock, type TrustedClock } from '../../enforcer/activation/index.ts';
+import { type Boot, hostBoot, openTrustedClock, type TrustedClock } from '../../enforcer/activation/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { type FileSystem, nodeFiles } from '../../store/files.ts';
@@ -17,6 +17,8 @@ export interface EdgeCore {
   readonly trustDomain: string;
   readonly spool: Spool;
   readonly emit: EmitEvent;
+  /** The boot of this host. */
+  readonly boot: Boot;
   /** Time that only signed messages raise. */
   readonly trusted: TrustedClock;
   /** What every durable store of the edge takes. */
@@ -54,5 +56,5 @@ export async function openEdgeCore(config: EdgeConfig, log: Logger): Promise<Edg
   };
   const boot = await hostBoot(nodeFiles, randomBytes(16).toString('hex'));
   const trusted = await openTrustedClock({ ...stored, clock: systemClock, boot });
-  return { config, log, own, deviceId: id.name, trustDomain: anchors.trustDomain, spool, emit, trusted, stored };
+  return { config, log, own, deviceId: id.name, trustDomain: anchors.trustDomain, spool, emit, boot, trusted, stored };
 }

@@ -18,12 +18,14 @@ import {
   type Denials,
   serveAuthz,
 } from '../../enforcer/authz/index.ts';
+import { type BreakGlass, openBreakGlass } from '../../enforcer/break-glass/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
 import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
+import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
@@ -39,6 +41,7 @@ export interface Enforcement {
   readonly activation: Activation<Engine>;
   readonly firewall: EdgeFirewall;
   readonly authz: AuthzServer;
+  readonly glass: BreakGlass;
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
   readonly tasks: Readonly<Record<string, Task>>;
@@ -49,6 +52,7 @@ interface Late {
   usage?: UseLedger;
   orders?: OrdersStore;
   activation?: Activation<Engine>;
+  glass?: BreakGlass;
   subjects?: Subjects;
   proxies?: Proxies;
 }
@@ -65,6 +69,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   const decide = createDecide(
     () => late.activation?.current(),
     () => trusted.time(),
+    () => late.glass?.openings() ?? [],
   );
   const proxies = createProxies({
     config,
@@ -103,6 +108,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   await activation.startFromDisk();
   const usage = await openUseLedger({ ...stored, clock: systemClock, time: () => trusted.time() });
   late.usage = usage;
+  const glass = await openGlass(core, activation, orders);
+  late.glass = glass;
   const serving = (): boolean => {
     const active = activation.current();
     return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
@@ -111,15 +118,43 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     log.warn({ err: error }, 'a count of denied requests was not taken'),
   );
   const authz = await openAuthz(core, decide, () => usage.claim(), late.subjects, slice, serving, denials);
+  const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   await proxies.listen();
   return {
     orders,
     activation,
     firewall,
-    authz,
+    authz: {
+      close: async (graceMs) => {
+        tickets.close();
+        await authz.close(graceMs);
+      },
+    },
+    glass,
     serving,
-    tasks: { proxies: proxies.task, requests: denials.task, ...firewallTasks(core, firewall) },
+    tasks: { glass: glass.task, proxies: proxies.task, requests: denials.task, ...firewallTasks(core, firewall) },
   };
+}
+
+async function openGlass(
+  { stored, boot, trusted, deviceId }: EdgeCore,
+  activation: Activation<Engine>,
+  orders: OrdersStore,
+): Promise<BreakGlass> {
+  return await openBreakGlass({
+    ...stored,
+    clock: systemClock,
+    boot,
+    deviceId,
+    time: () => trusted.time(),
+    policy: () => {
+      const active = activation.current();
+      if (active === undefined) return undefined;
+      const { slice, digest, manifest } = active.bundle;
+      return { slice, digest, freshness: freshnessOf(manifest, trusted.time()) };
+    },
+    ownState: () => orders.subjectState(deviceId).state,
+  });
 }
 
 function portRequest(

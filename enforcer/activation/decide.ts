@@ -9,6 +9,7 @@ import {
   noBundleDecision,
   noFulfilment,
   noUsage,
+  type Opening,
   requireFulfilment,
   type Usage,
 } from '../../policy/engine/index.ts';
@@ -18,24 +19,28 @@ import type { TrustedTime } from './trusted-clock.ts';
 
 interface Deciding {
   readonly decide: (request: AccessRequest, freshness: Freshness, usage: Usage) => Decision;
+  readonly decideOpened: Engine['decideOpened'];
 }
+
+const nothingOpen = (): readonly Opening[] => [];
 
 /** What an enforcement point does beside letting a request through or not. */
 export interface Abilities {
   /** Where the uses of limited grants are counted. */
   readonly usage: Usage;
   readonly fulfilment: Fulfilment;
-  /** Hears what the engine was asked, and whether the counts of a limited grant had a say; not without a bundle. */
+  /** Hears what the engine was asked, and whether the counts of a limited grant, or break-glass, had a say; not without a bundle. */
   readonly heard?: (asked: Asked, limited: boolean) => void;
 }
 
 /** Counts nothing and fulfils nothing, so what needs either is denied. */
 const none: Abilities = { usage: noUsage, fulfilment: noFulfilment };
 
-/** Answers `no-bundle` without one. Never throws. The pointer is read once, so an answer is of one bundle. */
+/** What people opened is asked only about what is denied otherwise. Answers `no-bundle` without one. Never throws. The pointer is read once, so an answer is of one bundle. */
 export function createDecide(
   current: () => Active<Deciding> | undefined,
   time: () => TrustedTime,
+  openings: () => readonly Opening[] = nothingOpen,
 ): (request: AccessRequest, abilities?: Abilities) => Decision {
   return (request, { usage, fulfilment, heard } = none) => {
     const active = current();
@@ -53,10 +58,27 @@ export function createDecide(
       },
     };
     const would = requireFulfilment(active.engine.decide(asked, freshness, looking), fulfilment);
-    heard?.({ request: asked, freshness }, limited);
+    const opened = would.allow ? undefined : openedFor(active, { request: asked, freshness }, openings(), fulfilment);
+    heard?.({ request: asked, freshness }, limited || opened !== undefined);
+    if (opened !== undefined) return opened;
     if (!limited || !would.allow) return would;
     return requireFulfilment(active.engine.decide(asked, freshness, usage), fulfilment);
   };
+}
+
+/** The allow that an opening gives, or undefined. */
+function openedFor(
+  { engine }: Active<Deciding>,
+  { request, freshness }: Asked,
+  openings: readonly Opening[],
+  fulfilment: Fulfilment,
+): Decision | undefined {
+  for (const opening of openings) {
+    if (opening.subject !== request.subject.id || opening.interface !== request.resource.interface) continue;
+    const decision = requireFulfilment(engine.decideOpened(opening, request, freshness), fulfilment);
+    if (decision.allow) return decision;
+  }
+  return undefined;
 }
 
 /**

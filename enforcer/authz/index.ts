@@ -4,4 +4,5 @@ export { createDecisionLog, type DecisionLog } from './decision-log.ts';
 export type { Answer, PeerEvidence, Question } from './question.ts';
 export { boundDenials, type Denials } from './log/denials.ts';
 export { authzErrors } from './errors.ts';
+export { listenUnix } from './listen.ts';
 export { type AuthzEndpoints, type AuthzServer, serveAuthz } from './serve.ts';

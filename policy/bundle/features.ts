@@ -23,6 +23,7 @@ const features = {
   rate: (slice: Slice) => slice.grants.some((grant) => grant.rate !== undefined),
   uses: (slice: Slice) => slice.grants.some((grant) => grant.uses !== undefined),
   obligations: (slice: Slice) => slice.grants.some((grant) => grant.obligations !== undefined),
+  'break-glass': (slice: Slice) => slice.breakGlass !== undefined,
   denies: (slice: Slice) => slice.denies.length > 0,
   firewall: (slice: Slice) => slice.firewall.length > 0,
   'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),

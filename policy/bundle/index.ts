@@ -1,4 +1,16 @@
 // The signed bundle of one device: shapes, sealing (publisher), opening (edge).
+export {
+  approveBreakGlass,
+  type BreakGlassRequest,
+  type BreakGlassSigner,
+  breakGlassErrors,
+  newBreakGlassRequest,
+  readBreakGlassRequest,
+  readUnverifiedTicket,
+  type UnverifiedTicket,
+  type VerifiedTicket,
+  verifyTicket,
+} from './break-glass.ts';
 export { cutChunks, type BundleChunk } from './chunks.ts';
 export { attributeNamePattern } from './conditions.ts';
 export { knownFeatures, requiredFeatures, type Feature } from './features.ts';
@@ -25,6 +37,7 @@ export {
   type Release,
   type SelfTestVector,
   type Slice,
+  type SliceBreakGlass,
   type SliceCasbin,
   type SliceDeny,
   type SliceDevice,

@@ -9,6 +9,7 @@ import { newPublisher, openOptions, sampleGrant, sampleMeta, sampleSlice } from 
 import { openBundle } from './open.ts';
 import { sealBundle } from './seal.ts';
 import type { Slice } from './slice.ts';
+import { profile } from '../../test/break-glass/people.ts';
 
 const joined = (slice: Slice): string =>
   Buffer.concat(cutChunks(slice).map((chunk) => Buffer.from(chunk.content))).toString('utf8');
@@ -101,6 +102,7 @@ test('features are what the slice uses, and every one can be told', () => {
       },
     ],
     denies: [{ id: 'd', subjects: [], interface: 'web', device: 'plc-1', operations: [], until: 1, place: 'g:1' }],
+    breakGlass: [profile()],
     firewall: [{ id: 'f', verdict: 'deny', direction: 'in', transport: 'any', peer: '0.0.0.0/0', place: 'f:1' }],
     casbin: [{ name: 'm', model: '', policy: '', place: 'c:1' }],
     rego: [{ name: 'p', wasm: '', data: '{}', place: 'r:1' }],

@@ -146,6 +146,40 @@ export const sliceDenySchema = z.strictObject({
   place,
 });
 
+/** Longest time in minutes that one opening of break-glass lasts, and most openings until the quota is renewed. */
+export const MAX_BREAK_GLASS_MINUTES = 60;
+export const MAX_BREAK_GLASS_USES = 16;
+/** Never fewer than two people open anything. */
+export const MIN_APPROVALS = 2;
+
+const coordinate = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+export const approverSchema = z.strictObject({
+  name: id,
+  /** Public P-256 key (RFC 7517); its private half lives with the person. */
+  key: z.strictObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: coordinate, y: coordinate }),
+});
+
+/** What people may open on this device for some minutes where no grant does: docs/decisions/0012. */
+export const sliceBreakGlassSchema = z.strictObject({
+  id,
+  /** Device ids that it may be opened for. */
+  subjects: z.array(id).min(1),
+  interface: id,
+  device: id,
+  operations: z.array(id).min(1),
+  /** Never a bare address. */
+  binding: z.enum(['svid', 'port+mac+ip']),
+  approvers: z.array(approverSchema).min(MIN_APPROVALS).max(16),
+  approvals: z.int().min(MIN_APPROVALS).max(16),
+  maxMinutes: z.int().min(1).max(MAX_BREAK_GLASS_MINUTES),
+  /** Openings under one generation; a higher generation renews them. */
+  uses: z.int().min(1).max(MAX_BREAK_GLASS_USES),
+  generation: z.int().min(1),
+  /** Its operations count as fresh while open, also past soft and hard expiry. */
+  afterHardExpiry: z.boolean(),
+  place,
+});
+
 /** Packet rules that no grant expresses (repository `firewall/`). */
 export const sliceFirewallRuleSchema = z.strictObject({
   id,
@@ -203,6 +237,8 @@ export const sliceSchema = z.strictObject({
   interfaces: z.array(sliceInterfaceSchema),
   grants: z.array(sliceGrantSchema),
   denies: z.array(sliceDenySchema),
+  /** Absent when nothing may be opened that way. */
+  breakGlass: z.array(sliceBreakGlassSchema).min(1).optional(),
   /** Schema of the attributes that conditions read; absent when none does. */
   attributes: z.array(sliceAttributeSchema).max(1024).optional(),
   firewall: z.array(sliceFirewallRuleSchema),
@@ -260,6 +296,7 @@ export type SliceOperation = z.infer<typeof sliceOperationSchema>;
 export type SliceInterface = z.infer<typeof sliceInterfaceSchema>;
 export type SliceGrant = z.infer<typeof sliceGrantSchema>;
 export type SliceDeny = z.infer<typeof sliceDenySchema>;
+export type SliceBreakGlass = z.infer<typeof sliceBreakGlassSchema>;
 export type SliceFirewallRule = z.infer<typeof sliceFirewallRuleSchema>;
 export type SliceCasbin = z.infer<typeof sliceCasbinSchema>;
 export type SliceRego = z.infer<typeof sliceRegoSchema>;

@@ -1,6 +1,6 @@
 // Compiles a slice into what decide() walks: hash maps by interface, subject and operation, tries for paths, closures
 // for conditions. Every name a rule uses has to exist: a deny that names nothing would silently deny nothing.
-import type { Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
+import type { Slice, SliceBreakGlass, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { casbinFields, type CasbinDocument, readsDocument } from './casbin-request.ts';
 import { type CompiledSource, recompileCasbin } from './casbin/recompile.ts';
 import {
@@ -106,6 +106,7 @@ export function compilePolicy(slice: Slice, before?: CompiledPolicy): CompiledPo
     const compiled = compileInterface(entry, grants.get(key) ?? [], denies.get(key) ?? [], narrowing, schemas);
     interfaces.set(entry.name, [...(interfaces.get(entry.name) ?? []), compiled]);
   }
+  for (const rule of slice.breakGlass ?? []) requireOperations(slice, rule);
   for (const rule of [...slice.grants, ...slice.denies]) {
     if (keys.has(interfaceKey(rule.interface, rule.device))) continue;
     throw sliceError(
@@ -114,6 +115,16 @@ export function compilePolicy(slice: Slice, before?: CompiledPolicy): CompiledPo
     );
   }
   return { interfaces, device: slice.device, models };
+}
+
+/** Nobody sees the requests of a plain port, so nothing can be opened for some of them. */
+function requireOperations({ interfaces }: Slice, { id, interface: name, device, operations, place }: SliceBreakGlass) {
+  const found = interfaces.find((entry) => entry.name === name && entry.device === device);
+  if (found === undefined || found.protocol === 'port') {
+    throw sliceError(place, `break-glass ${id} names ${name} of ${device}, which is no interface with requests here`);
+  }
+  const missing = operations.find((operation) => found.operations.every((known) => known.name !== operation));
+  if (missing !== undefined) throw sliceError(place, `${id} names operation ${missing}, which ${name} does not have`);
 }
 
 /** Ids hold no slash. */

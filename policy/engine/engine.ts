@@ -1,9 +1,9 @@
 // The decision engine of one bundle. Compiled once, immutable; decide() never throws: one catch turns a fault of ours
 // into a denial with reason `fault`.
 import type { Slice } from '../bundle/slice.ts';
-import { compilePolicy, type CompiledPolicy } from './compile.ts';
+import { type CompiledGrant, compilePolicy, type CompiledPolicy } from './compile.ts';
 import { findInterface, judge, type Freshness, type StepName } from './judge.ts';
-import type { AccessRequest, Decision, Reason } from './request.ts';
+import type { AccessRequest, Decision, Opening, Reason } from './request.ts';
 import { runSelfTest, type SelfTestReport } from './self-test.ts';
 import { unusedUsage, type Usage } from './usage.ts';
 
@@ -46,6 +46,11 @@ export interface Engine {
   readonly decide: (request: AccessRequest, freshness: Freshness, usage?: Usage) => Decision;
   /** What it would decide if the subject held this one grant: another that opens the same says nothing about it. */
   readonly decideAlone: (grant: string, request: AccessRequest, freshness: Freshness) => Decision;
+  /**
+   * What it would decide if the opening were the only grant of its subject: it takes the place of the grants and of their
+   * conditions and limits, and of nothing else. The state of the subject, denies, Casbin and Rego say what they always say.
+   */
+  readonly decideOpened: (opening: Opening, request: AccessRequest, freshness: Freshness) => Decision;
   /** Takes nothing from `usage`. */
   readonly explain: (request: AccessRequest, freshness?: Freshness, usage?: Usage) => Explanation;
   /** Named operations of the interface that the request surely and possibly is an instance of; undefined without the interface. */
@@ -79,11 +84,23 @@ export function compileSlice(slice: Slice, meta: EngineMeta, before?: Engine): E
       return refusal('fault', digest);
     }
   };
+  const decideOpened = (opening: Opening, request: AccessRequest, freshness: Freshness): Decision => {
+    try {
+      const worst = worstFreshness(freshness, request.context.time, meta);
+      const assumed = opening.afterHardExpiry ? 'fresh' : worst;
+      const decision = judge(withOpening(policy, opening, request), request, assumed, digest, unusedUsage);
+      // What observe mode lets through is judged by the age of the bundle, not by what an opening assumes.
+      return decision.observed === undefined ? decision : refusal('no-grant', digest);
+    } catch {
+      return refusal('fault', digest);
+    }
+  };
   const engine: Engine = {
     digest,
     device: policy.device,
     decide,
     decideAlone,
+    decideOpened,
     explain: (request, freshness = 'fresh', usage = unusedUsage) => explain(policy, meta, request, freshness, usage),
     operationsOf: (request) => operationsOf(policy, request),
     selfTest: () => runSelfTest(slice.selfTest, slice.grants, meta.softExpiry, decide),
@@ -101,6 +118,23 @@ function withGrant(policy: CompiledPolicy, grant: string, request: AccessRequest
     const own = (operation.grants.get(id) ?? []).filter(({ rule }) => rule === `grant:${grant}`);
     return { ...operation, grants: new Map(own.length === 0 ? [] : [[id, own]]) };
   });
+  return { ...policy, interfaces: new Map([[entry.name, [{ ...entry, operations }]]]) };
+}
+
+/** Every use is on disk before the request goes on, and loud. */
+const everyUse = [{ id: 'log' }, { id: 'notification' }] as const;
+
+/** The interface of the request with the opening as its only grant; everything else as it is. */
+function withOpening(policy: CompiledPolicy, opening: Opening, request: AccessRequest): CompiledPolicy {
+  const entry = findInterface(policy, request);
+  const { rule, place, binding, subject } = opening;
+  const grant: CompiledGrant = { rule, place, binding, conditions: [], limit: undefined, obligations: everyUse };
+  const concerned = entry?.name === opening.interface && entry.device === opening.device;
+  if (entry === undefined || !concerned) return { ...policy, interfaces: new Map() };
+  const operations = entry.operations.map((operation) => ({
+    ...operation,
+    grants: new Map(opening.operations.includes(operation.name) ? [[subject, [grant]]] : []),
+  }));
   return { ...policy, interfaces: new Map([[entry.name, [{ ...entry, operations }]]]) };
 }
 

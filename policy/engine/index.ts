@@ -31,6 +31,7 @@ export type {
   Binding,
   Decision,
   Obligation,
+  Opening,
   Operation,
   Reason,
   SubjectState,

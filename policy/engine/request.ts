@@ -80,6 +80,22 @@ export type Operation =
 
 export type { Obligation } from '../bundle/conditions.ts';
 
+/** What people opened for a while where no grant does (break-glass). */
+export interface Opening {
+  /** E.g. `break-glass:restart-line/2f0c…`: profile and ticket. */
+  readonly rule: string;
+  /** Of the profile. */
+  readonly place: string;
+  readonly subject: string;
+  readonly binding: Binding;
+  readonly interface: string;
+  /** That serves the interface. */
+  readonly device: string;
+  readonly operations: readonly string[];
+  /** Whatever the age of the bundle, its operations count as fresh. */
+  readonly afterHardExpiry: boolean;
+}
+
 /** Why; closed. `granted` is the only reason that comes with `allow: true`. */
 export type Reason =
   | 'granted'

@@ -2,13 +2,21 @@
 // else of the fleet goes onto a device that can be stolen.
 import { attributeSources } from '../bundle/conditions.ts';
 import type { SliceAttribute } from '../bundle/conditions.ts';
-import type { Slice, SliceDeny, SliceDevice, SliceFirewallRule, SliceGrant, SliceInterface } from '../bundle/slice.ts';
+import type {
+  Slice,
+  SliceBreakGlass,
+  SliceDeny,
+  SliceDevice,
+  SliceFirewallRule,
+  SliceGrant,
+  SliceInterface,
+} from '../bundle/slice.ts';
 import { attributePath } from '../engine/attributes.ts';
 import { readsDocument } from '../engine/casbin-request.ts';
 import { parseModelFile } from '../engine/casbin/model-file.ts';
 import { placeText } from './repository.ts';
 import { attributesRead, type RuleConditions } from './resolve-conditions.ts';
-import type { Deny, Device, Grant, Interface, Repository } from './repository.ts';
+import type { BreakGlassProfile, Deny, Device, Grant, Interface, Repository } from './repository.ts';
 import { selfTestVectors } from './self-test.ts';
 
 /** Slices by device id. A pure function of the repository: the same commit gives the same bytes. */
@@ -37,6 +45,7 @@ interface Catalogue {
   readonly interfaces: readonly SliceInterface[];
   readonly grants: readonly SliceGrant[];
   readonly denies: readonly SliceDeny[];
+  readonly breakGlass: readonly SliceBreakGlass[];
 }
 
 function expandCatalogue(repository: Repository): Catalogue {
@@ -48,6 +57,9 @@ function expandCatalogue(repository: Repository): Catalogue {
       devicesOf(grant.interface).flatMap((device) => sliceGrant(grant, device)),
     ),
     denies: repository.denies.flatMap((deny) => devicesOf(deny.interface).map((device) => sliceDeny(deny, device))),
+    breakGlass: repository.breakGlass.flatMap((entry) =>
+      devicesOf(entry.interface).flatMap((device) => sliceBreakGlass(entry, device)),
+    ),
   };
 }
 
@@ -55,6 +67,8 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
   const grants = catalogue.grants.flatMap((grant) => grantFor(grant, device.id));
   const interfaces = interfacesFor(catalogue, grants, device.id);
   const denies = catalogue.denies.flatMap((deny) => denyFor(deny, device.id, interfaces));
+  // Only who serves an interface is asked about requests to it.
+  const breakGlass = catalogue.breakGlass.filter((entry) => entry.device === device.id);
   const served = interfaces.filter((entry) => entry.device === device.id);
   const models = new Set(served.map((entry) => entry.casbin));
   const packages = new Set(served.map((entry) => entry.rego));
@@ -68,10 +82,11 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     format: 1,
     trustDomain: repository.trustDomain,
     device: device.id,
-    devices: devicesFor(repository, device, [...grants, ...denies], interfaces),
+    devices: devicesFor(repository, device, [...grants, ...denies, ...breakGlass], interfaces),
     interfaces,
     grants,
     denies,
+    ...(breakGlass.length === 0 ? {} : { breakGlass }),
     ...(attributes.length === 0 ? {} : { attributes }),
     firewall: firewallFor(repository, device.id),
     casbin: casbin.map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
@@ -178,6 +193,12 @@ function sliceInterface(entry: Interface, device: string): SliceInterface {
 function sliceGrant(grant: Grant, device: string): SliceGrant[] {
   const { at, ...rest } = grant;
   const subjects = grant.subjects.filter((subject) => subject !== device);
+  return subjects.length === 0 ? [] : [{ ...rest, subjects, device, place: placeText(at('id')) }];
+}
+
+function sliceBreakGlass(entry: BreakGlassProfile, device: string): SliceBreakGlass[] {
+  const { at, ...rest } = entry;
+  const subjects = entry.subjects.filter((subject) => subject !== device);
   return subjects.length === 0 ? [] : [{ ...rest, subjects, device, place: placeText(at('id')) }];
 }
 

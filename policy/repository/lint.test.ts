@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatPlace } from '../../runtime/errors.ts';
+import { generateKey, jwkOf } from '../../identity/index.ts';
 import { pathProblem } from './lint/paths.ts';
 import { loadRepository } from './load.ts';
 import { preparedCompiler, regoTree } from './rego/sample-rego.ts';
@@ -58,6 +59,22 @@ const writingTest = `tests:
 `;
 const withWriting = (more: Record<string, string>): PolicyTree =>
   treeOf({ ...sampleFiles, 'grants/writes.yaml': writing, 'tests/writes.yaml': writingTest, ...more });
+
+const keys = Array.from({ length: 3 }, () => JSON.stringify(jwkOf(generateKey().publicKey)));
+const profileText = (id: string, name: string, more: { subject?: string; approver?: string } = {}): string => `
+  - id: ${id}
+    subjects: [${more.subject ?? 'gateway-1'}]
+    interface: ${name}
+    operations: [${name === 'shell' ? 'open' : 'view'}]
+    approvers:
+      - {name: anna, key: ${keys[0]}}
+      - ${more.approver ?? `{name: ben, key: ${keys[1]}}`}
+    maxDuration: 20m
+    uses: 2
+    generation: 1
+`;
+const withProfiles = (more: Record<string, string>, ...profiles: string[]): PolicyTree =>
+  withFile('break-glass/line.yaml', `profiles:${profiles.join('')}`, more);
 
 /** One repository for each rule, and where the rule points; lint/casbin.test.ts and lint/meaning.test.ts have the others. */
 type RepositoryRule = Exclude<RuleId, `CASBIN_${string}` | keyof typeof meaningRules>;
@@ -125,6 +142,30 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
     [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: port+mac+ip'), 'grants/cell.yaml:6:14'],
   ],
   POLICY_WRITE_OVER_ADDRESS: [[withWriting({}), 'grants/writes.yaml:5:18']],
+  POLICY_BREAK_GLASS_PORT: [[withProfiles(portFiles(''), profileText('p', 'shell')), 'break-glass/line.yaml:4:16']],
+  POLICY_BREAK_GLASS_PACKETS: [
+    [withProfiles({}, profileText('p', 'hmi-web', { subject: 'plc-1' })), 'break-glass/line.yaml:3:15'],
+  ],
+  POLICY_BREAK_GLASS_KEY: [
+    [
+      withProfiles(
+        {},
+        profileText('p', 'hmi-web'),
+        profileText('q', 'hmi-web', { approver: `{name: anna.admin, key: ${keys[0]}}` })
+          .replace('name: anna,', 'name: cleo,')
+          .replace(keys[0] ?? '', keys[2] ?? ''),
+      ),
+      'break-glass/line.yaml:19:9',
+    ],
+    [
+      withProfiles(
+        {},
+        profileText('p', 'hmi-web'),
+        profileText('q', 'hmi-web', { approver: `{name: ben, key: ${keys[2]}}` }),
+      ),
+      'break-glass/line.yaml:19:9',
+    ],
+  ],
   POLICY_PORT_LIMIT: (['rate: {count: 1, per: 1m}', 'uses: 1', 'obligations: [{id: log}]'] as const).map((limit) => [
     treeOf({ ...sampleFiles, ...portFiles(limit) }),
     `grants/port.yaml:7:${5 + limit.indexOf(':') + 2}`,

@@ -15,6 +15,7 @@ import {
   entryAt,
   readDevices,
   readNetworks,
+  resolveBreakGlass,
   resolveDenies,
   resolveFirewall,
   resolveGrants,
@@ -76,6 +77,7 @@ function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompile
   );
   const grants = unique(resolveGrants(files, resolver, interfaces, attributes), (grant) => grant.id, 'id', problems);
   const denies = unique(resolveDenies(files, resolver, interfaces, attributes), (deny) => deny.id, 'id', problems);
+  const breakGlass = unique(resolveBreakGlass(files, resolver, interfaces), (entry) => entry.id, 'id', problems);
   const firewall = unique(resolveFirewall(files, resolver), (rule) => rule.id, 'id', problems);
   const waivers = unique(resolveWaivers(files, resolver, grants), (waiver) => waiver.id, 'id', problems);
   const tests = resolveTests(files, resolver, interfaces);
@@ -92,6 +94,7 @@ function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompile
     interfaces: sorted(interfaces),
     grants: sorted(grants),
     denies: sorted(denies),
+    breakGlass: sorted(breakGlass),
     firewall: sorted(firewall),
     casbin,
     rego,

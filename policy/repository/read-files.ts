@@ -1,6 +1,7 @@
 // First stage of reading: each file by the folder it lies in, each parsed by its schema. What a file cannot be is a
 // problem; the other files are read all the same.
 import { attributesSchema } from './format/attributes.ts';
+import { breakGlassSchema } from './format/break-glass.ts';
 import { detectionSchema, playbookSchema } from './format/documents.ts';
 import { firewallSchema } from './format/firewall.ts';
 import { grantsSchema } from './format/grants.ts';
@@ -28,6 +29,12 @@ const kinds = {
     where: 'interfaces/*.yaml',
   },
   grants: { pattern: /^grants\/.+\.yaml$/, schema: grantsSchema, read: readYaml, where: 'grants/*.yaml' },
+  breakGlass: {
+    pattern: /^break-glass\/.+\.yaml$/,
+    schema: breakGlassSchema,
+    read: readYaml,
+    where: 'break-glass/*.yaml',
+  },
   firewall: { pattern: /^firewall\/.+\.yaml$/, schema: firewallSchema, read: readYaml, where: 'firewall/*.yaml' },
   reference: { pattern: /^reference\/.+\.yaml$/, schema: referenceSchema, read: readYaml, where: 'reference/*.yaml' },
   waivers: { pattern: /^waivers\/.+\.yaml$/, schema: waiversSchema, read: readYaml, where: 'waivers/*.yaml' },
@@ -74,6 +81,7 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
     attributes: [],
     interfaces: [],
     grants: [],
+    breakGlass: [],
     firewall: [],
     reference: [],
     waivers: [],

@@ -3,6 +3,7 @@
 import type { Place } from '../../runtime/errors.ts';
 import type { AttributeSource, SliceAttribute } from '../bundle/conditions.ts';
 import type {
+  SliceBreakGlass,
   SliceCasbin,
   SliceDeny,
   SliceDevice,
@@ -43,6 +44,10 @@ export interface Grant extends Omit<SliceGrant, 'device' | 'place'> {
 export interface Deny extends Omit<SliceDeny, 'device' | 'subjects' | 'place'> {
   /** `all`, or device ids; never an empty list. */
   readonly subjects: 'all' | readonly string[];
+  readonly at: At;
+}
+
+export interface BreakGlassProfile extends Omit<SliceBreakGlass, 'device' | 'place'> {
   readonly at: At;
 }
 
@@ -97,6 +102,7 @@ export interface Repository {
   readonly interfaces: readonly Interface[];
   readonly grants: readonly Grant[];
   readonly denies: readonly Deny[];
+  readonly breakGlass: readonly BreakGlassProfile[];
   readonly firewall: readonly FirewallRule[];
   readonly casbin: readonly CasbinModel[];
   readonly rego: readonly RegoPackage[];

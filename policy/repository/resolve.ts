@@ -3,6 +3,7 @@
 import type { Place } from '../../runtime/errors.ts';
 import type { SliceOperation } from '../bundle/slice.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
+import { minutesOf } from './format/break-glass.ts';
 import { casesOf } from './format/tests.ts';
 import type { Selector, SelectorOrAll } from './format/scalars.ts';
 import { denyConditions, grantConditions } from './resolve-conditions.ts';
@@ -12,6 +13,7 @@ import type { Files, Kind } from './read-files.ts';
 import type {
   At,
   Attributes,
+  BreakGlassProfile,
   Deny,
   Device,
   FirewallRule,
@@ -207,6 +209,21 @@ export function resolveDenies(
         ...periodOf(entry),
         at,
       };
+    }),
+  );
+}
+
+export function resolveBreakGlass(
+  files: Files,
+  resolver: Resolver,
+  interfaces: ReadonlyMap<string, Interface>,
+): BreakGlassProfile[] {
+  return files.breakGlass.flatMap((file) =>
+    file.value.profiles.map(({ maxDuration, ...entry }, index) => {
+      const at = entryAt(file, 'profiles', index);
+      checkOperations(resolver, interfaces, entry.interface, entry.operations, at);
+      const subjects = chooseDevices(entry.subjects, resolver, at('subjects'));
+      return { ...entry, subjects, maxMinutes: minutesOf(maxDuration), at };
     }),
   );
 }

@@ -18,7 +18,7 @@ export function lintBindings(repository: Repository, problems: Problems): void {
   }
 }
 
-function checkMacs(repository: Repository, grant: Grant, problems: Problems): void {
+export function checkMacs(repository: Repository, grant: Pick<Grant, 'subjects' | 'at'>, problems: Problems): void {
   for (const device of repository.devices) {
     if (!grant.subjects.includes(device.id)) continue;
     if (device.interfaces.some((card) => card.mac !== undefined)) continue;

@@ -2,6 +2,7 @@
 import type { Problems } from '../problems.ts';
 import type { Repository } from '../repository.ts';
 import { lintAddresses, lintCidrs, lintPorts } from './addresses.ts';
+import { lintBreakGlass } from './break-glass.ts';
 import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
 import { lintAssumptions } from './denies.ts';
@@ -39,6 +40,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintBindings(repository, problems);
   lintWriteOverAddress(repository, problems);
   lintPortLimits(repository, problems);
+  lintBreakGlass(repository, problems);
   lintReachability(repository, problems);
   lintRedundantRules(repository, problems);
   lintRedundantFirewall(repository, problems);

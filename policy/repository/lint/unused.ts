@@ -5,7 +5,7 @@ import type { Problems } from '../problems.ts';
 import type { Repository } from '../repository.ts';
 
 export function lintUnused(repository: Repository, problems: Problems): void {
-  const rules = [...repository.grants, ...repository.denies];
+  const rules = [...repository.grants, ...repository.denies, ...repository.breakGlass];
   const tested = new Set([
     ...repository.tests.map(({ when }) => when.interface),
     ...repository.invariants.map((invariant) => invariant.interface),

@@ -121,6 +121,29 @@ export const repositoryRules = {
     example: 'operations: [write-setpoint], binding: ip',
     fix: 'use binding: svid where the protocol can, or add a waiver to waivers/ that names the grant',
   },
+  POLICY_BREAK_GLASS_PORT: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'On a plain port nobody looks at a request, so nothing can be opened for some of them or recorded of each.',
+    example: 'a break-glass profile for an interface with protocol: port',
+    fix: 'describe the interface as http or modbus, or remove the profile',
+  },
+  POLICY_BREAK_GLASS_PACKETS: {
+    severity: 'warning',
+    waivable: true,
+    explanation:
+      'Break-glass opens requests at the point that is asked about them. Packets are let through by grants alone, so without one the request never arrives.',
+    example: 'a profile whose subject holds no grant on the interface',
+    fix: 'grant the subject an operation that it may always use, such as reading a status',
+  },
+  POLICY_BREAK_GLASS_KEY: {
+    severity: 'error',
+    waivable: false,
+    explanation: 'Two approvals are two people: a key belongs to one name and a name to one key, in all profiles.',
+    example: 'the same key as anna in one profile and as anna.admin in another',
+    fix: 'have each approver make a key with: edgeward break-glass key FILE',
+  },
   POLICY_PORT_LIMIT: {
     severity: 'error',
     waivable: false,
