@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { eventFields } from '../../audit/spool/index.ts';
+import { checkTransports } from '../../enforcer/authz/index.ts';
 import { loadConfig } from '../../runtime/config.ts';
 
 /** What a rule can name: no zone, not IPv4-mapped. Found out here, because a plan that cannot be made leaves no rules. */
@@ -25,6 +26,7 @@ export const edgeConfigSchema = z.strictObject({
     .strictObject({
       tcp: address.optional(),
       forwardAuthTcp: address.optional(),
+      transport: z.enum(checkTransports).default('h2'),
       socketMode: z
         .string()
         .regex(/^0[0-7]{3}$/)

@@ -193,7 +193,7 @@ async function openActivation(
 }
 
 async function openAuthz(
-  { config, trusted }: EdgeCore,
+  { config, trusted, log }: EdgeCore,
   decide: (request: AccessRequest, abilities?: Abilities) => Decision,
   usage: UseLedger['claim'],
   subjects: Subjects,
@@ -215,6 +215,8 @@ async function openAuthz(
     forwardAuthSocket: paths.forwardAuthSocket,
     forwardAuthTcp: config.authz.forwardAuthTcp,
     socketMode: Number.parseInt(config.authz.socketMode, 8),
+    transport: config.authz.transport,
+    log,
   });
 }
 

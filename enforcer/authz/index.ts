@@ -6,3 +6,4 @@ export { boundDenials, type Denials } from './log/denials.ts';
 export { authzErrors } from './errors.ts';
 export { listenUnix } from './listen.ts';
 export { type AuthzEndpoints, type AuthzServer, serveAuthz } from './serve.ts';
+export { type CheckTransport, checkTransports } from './envoy/check-server.ts';

@@ -37,3 +37,5 @@ export const maxRequestHeaderCharacters = 64 * 1024;
 /** Characters of a host with its port, and of one label (RFC 1035, 2.3.4). */
 export const maxHostCharacters = 253 + 6;
 export const maxHostLabelCharacters = 63;
+/** Requests at a time on one connection: Envoy multiplexes all of a worker's on one, and 100 is a cliff (envoyproxy/envoy#2941). */
+export const maxChecksPerConnection = 2_048;

@@ -1,16 +1,11 @@
 // Serves the request enforcement points: ext_authz and health over gRPC on a unix socket and on loopback TCP, and
 // forward-auth over HTTP likewise. What is not reachable here is denied by the proxies that ask.
 import type { Server } from 'node:http';
-import { create } from '@bufbuild/protobuf';
-import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { Health, HealthCheckResponseSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
-import { createGrpcServer, type GrpcServer } from '../../runtime/grpc.ts';
+import type { Logger } from '../../runtime/log.ts';
 import type { AuthzPorts } from './authorize.ts';
-import { authzErrors } from './errors.ts';
+import { type CheckTransport, createCheckServer } from './envoy/check-server.ts';
 import { check } from './envoy/ext-authz.ts';
-import { healthStatus, watchHealth } from './envoy/health.ts';
 import { createForwardAuth } from './forward-auth/server.ts';
-import { idleConnectionMs, maxCheckRequestBytes } from './limits.ts';
 import { listenTcp, listenUnix, mustBeLocal } from './listen.ts';
 
 export interface AuthzEndpoints {
@@ -20,8 +15,11 @@ export interface AuthzEndpoints {
   readonly forwardAuthSocket: string | undefined;
   /** Loopback `host:port` of forward-auth, for proxies that cannot ask a unix socket (Traefik); undefined for none. */
   readonly forwardAuthTcp?: string | undefined;
-  /** Group of the unix sockets' users; undefined leaves the process's group. */
+  /** Mode of the unix sockets: whose proxies may ask. Default 0660. */
   readonly socketMode?: number;
+  /** What carries gRPC. Default `h2`, our own. */
+  readonly transport?: CheckTransport | undefined;
+  readonly log?: Logger | undefined;
 }
 
 export interface AuthzServer {
@@ -34,10 +32,16 @@ export async function serveAuthz(
   endpoints: AuthzEndpoints,
 ): Promise<AuthzServer> {
   const mode = endpoints.socketMode ?? 0o660;
-  const grpc = grpcServer(ports, serving, mode);
+  const { transport = 'h2', log } = endpoints;
+  const grpc = createCheckServer(transport, {
+    check: (message) => check(ports, message),
+    serving,
+    socketMode: mode,
+    log,
+  });
   for (const address of endpoints.grpc) {
     mustBeLocal(address);
-    await grpc.listen(address, 'insecure');
+    await grpc.listen(address);
   }
   const http = await listenForwardAuth(ports, endpoints, mode);
   return {
@@ -62,25 +66,4 @@ async function listenForwardAuth(
     ...(path === undefined ? [] : [await listenUnix(createForwardAuth(ports), path, mode, what)]),
     ...(address === undefined ? [] : [await listenTcp(createForwardAuth(ports), address, what)]),
   ];
-}
-
-function grpcServer(ports: AuthzPorts, serving: () => boolean, socketMode: number): GrpcServer {
-  const server = createGrpcServer({
-    maxMessageBytes: maxCheckRequestBytes,
-    maxConnectionIdleMs: idleConnectionMs,
-    // Envoy multiplexes all of a worker's requests on one connection; 100 is a cliff (envoyproxy/envoy#2941).
-    maxCallsPerConnection: 2_048,
-    socketMode,
-  });
-  server.addUnary(Authorization.method.check, (message) => check(ports, message));
-  server.addService(Health, {
-    check: (request) => {
-      const status = healthStatus(request.service, serving);
-      if (status === undefined)
-        throw authzErrors.error('AUTHZ_UNKNOWN_SERVICE', `no service "${request.service}" here`);
-      return Promise.resolve(create(HealthCheckResponseSchema, { status }));
-    },
-    watch: (request, call) => watchHealth(request.service, serving, call.signal),
-  });
-  return server;
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type AuthzPorts, serveAuthz } from '../../enforcer/authz/index.ts';
+import { type AuthzPorts, checkTransports, serveAuthz } from '../../enforcer/authz/index.ts';
 import { noRequestUsage } from '../../enforcer/request-usage.ts';
 import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../proto/gen/grpc/health/v1/health_pb.ts';
@@ -35,55 +35,61 @@ const question = (principal: string, path: string, headers: Record<string, strin
   },
 });
 
-test('Check and health over unix socket and TCP', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'ew-authz-'));
-  const socket = `unix:${join(folder, 'authz.sock')}`;
-  const tcp = `127.0.0.1:${20_000 + (process.pid % 10_000)}`;
-  let serving = false;
-  const server = await serveAuthz(ports, () => serving, { grpc: [socket, tcp], forwardAuthSocket: undefined });
-  t.after(async () => {
-    await server.close(0);
-    rmSync(folder, { recursive: true });
-  });
-  for (const address of [socket, tcp]) {
-    const authz = createGrpcClient(Authorization, address, 'insecure');
-    const health = createGrpcClient(Health, address, 'insecure');
-    const code = async (
-      principal: string,
-      path: string,
-      headers?: Record<string, string>,
-    ): Promise<number | undefined> => (await authz.check(question(principal, path, headers))).status?.code;
-
-    await t.test(`${address.split(':')[0]}: allow, deny, nobody`, async () => {
-      assert.equal(await code('spiffe://plant.example/device/gateway-1', '/status'), 0);
-      assert.equal(await code('spiffe://plant.example/device/gateway-1', '/admin/'), 7);
-      assert.equal(await code('spiffe://elsewhere.example/device/gateway-1', '/status'), 16);
-      assert.equal(await code('', '/status', { 'x-edgeward-subject': 'gateway-1' }), 16, 'a header names nobody');
-      assert.equal((await authz.check({})).status?.code, 16, 'an empty question is denied');
+for (const transport of checkTransports) {
+  test(`Check and health over unix socket and TCP, by ${transport}`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ew-authz-'));
+    const socket = `unix:${join(folder, 'authz.sock')}`;
+    const tcp = `127.0.0.1:${20_000 + (process.pid % 10_000)}`;
+    let serving = false;
+    const server = await serveAuthz(ports, () => serving, {
+      grpc: [socket, tcp],
+      forwardAuthSocket: undefined,
+      transport,
     });
+    t.after(async () => {
+      await server.close(0);
+      rmSync(folder, { recursive: true });
+    });
+    for (const address of [socket, tcp]) {
+      const authz = createGrpcClient(Authorization, address, 'insecure');
+      const health = createGrpcClient(Health, address, 'insecure');
+      const code = async (
+        principal: string,
+        path: string,
+        headers?: Record<string, string>,
+      ): Promise<number | undefined> => (await authz.check(question(principal, path, headers))).status?.code;
 
-    await t.test(`${address.split(':')[0]}: health follows the bundle`, async () => {
-      serving = false;
-      assert.equal((await health.check({ service: '' })).status, Status.NOT_SERVING);
-      serving = true;
-      assert.equal((await health.check({ service: 'envoy.service.auth.v3.Authorization' })).status, Status.SERVING);
-      await assert.rejects(
-        async () => await health.check({ service: 'nobody' }),
-        (error) =>
-          error instanceof CodedError && error.code === 'AUTHZ_UNKNOWN_SERVICE' && error.status === 'NOT_FOUND',
-      );
-      const seen: number[] = [];
-      for await (const { status } of health.watch({ service: '' })) {
-        seen.push(status);
-        if (seen.length === 2) break;
+      await t.test(`${address.split(':')[0]}: allow, deny, nobody`, async () => {
+        assert.equal(await code('spiffe://plant.example/device/gateway-1', '/status'), 0);
+        assert.equal(await code('spiffe://plant.example/device/gateway-1', '/admin/'), 7);
+        assert.equal(await code('spiffe://elsewhere.example/device/gateway-1', '/status'), 16);
+        assert.equal(await code('', '/status', { 'x-edgeward-subject': 'gateway-1' }), 16, 'a header names nobody');
+        assert.equal((await authz.check({})).status?.code, 16, 'an empty question is denied');
+      });
+
+      await t.test(`${address.split(':')[0]}: health follows the bundle`, async () => {
         serving = false;
-      }
-      assert.deepEqual(seen, [Status.SERVING, Status.NOT_SERVING]);
-    });
-    authz.close();
-    health.close();
-  }
-});
+        assert.equal((await health.check({ service: '' })).status, Status.NOT_SERVING);
+        serving = true;
+        assert.equal((await health.check({ service: 'envoy.service.auth.v3.Authorization' })).status, Status.SERVING);
+        await assert.rejects(
+          async () => await health.check({ service: 'nobody' }),
+          (error) =>
+            error instanceof CodedError && error.code === 'AUTHZ_UNKNOWN_SERVICE' && error.status === 'NOT_FOUND',
+        );
+        const seen: number[] = [];
+        for await (const { status } of health.watch({ service: '' })) {
+          seen.push(status);
+          if (seen.length === 2) break;
+          serving = false;
+        }
+        assert.deepEqual(seen, [Status.SERVING, Status.NOT_SERVING]);
+      });
+      authz.close();
+      health.close();
+    }
+  });
+}
 
 test('ext_authz without TLS listens on this host only', async () => {
   await assert.rejects(
