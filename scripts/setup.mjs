@@ -118,26 +118,45 @@ function installSystemPackages() {
   }
 }
 
-// opa compiles Rego packages of policy repositories and is the oracle of their tests. Kept outside the tree, so that a
-// second clone finds it. There is no download of a release: nobody here could check its digest.
-function installOpa() {
-  const { version } = JSON.parse(readFileSync(join(root, 'policy/repository/rego/opa.json'), 'utf8'));
-  const folder = join(cache, `opa-${version}`);
-  const isThere = spawnSync(join(folder, 'opa'), ['version']).status === 0;
-  if (isThere || process.env.EDGEWARD_OPA !== undefined) return;
+// Programs built from source with Go. Kept outside the tree, so that a second clone finds them. There is no download of a
+// release: nobody here could check its digest.
+const goPrograms = [
+  {
+    name: 'opa',
+    pin: 'policy/repository/rego/opa.json',
+    module: 'github.com/open-policy-agent/opa',
+    why: 'it compiles Rego packages of policy repositories and is the oracle of their tests',
+    given: process.env.EDGEWARD_OPA !== undefined,
+  },
+  {
+    name: 'h2spec',
+    pin: 'test/support/h2spec.json',
+    module: 'github.com/summerwind/h2spec/cmd/h2spec',
+    why: 'it tests our HTTP/2 server for conformance',
+    given: false,
+  },
+];
+
+function installGoPrograms() {
+  const programs = goPrograms.map((program) => {
+    const { version } = JSON.parse(readFileSync(join(root, program.pin), 'utf8'));
+    return { ...program, version, folder: join(cache, `${program.name}-${version}`) };
+  });
+  const missing = programs.filter(({ name, folder, given }) => !given && !existsSync(join(folder, name)));
+  if (missing.length === 0) return;
   const go = ['go', '/usr/local/go/bin/go'].find((name) => spawnSync(name, ['version']).status === 0);
-  if (go === undefined) {
-    say(
-      `no Go, so no opa ${version}: policy repositories with Rego packages are refused, their tests left out by name.`,
-    );
-    return;
-  }
-  say(`building opa ${version} (go install, about a minute the first time)`);
-  mkdirSync(folder, { recursive: true });
-  if (!run(go, ['install', `github.com/open-policy-agent/opa@v${version}`], { GOBIN: folder })) {
-    say(
-      `opa ${version} is missing: it needs Go 1.26 or later and a Go module proxy; what needs it is left out by name.`,
-    );
+  for (const { name, version, module, why, folder } of missing) {
+    if (go === undefined) {
+      say(`no Go, so no ${name} ${version} (${why}); what needs it is refused or left out by name.`);
+      continue;
+    }
+    say(`building ${name} ${version} (go install, up to a minute the first time)`);
+    mkdirSync(folder, { recursive: true });
+    if (!run(go, ['install', `${module}@v${version}`], { GOBIN: folder })) {
+      say(
+        `${name} ${version} is missing: it needs Go 1.26 or later and a Go module proxy; its tests are left out by name.`,
+      );
+    }
   }
 }
 
@@ -168,7 +187,7 @@ const started = Date.now();
 installNodeModules();
 installSystemPackages();
 if (profile !== 'demo') {
-  installOpa();
+  installGoPrograms();
   installEnvoy();
 }
 const seconds = (Date.now() - started) / 1000;

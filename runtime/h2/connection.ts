@@ -57,7 +57,8 @@ export class Connection {
   #lastStreamId = 0;
   /** Streams above this are not served: our last GOAWAY said so. */
   #lastServed = maxStreamId;
-  #receiveWindow = connectionWindow;
+  /** Octets of DATA since the last WINDOW_UPDATE for the connection. */
+  #taken = 0;
   /** Bytes of messages that are not complete. */
   #held = 0;
   /** Cancelled calls whose method still runs: they count, or a reset would make room for work that goes on. */
@@ -271,8 +272,7 @@ export class Connection {
 
   #data(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     const octets = end - start;
-    this.#receiveWindow -= octets;
-    if (this.#receiveWindow < 0) throw new ConnectionFault('FLOW_CONTROL_ERROR', 'more DATA than the window');
+    this.#taken += octets;
     let from = start;
     let until = end;
     if (flags & flag.padded) {
@@ -289,11 +289,6 @@ export class Connection {
     }
     if (stream.isRequested) {
       this.#resetStream(stream, 'STREAM_CLOSED');
-      return;
-    }
-    stream.receiveWindow -= octets;
-    if (stream.receiveWindow < 0) {
-      this.#resetStream(stream, 'FLOW_CONTROL_ERROR');
       return;
     }
     stream.contentBytes += until - from;
@@ -473,18 +468,17 @@ export class Connection {
     }
   }
 
-  /** Gives back what was taken once it is half of the window. */
+  /** Gives back what was taken once it is half of the window. What is held is bounded by maxBufferedBytes, not by the windows. */
   #giveWindow(): void {
-    if (this.#receiveWindow > connectionWindow / 2) return;
-    this.#sender.windowUpdate(0, connectionWindow - this.#receiveWindow);
-    this.#receiveWindow = connectionWindow;
+    if (this.#taken < connectionWindow / 2) return;
+    this.#sender.windowUpdate(0, this.#taken);
+    this.#taken = 0;
   }
 
   #giveStreamWindow(stream: Stream, octets: number): void {
     stream.taken += octets;
-    if (stream.taken <= streamWindow / 2) return;
+    if (stream.taken < streamWindow / 2) return;
     this.#sender.windowUpdate(stream.id, stream.taken);
-    stream.receiveWindow += stream.taken;
     stream.taken = 0;
   }
 

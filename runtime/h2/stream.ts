@@ -1,7 +1,6 @@
 // One call: what of its request has come, what of its answer waits.
 import { runtimeErrors } from '../error-codes.ts';
 import type { RequestHead } from './request-head.ts';
-import { streamWindow } from './limits.ts';
 
 /** What a method may know of its call. */
 export interface Call {
@@ -40,8 +39,7 @@ export class Stream implements Call {
   hasSentHead = false;
   /** Octets of DATA without padding. */
   contentBytes = 0;
-  /** What the peer may still send and what it has sent since the last WINDOW_UPDATE, in octets of DATA. */
-  receiveWindow = streamWindow;
+  /** Octets of DATA since the last WINDOW_UPDATE. */
   taken = 0;
   sendWindow: number;
   waiting: Waiting | undefined;

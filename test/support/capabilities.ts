@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findOpa } from '../../policy/repository/rego/opa.ts';
 import { findEnvoy } from './envoy-program.ts';
+import { findH2spec } from './h2spec.ts';
 import { findPostgres } from './postgres-server.ts';
 
 export type Capability =
@@ -16,6 +17,7 @@ export type Capability =
   | 'caddy'
   | 'h2load'
   | 'opa'
+  | 'h2spec'
   | 'conntrack'
   | 'curl'
   | 'ping'
@@ -61,8 +63,9 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   envoy: () => findEnvoy() !== undefined,
   caddy: () => works('caddy', 'version'),
   h2load: () => works('h2load', '--version'),
-  // The pinned version, which `npm run setup` builds where there is Go.
+  // The pinned versions, which `npm run setup` builds where there is Go.
   opa: () => findOpa() !== undefined,
+  h2spec: () => findH2spec() !== undefined,
   conntrack: () => isRoot() && findProgram('conntrack') !== undefined,
   ping: () => findProgram('ping') !== undefined,
   curl: () => works('curl', '--version'),
