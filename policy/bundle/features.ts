@@ -29,6 +29,7 @@ const features = {
   'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),
   hold: (slice: Slice) => slice.interfaces.some((entry) => entry.onEnforcerDeath === 'hold'),
   island: (slice: Slice) => slice.interfaces.some((entry) => entry.operations.some((operation) => operation.island)),
+  normalise: (slice: Slice) => slice.interfaces.some((entry) => entry.normalise !== undefined),
   observe: (slice: Slice) => slice.interfaces.some((entry) => entry.observeUntil !== undefined),
 } as const;
 

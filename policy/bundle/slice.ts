@@ -2,6 +2,7 @@
 // carried in content-addressed chunks under a signed manifest, read by the edge after verification.
 import { z } from 'zod';
 import { MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
+import { pathNormalisations } from './path-normalisations.ts';
 import {
   attributeValueSchema,
   MAX_OBLIGATIONS,
@@ -87,6 +88,8 @@ export const sliceInterfaceSchema = z.strictObject({
   transport: z.enum(['tcp', 'udp']),
   port: z.int().min(1).max(65535),
   operations: z.array(sliceOperationSchema).min(1),
+  /** Of http: what the server does to paths before it looks at them; absent where paths are taken as they are. */
+  normalise: z.array(z.enum(pathNormalisations)).min(1).optional(),
   /** Name of the Casbin model that narrows its grants; absent for none. */
   casbin: id.optional(),
   /** Name of the Rego package that narrows its grants; absent for none. */

@@ -1,8 +1,9 @@
 // HTTP operations: methods and path patterns, one trie per method. The possible matches fold case and ignore a last
-// slash, because many servers do.
+// slash, because many servers do; of an interface with a profile they also take the path as readers see it who normalise less.
 import type { SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { readPath } from './http-path.ts';
 import { ascending, noMatch, type MatchOperation } from './operation-match.ts';
+import { pathProfile } from './path-profile.ts';
 import { createPathTrie, readPathPattern, type PathPattern, type PathTrie } from './path-trie.ts';
 
 type HttpOperation = Extract<SliceOperation, { protocol: 'http' }>;
@@ -15,9 +16,10 @@ interface MethodPaths {
 /** `operations[i]` belongs to index `i`; undefined where the operation is of another protocol. */
 export function compileHttp(entry: SliceInterface, operations: readonly (HttpOperation | undefined)[]): MatchOperation {
   const methods = new Map<string, MethodPaths>();
+  const profile = entry.normalise === undefined ? undefined : pathProfile(entry.normalise);
   for (const [index, operation] of operations.entries()) {
     if (operation === undefined) continue;
-    const patterns = operation.paths.map((path) => readPathPattern(path, entry.place));
+    const patterns = operation.paths.map((path) => readPathPattern(path, entry.place, profile));
     for (const method of new Set(operation.methods)) {
       const paths = methods.get(method) ?? { exact: createPathTrie(), folded: createPathTrie() };
       methods.set(method, paths);
@@ -29,7 +31,8 @@ export function compileHttp(entry: SliceInterface, operations: readonly (HttpOpe
   }
   return (operation) => {
     if (operation.protocol !== 'http') return noMatch;
-    const reading = readPath(operation.path);
+    const target = operation.path;
+    const reading = profile === undefined ? readPath(target) : profile.read(target);
     if (reading.kind === 'ambiguous') return reading;
     const paths = methods.get(operation.method);
     if (paths === undefined) return noMatch;
@@ -38,9 +41,11 @@ export function compileHttp(entry: SliceInterface, operations: readonly (HttpOpe
       kind: 'matched',
       sure: ascending(paths.exact.match(segments)),
       possible: () => {
-        const folded = segments.map(foldSegment);
-        return ascending([...paths.folded.match(folded), ...paths.folded.match(otherEnd(folded))]);
+        const readings = profile === undefined ? [segments] : [segments, ...profile.otherReadings(target)];
+        const folded = readings.map((one) => one.map(foldSegment));
+        return ascending(folded.flatMap((one) => [...paths.folded.match(one), ...paths.folded.match(otherEnd(one))]));
       },
+      ...(reading.path === undefined ? {} : { path: reading.path }),
     };
   };
 }

@@ -58,6 +58,17 @@ const ambiguous = [
   '/%252e%252e/admin',
   '/a%252fb',
   '/a%2541', // decodes twice
+  '/a?b#c',
+  '/a?#',
+  '/a?b\u0000',
+  '/a?b\n',
+  '/a?b c',
+  '/a?\u007f',
+  '/a?\u00e4', // the query is part of the target
+  'CONNECT',
+  'evil.example:443',
+  'https:/admin',
+  `/a?${'b'.repeat(16_384)}`,
   `/${'a'.repeat(8_192)}`,
   `/${'a/'.repeat(256)}`,
 ];
@@ -66,7 +77,7 @@ const readable: readonly [string, readonly string[]][] = [
   ['/', ['']],
   ['/admin', ['admin']],
   ['/admin/', ['admin', '']],
-  ['/a/b?x=../..//%2e#', ['a', 'b']],
+  ['/a/b?x=../..//%2e;\\', ['a', 'b']],
   ['/caf%C3%A9', ['café']],
   ['/caf%c3%a9', ['café']],
   ['/a%20b', ['a b']],

@@ -26,6 +26,8 @@ export type Freshness = 'fresh' | 'soft-expired' | 'hard-expired';
 export type StepName = 'interface' | 'operation' | 'state' | 'deny' | 'grant' | 'casbin' | 'rego' | 'observe';
 export type Trace = (step: StepName, outcome: string, rule?: NamedRule) => void;
 
+type Matched = Extract<OperationMatch, { kind: 'matched' }>;
+
 interface Judgement {
   readonly reason: Reason;
   readonly rule?: NamedRule | undefined;
@@ -103,7 +105,8 @@ function judgeInterface(
     trace?.('operation', `ambiguous: ${matched.why}`);
     return { reason: 'ambiguous' };
   }
-  trace?.('operation', matched.sure.map((index) => entry.operations[index]?.name).join(', ') || 'none that is named');
+  const read = asRead(request, matched);
+  trace?.('operation', `${named(entry, matched)}${read === request ? '' : `, read as ${matched.path}`}`);
   // Steps 1 and 2: what freshness and state leave of the matching operations.
   const { admitted, refusal } = admit(entry, matched, request, row, freshness, trace);
   if (admitted.length === 0 && refusal !== undefined) {
@@ -121,9 +124,19 @@ function judgeInterface(
   }
   // Steps 4 and 5.
   if (admitted.length === 0) return { reason: 'unknown-operation' };
-  const judgement = judgeGrants(entry, admitted, request, row, usage, trace);
+  const judgement = judgeGrants(entry, admitted, read, row, usage, trace);
   // Somebody who holds a grant that a state or an expiry closed is helped by hearing that.
   return judgement.reason === 'no-grant' && refusal?.operation?.grants.has(subject.id) === true ? refusal : judgement;
+}
+
+const named = (entry: CompiledInterface, { sure }: Matched): string =>
+  sure.map((index) => entry.operations[index]?.name).join(', ') || 'none that is named';
+
+/** Model and package hear of the path that the server will look at. */
+function asRead(request: AccessRequest, { path }: Matched): AccessRequest {
+  const { operation } = request;
+  if (path === undefined || operation.protocol !== 'http' || operation.path === path) return request;
+  return { ...request, operation: { ...operation, path } };
 }
 
 interface Admitted {
@@ -134,7 +147,7 @@ interface Admitted {
 
 function admit(
   entry: CompiledInterface,
-  matched: Extract<OperationMatch, { kind: 'matched' }>,
+  matched: Matched,
   request: AccessRequest,
   row: StateRow,
   freshness: Freshness,
@@ -159,10 +172,7 @@ function admit(
 }
 
 /** A request that may also be a sensitive operation is sensitive, unless it is a safety operation in its own right. */
-function effectiveClass(
-  operation: CompiledOperation,
-  matched: Extract<OperationMatch, { kind: 'matched' }>,
-): SafetyClass {
+function effectiveClass(operation: CompiledOperation, matched: Matched): SafetyClass {
   const { sensitiveRivals } = operation;
   if (sensitiveRivals.size === 0) return operation.class;
   return matched.possible().some((index) => sensitiveRivals.has(index)) ? 'sensitive' : operation.class;
@@ -192,7 +202,7 @@ function findDeny(
   { denies }: CompiledInterface,
   request: AccessRequest,
   row: StateRow,
-  matched: Extract<OperationMatch, { kind: 'matched' }>,
+  matched: Matched,
   trace: Trace | undefined,
 ): NamedRule | undefined {
   const general = denyIn(denies.every, request, row, trace);

@@ -2,6 +2,8 @@
 
 /** Characters of a request path, query excluded: nginx and Envoy accept 8 KiB request lines by default. */
 export const MAX_PATH_LENGTH = 8_192;
+/** Characters of a request target, query included; twice that. */
+export const MAX_TARGET_LENGTH = 16_384;
 /** Segments of a request path; deeper than any real API, and the bound of a trie walk. */
 export const MAX_PATH_SEGMENTS = 256;
 /** Registers or coils of one Modbus access (Modbus application protocol 1.1b3, 6.1: 2,000 coils). */

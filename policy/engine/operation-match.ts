@@ -9,6 +9,8 @@ export type OperationMatch =
       readonly sure: readonly number[];
       /** A superset of `sure`; computed only when asked. */
       readonly possible: () => readonly number[];
+      /** Of http, where the interface has a profile: the normal form of the path. */
+      readonly path?: string;
     }
   | { readonly kind: 'ambiguous'; readonly why: string };
 

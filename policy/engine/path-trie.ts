@@ -2,6 +2,7 @@
 // more, the empty one after a last slash too). No regex, and a hostile path costs no more than the trie has nodes.
 import { engineErrors, placeOf } from './errors.ts';
 import { readPath } from './http-path.ts';
+import type { PathProfile } from './path-profile.ts';
 
 interface Node {
   readonly literals: Map<string, Node>;
@@ -67,13 +68,14 @@ function child(at: Node, segment: string | undefined): Node {
 }
 
 /** Throws ENGINE_PATH_PATTERN for a pattern that is not canonical: no canonical request could ever match it. */
-export function readPathPattern(pattern: string, place: string): PathPattern {
+export function readPathPattern(pattern: string, place: string, profile?: PathProfile): PathPattern {
   const fail = (why: string): Error =>
     engineErrors.error('ENGINE_PATH_PATTERN', `path "${pattern}": ${why}`, { place: placeOf(place) });
   if (pattern.includes('?')) throw fail('a query is not part of a path');
   if (/%2a/i.test(pattern)) throw fail('an encoded star');
   const reading = readPath(pattern);
   if (reading.kind === 'ambiguous') throw fail(reading.why);
+  if (profile?.isNormal(pattern) === false) throw fail('not as the interface normalises paths');
   const rest = reading.segments.at(-1) === '**';
   const segments = rest ? reading.segments.slice(0, -1) : reading.segments;
   return {

@@ -1,6 +1,7 @@
 // Second stage of reading: the entries of all files joined, every reference looked up, every selector turned into
 // device ids. Problems are reported at the word that is wrong.
 import type { Place } from '../../runtime/errors.ts';
+import { pathNormalisations } from '../bundle/path-normalisations.ts';
 import type { SliceOperation } from '../bundle/slice.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
 import { minutesOf } from './format/break-glass.ts';
@@ -114,6 +115,7 @@ export function resolveInterfaces(
         transport: entry.transport,
         port: entry.port,
         operations: operationsOf(entry),
+        ...normaliseOf(entry),
         ...(entry.casbin === undefined ? {} : { casbin: entry.casbin }),
         ...(entry.rego === undefined ? {} : { rego: entry.rego }),
         onEnforcerDeath: entry.onEnforcerDeath,
@@ -123,6 +125,12 @@ export function resolveInterfaces(
       };
     }),
   );
+}
+
+/** In the order of the steps, so that the order in which they are written changes no bundle. */
+function normaliseOf(entry: InterfaceEntry): Pick<Interface, 'normalise'> {
+  const terms = entry.protocol === 'http' ? entry.normalise : undefined;
+  return terms === undefined ? {} : { normalise: pathNormalisations.filter((term) => terms.includes(term)) };
 }
 
 function operationsOf(entry: InterfaceEntry): SliceOperation[] {

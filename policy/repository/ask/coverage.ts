@@ -2,6 +2,7 @@
 // holding and seen not holding, each Casbin line deciding, each operation asked, each row of the state table. Taken from
 // the engine's own explanations. Invariants do not count: they ask everything, and expect one thing.
 import { casbinRequests, readsDocument } from '../../engine/casbin-request.ts';
+import { asNormalised } from '../../engine/path-profile.ts';
 import { attributeSchemas, compileConditions, compileDenyConditions } from '../../engine/conditions.ts';
 import { compileCasbin, stateTable } from '../../engine/index.ts';
 import type { AccessRequest, Explanation } from '../../engine/index.ts';
@@ -164,12 +165,17 @@ function casbinBranches(
   model: Repository['casbin'][number],
   asked: readonly Asked[],
 ): Branch[] {
-  const named = new Set(repository.interfaces.filter(({ casbin }) => casbin === model.name).map(({ name }) => name));
+  const named = new Map(
+    repository.interfaces
+      .filter(({ casbin }) => casbin === model.name)
+      .map(({ name, normalise }) => [name, normalise] as const),
+  );
   const compiled = compileCasbin({ ...model, modelFile: model.files.model, policyFile: model.files.policy });
   const questions = asked
     .filter(({ explanation }) => explanation.steps.some(({ step }) => step === 'casbin'))
     .filter(({ request }) => named.has(request.resource.interface))
-    .flatMap(({ request }) => casbinRequests(request, compiled.request));
+    .map(({ request }) => asNormalised(request, named.get(request.resource.interface)))
+    .flatMap((request) => casbinRequests(request, compiled.request));
   const verdicts = questions.map((values) => compiled.enforce(values));
   return casbinLines(model).map(({ line, text, place }): Branch => {
     const decided = verdicts.some((verdict) => verdict.line === line);

@@ -2,6 +2,7 @@
 // and of the policy. Each is one step that a person can take.
 import type { Slice } from '../../bundle/slice.ts';
 import { casbinFields, casbinRequests } from '../../engine/casbin-request.ts';
+import { asNormalised } from '../../engine/path-profile.ts';
 import { MAX_CASBIN_EDITS } from '../../limits.ts';
 import { placeText, type Deny, type Grant, type Interface, type Repository } from '../repository.ts';
 import { casbinLines, definition, withoutLine } from './casbin-lines.ts';
@@ -214,7 +215,7 @@ function casbinEdits(repository: Repository, entry: Interface, question: Questio
         other.name === model.name ? { ...other, policy: change(other.policy) } : other,
       ),
     });
-  const added = allowingLine(model.model, question);
+  const added = allowingLine(model.model, question, entry);
   return [
     ...(added === undefined
       ? []
@@ -261,11 +262,11 @@ function regoEdits(entry: Interface, make: MakeEdit): Edit[] {
 }
 
 /** A line of policy.csv that allows exactly the request, where the model's columns are texts of a request. */
-function allowingLine(model: string, question: Question): string | undefined {
+function allowingLine(model: string, question: Question, { normalise }: Interface): string | undefined {
   const columns = definition(model, 'p');
   const asked = columns.filter((name) => name !== 'eft');
   if (asked.length === 0 || !asked.every((name) => casbinFields.has(name))) return undefined;
-  const [values, ...others] = casbinRequests(requestOf(question).request, asked);
+  const [values, ...others] = casbinRequests(asNormalised(requestOf(question).request, normalise), asked);
   // A request of several registers needs several lines.
   if (values === undefined || others.length > 0) return undefined;
   const line = columns.map((name) => (name === 'eft' ? 'allow' : values[asked.indexOf(name)]));

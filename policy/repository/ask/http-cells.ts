@@ -23,7 +23,7 @@ export function httpCells(operations: readonly HttpOperation[], read: readonly H
   const patterns = operations.flatMap(({ paths }) => paths);
   const walk = walkPatterns([...new Set(patterns)].map((pattern) => readPathPattern(pattern, '')));
   const methods = methodsOf(operations);
-  const cells = [...walk.targets, '/a/../b'].flatMap((path) =>
+  const cells = [...walk.targets, '/%00'].flatMap((path) =>
     methods.map((method): Operation => ({ protocol: 'http', method, path })),
   );
   const gaps = walk.complete ? [] : [`more than ${MAX_PATH_SETS} different places in the path patterns`];

@@ -1,5 +1,6 @@
 // interfaces/*.yaml: the catalogue of services, each with named operations in the terms of its protocol.
 import { z } from 'zod';
+import { pathNormalisations } from '../../bundle/path-normalisations.ts';
 import { regoNamePattern } from '../../bundle/slice.ts';
 import { modbusFunction } from './modbus-function.ts';
 import { id, labelSelector, port, range16, safetyClass, until, worded } from './scalars.ts';
@@ -44,6 +45,11 @@ const interfaceSchema = z
     z.strictObject({
       ...everyInterface,
       protocol: z.literal('http'),
+      normalise: z
+        .array(z.enum(pathNormalisations))
+        .min(1)
+        .refine((terms) => new Set(terms).size === terms.length, 'expected each step once')
+        .optional(),
       transport: z.literal('tcp').default('tcp'),
       operations: z.record(id, httpOperation).refine(some, none),
     }),

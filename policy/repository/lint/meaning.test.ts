@@ -17,6 +17,9 @@ const firewall = (...rules: string[]): Files => ({
 const operations = (text: string): Files => ({
   'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: http\n    port: 80\n    operations:\n${text}`,
 });
+const normalising = (terms: string, sensitive: string): Files => ({
+  'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: http\n    normalise: [${terms}]\n    port: 80\n    operations:\n      a: {methods: [GET], paths: [/a]${sensitive}}\n`,
+});
 const modbus = (text: string): Files => ({
   'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: modbus\n    port: 503\n    operations:\n${text}`,
 });
@@ -303,6 +306,22 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
       {
         ...operations('      a: {methods: [GET], paths: [/**]}\n'),
         ...deny('id: d, subjects: all, interface: more, operations: [a]'),
+      },
+    ],
+  },
+  POLICY_NORMALISE_WIDE: {
+    fires: [
+      [
+        { ...normalising('dot-segments, encoded-slashes', ', class: sensitive'), ...onMore('') },
+        'interfaces/more.yaml:5:16',
+      ],
+      [{ ...normalising('case', ', class: sensitive'), ...onMore('') }, 'interfaces/more.yaml:5:16'],
+    ],
+    silent: [
+      { ...normalising('path-parameters, encoded-slashes, case', ''), ...onMore('') },
+      {
+        ...normalising('percent-encoding, backslashes, dot-segments, merge-slashes', ', class: sensitive'),
+        ...onMore(''),
       },
     ],
   },

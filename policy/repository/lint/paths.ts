@@ -1,14 +1,16 @@
 // Path patterns of HTTP operations: whole canonical segments, `*` for one of them, `/**` only at the end. A pattern no
 // canonical path can equal would never match, and the request it meant is refused as ambiguous.
+import { pathProfile } from '../../engine/path-profile.ts';
 import type { Problems } from '../problems.ts';
 import type { Repository } from '../repository.ts';
 
 export function lintPaths(repository: Repository, problems: Problems): void {
   for (const entry of repository.interfaces) {
+    const profile = entry.normalise === undefined ? undefined : pathProfile(entry.normalise);
     for (const operation of entry.operations) {
       if (operation.protocol !== 'http') continue;
       operation.paths.forEach((path, index) => {
-        const wrong = pathProblem(path);
+        const wrong = pathProblem(path) ?? (profile?.isNormal(path) === false ? notNormal : undefined);
         if (wrong === undefined) return;
         problems.add(
           'POLICY_PATH_PATTERN',
@@ -19,6 +21,9 @@ export function lintPaths(repository: Repository, problems: Problems): void {
     }
   }
 }
+
+const notNormal =
+  'expected it as the interface normalises paths (small letters under case, no last slash under trailing-slash)';
 
 /** What is wrong with a pattern, or undefined. */
 export function pathProblem(path: string): string | undefined {

@@ -1,4 +1,4 @@
-// Grants that open more than anybody can have thought of: every path, every register, every device, without an end.
+// What opens more than anybody can have thought of: every path, every register, every device, without an end, in any spelling.
 import { writes } from '../modbus-functions.ts';
 import type { SliceOperation } from '../../bundle/slice.ts';
 import type { Problems } from '../problems.ts';
@@ -9,12 +9,24 @@ const MANY_DEVICES = 4;
 
 export function lintWide(repository: Repository, problems: Problems): void {
   const interfaces = new Map(repository.interfaces.map((entry) => [entry.name, entry]));
+  for (const entry of repository.interfaces) lintNormalise(entry, problems);
   for (const grant of repository.grants) {
     const entry = interfaces.get(grant.interface);
     if (entry === undefined) continue;
     lintOperations(grant, entry, problems);
     lintSubjects(grant, repository, problems);
   }
+}
+
+/** Beyond what proxies do of themselves (RFC 3986, and Envoy's and nginx's merging of slashes). */
+const wideNormalisations: ReadonlySet<string> = new Set(['path-parameters', 'encoded-slashes', 'case']);
+
+function lintNormalise(entry: Interface, problems: Problems): void {
+  const wide = (entry.normalise ?? []).filter((term) => wideNormalisations.has(term));
+  const sensitive = entry.operations.find((operation) => operation.class === 'sensitive');
+  if (wide.length === 0 || sensitive === undefined) return;
+  const message = `${wide.join(', ')}: ${sensitive.name} of ${entry.name} is sensitive, and gets more spellings than one`;
+  problems.add('POLICY_NORMALISE_WIDE', entry.at('normalise'), message);
 }
 
 function lintOperations(grant: Grant, entry: Interface, problems: Problems): void {

@@ -91,6 +91,14 @@ export const meaningRules = {
     example: 'paths: [/**] in an operation that a grant opens',
     fix: 'name the paths, at least the first segment',
   },
+  POLICY_NORMALISE_WIDE: {
+    severity: 'warning',
+    waivable: true,
+    explanation:
+      'An interface with sensitive operations takes path parameters, encoded slashes or capitals for the same path. Every proxy and log on the way has to read them alike.',
+    example: 'normalise: [encoded-slashes, dot-segments] where /admin/** is sensitive',
+    fix: 'leave out what the server does not do, switch it off there, or put the sensitive operations on an interface of their own',
+  },
   POLICY_REGISTERS_WIDE: {
     severity: 'warning',
     waivable: true,
