@@ -37,6 +37,43 @@ test('a mask that no event field has is refused: it would hide nothing', async (
   );
 });
 
+test('the documented keys of AuthZEN are read, and refused where they would let a caller say what is not its own', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8');
+  const [, block = ''] = /^( {2}# authzen:\n(?: {2}# {3}.*\n)+)/m.exec(text) ?? [];
+  const uncommented = block.replaceAll(/^ {2}# /gm, '  ');
+  const load = async (from = '', to = '') => {
+    writeFileSync(file, text.replace(block, uncommented.replace(from, to)));
+    return (await loadEdgeConfig(file)).authz.authzen;
+  };
+  assert.deepEqual(await load(), {
+    socket: '/run/edgeward/authzen.sock',
+    tcp: '127.0.0.1:9193',
+    tokenFile: '/etc/edgeward/authzen.token',
+    url: 'https://pdp.gateway-1.plant.example',
+    binding: 'svid',
+    asserts: ['context.load'],
+    custom: ['badge'],
+  });
+  for (const [from, to] of [
+    ['context.load', 'subject.attestation'],
+    ['context.load', 'subject.risk'],
+    ['context.load', 'resource.device'],
+    ['context.load', 'subject'],
+    ['https://pdp', 'http://pdp'],
+    ['binding: svid', 'binding: word-of-mouth'],
+    ['    tokenFile: /etc/edgeward/authzen.token\n', ''],
+  ]) {
+    await assert.rejects(
+      async () => await load(from, to),
+      (error) => error instanceof CodedError && error.code === 'CONFIG_INVALID',
+      `${from} as ${to}`,
+    );
+  }
+});
+
 test('an unknown key is refused with file, line, column and a suggestion', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
   t.after(() => rmSync(folder, { recursive: true }));

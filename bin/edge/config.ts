@@ -3,6 +3,9 @@
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { isDecisionPointUrl } from '../../enforcer/authz/index.ts';
+import { attributeNamePattern } from '../../policy/bundle/index.ts';
+import { attributeNames } from '../../policy/engine/index.ts';
 import { eventFields } from '../../audit/spool/index.ts';
 import { checkTransports } from '../../enforcer/authz/index.ts';
 import { loadConfig } from '../../runtime/config.ts';
@@ -18,6 +21,13 @@ const controlAddress = address.refine((text) => {
 }, 'expected name:port, IPv4:port or [IPv6]:port');
 const port = z.int().min(1).max(65535);
 
+/** What an AuthZEN caller may be trusted to say; state, attestation and risk of a device come from signed states alone. */
+export function isAssertable(path: string): boolean {
+  const [, source, name = ''] = /^(subject|resource|context)\.(.+)$/.exec(path) ?? [];
+  const own: readonly string[] = Object.values(attributeNames);
+  return source !== undefined && attributeNamePattern.test(name) && !own.includes(name);
+}
+
 export const edgeConfigSchema = z.strictObject({
   state: z.string().default('/var/lib/edgeward'),
   run: z.string().default('/run/edgeward'),
@@ -31,6 +41,33 @@ export const edgeConfigSchema = z.strictObject({
         .string()
         .regex(/^0[0-7]{3}$/)
         .default('0660'),
+      authzen: z
+        .strictObject({
+          socket: z.string().startsWith('/').optional(),
+          tcp: address.optional(),
+          tokenFile: z.string().startsWith('/').optional(),
+          url: z
+            .string()
+            .refine(isDecisionPointUrl, 'expected an https URL without query, or an http URL of this host')
+            .optional(),
+          binding: z.enum(['svid', 'port+mac+ip', 'ip']).optional(),
+          asserts: z
+            .array(
+              z
+                .string()
+                .refine(
+                  isAssertable,
+                  'expected context.<name>, resource.<name> or subject.<name>, and nothing that signed states say',
+                ),
+            )
+            .default([]),
+          custom: z.array(z.string().regex(attributeNamePattern)).default([]),
+        })
+        .refine(
+          ({ tcp, tokenFile }) => (tcp === undefined) === (tokenFile === undefined),
+          'tcp needs tokenFile: every process of this host can dial it',
+        )
+        .optional(),
     })
     .prefault({}),
   firewall: z
@@ -56,6 +93,7 @@ export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>) => ({
   spool: join(config.state, 'spool'),
   firewall: join(config.state, 'firewall'),
   grpcSocket: join(config.run, 'authz.sock'),
+  authzenSocket: join(config.run, 'authzen.sock'),
   forwardAuthSocket: join(config.run, 'forward-auth.sock'),
   breakGlassSocket: join(config.run, 'break-glass.sock'),
 });

@@ -25,6 +25,7 @@ import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index
 import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
+import { openAuthzen } from './authzen.ts';
 import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
@@ -117,7 +118,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   const denials = boundDenials(emit, systemClock, (error) =>
     log.warn({ err: error }, 'a count of denied requests was not taken'),
   );
-  const authz = await openAuthz(core, decide, () => usage.claim(), late.subjects, slice, serving, denials);
+  const authz = await openAuthz(core, decide, () => usage.claim(), late.subjects, activation, serving, denials);
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   await proxies.listen();
   return {
@@ -197,20 +198,22 @@ async function openAuthz(
   decide: (request: AccessRequest, abilities?: Abilities) => Decision,
   usage: UseLedger['claim'],
   subjects: Subjects,
-  slice: () => Slice | undefined,
+  activation: Activation<Engine>,
   serving: () => boolean,
   { emit }: Denials,
 ): Promise<AuthzServer> {
   const paths = edgePaths(config);
+  const slice = (): Slice | undefined => activation.current()?.bundle.slice;
   const ports = {
     decide,
     usage,
-    identify: (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer),
     log: createDecisionLog(emit),
     auditDurable: (name: string) => slice()?.interfaces.find((entry) => entry.name === name)?.auditDurable ?? false,
     now: () => trusted.now(),
   };
-  return await serveAuthz(ports, serving, {
+  const identify = (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer);
+  const authzen = await openAuthzen(config, ports, subjects, () => activation.current(), emit);
+  const proxied = await serveAuthz({ ...ports, identify }, serving, {
     grpc: [`unix:${paths.grpcSocket}`, ...(config.authz.tcp === undefined ? [] : [config.authz.tcp])],
     forwardAuthSocket: paths.forwardAuthSocket,
     forwardAuthTcp: config.authz.forwardAuthTcp,
@@ -218,6 +221,7 @@ async function openAuthz(
     transport: config.authz.transport,
     log,
   });
+  return { close: async (graceMs) => void (await Promise.all([authzen?.close(), proxied.close(graceMs)])) };
 }
 
 function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: EdgeFirewall): Record<string, Task> {

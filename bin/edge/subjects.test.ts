@@ -100,3 +100,11 @@ test('an address is the device that the inventory gives it to, checked with its 
     assert.deepEqual(subjects.fromAddress(address, where), { id: '', binding: 'ip', state: 'unknown', attributes: {} });
   }
 });
+
+test('an asserted device has the binding of the configuration and the state of the orders; without either it is nobody', () => {
+  const subject = { id: 'gateway-1', binding: 'ip', state: 'quarantined', attributes: {} };
+  assert.deepEqual(subjects.fromAssertion({ asserted: 'gateway-1' }, 'ip'), subject);
+  assert.throws(() => subjects.fromAssertion({ asserted: 'gateway-1' }, undefined), /authz\.authzen\.binding/);
+  assert.throws(() => subjects.fromAssertion({ principal: 'spiffe://plant.example/device/gateway-1' }, 'svid'));
+  assert.throws(() => subjects.fromEvidence({ asserted: 'gateway-1' }), 'the other points take no assertion');
+});

@@ -25,6 +25,12 @@ export const subjectErrors = errorTable({
 export interface Subjects {
   /** Throws when the evidence does not verify; only a certificate is evidence. */
   fromEvidence(peer: PeerEvidence): Subject;
+  /**
+   * The device that an enforcement point of somebody else's authenticated, with the binding that the configuration says it
+   * authenticates by. Throws without one, and without an id. Whether a single certificate is revoked is for that point to
+   * look at: it alone has seen it.
+   */
+  fromAssertion(peer: PeerEvidence, binding: Subject['binding'] | undefined): Subject;
   /** Nobody (`id` empty, state unknown) when no device of the slice has the address. */
   fromAddress(address: string, slice: Slice | undefined): Subject;
 }
@@ -57,6 +63,15 @@ export function createSubjects(
         throw subjectErrors.error('SUBJECT_NOT_A_DEVICE', `${id.uri} is not a device`);
       }
       return withState(id.device, 'svid');
+    },
+    fromAssertion: ({ asserted = '' }, binding) => {
+      if (binding === undefined || asserted === '') {
+        throw subjectErrors.error(
+          'SUBJECT_NOT_IDENTIFIED',
+          'an asserted device counts where authz.authzen.binding is set',
+        );
+      }
+      return withState(asserted, binding);
     },
     fromAddress: (address, slice) => {
       const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');

@@ -45,7 +45,8 @@ export function ambiguityOf(request: ReportedRequest): string | undefined {
 
 const ordinaryMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-function methodFault(method: string): string | undefined {
+/** Why a method has more than one reading; undefined for one that every server reads alike. */
+export function methodFault(method: string): string | undefined {
   if (ordinaryMethods.has(method)) return undefined;
   // What goes through a tunnel is seen by nobody here, and its target is a host (RFC 9110, 9.3.6).
   if (method === 'CONNECT') return 'CONNECT, which asks for a tunnel';

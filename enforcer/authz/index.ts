@@ -1,8 +1,9 @@
-// Request enforcement points: ext_authz (Envoy), forward-auth (nginx).
+// Request enforcement points: ext_authz (Envoy), forward-auth (nginx), AuthZEN (whoever speaks it).
 export type { AuthzPorts } from './authorize.ts';
 export { createDecisionLog, type DecisionLog } from './decision-log.ts';
 export type { Answer, PeerEvidence, Question } from './question.ts';
 export { boundDenials, type Denials } from './log/denials.ts';
+export { type AuthzenServer, createPageTokens, isDecisionPointUrl, serveAuthzen } from './authzen/index.ts';
 export { authzErrors } from './errors.ts';
 export { listenUnix } from './listen.ts';
 export { type AuthzEndpoints, type AuthzServer, serveAuthz } from './serve.ts';
