@@ -7,6 +7,7 @@ import { serveAuthz } from '../../enforcer/authz/index.ts';
 import { requires } from '../support/capabilities.ts';
 import { until } from '../support/until.ts';
 import { placed } from './envoy-process.ts';
+import { keptConnection } from './load.ts';
 import { bundleDigest, openPlant, valuesOf } from './plant.ts';
 
 test('Envoy with the shipped HTTP filter', async (t) => {
@@ -157,6 +158,26 @@ test('Envoy with the shipped HTTP filter', async (t) => {
     await until('the enforcer is asked again', async () => (await ask('/status')).status === 200);
     assert.partialDeepStrictEqual(await counts(), { failure_mode_allowed: 0, invalid: 0 });
   });
+});
+
+test('what is ordered against a device counts at its next request, on a connection that it kept', async (t) => {
+  if (!requires(t, 'envoy', 'curl')) return;
+  await using plant = await openPlant();
+  const { ports, orders, enforcerAddress } = plant;
+  const enforcer = await serveAuthz(ports, () => true, { grpc: [enforcerAddress], forwardAuthSocket: undefined });
+  t.after(async () => await enforcer.close(0));
+  const envoy = await plant.envoy('http.yaml');
+  const { request, close } = keptConnection(plant);
+  t.after(close);
+  assert.equal(await request('/status'), 200);
+  orders.quarantined.add('gateway-1');
+  assert.equal(await request('/status'), 403);
+  orders.quarantined.clear();
+  assert.equal(await request('/status'), 200);
+  orders.revoked.add(plant.serialOf('gateway-1'));
+  assert.equal(await request('/status'), 401, 'to Envoy it is still a good certificate');
+  assert.equal(await envoy.stat('http.hmi-web.downstream_cx_total'), 1);
+  assert.equal(plant.reached.length, 2);
 });
 
 test('where Envoy lets clients without a certificate in, they are nobody: 401', async (t) => {

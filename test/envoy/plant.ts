@@ -8,9 +8,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { OwnIdentity } from '../../bin/edge/identity.ts';
+import { createSubjects } from '../../bin/edge/subjects.ts';
 import type { AuthzPorts } from '../../enforcer/authz/index.ts';
 import { noRequestUsage } from '../../enforcer/request-usage.ts';
-import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
+import { certificatesFromPem, parseCertificate } from '../../identity/index.ts';
 import { sliceSchema } from '../../policy/bundle/slice.ts';
 import { compileSlice, type Fulfilment, noUsage, requireFulfilment } from '../../policy/engine/index.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -79,19 +81,37 @@ export const plantSlice = sliceSchema.parse({
   selfTest: [],
 });
 
-/** The real engine; subjects by their verified certificates alone. */
-export function plantPorts({ root, intermediate }: Pick<TestAuthority, 'root' | 'intermediate'>): AuthzPorts {
+/** What the orders of the control plane say. */
+export interface Orders {
+  /** Serial numbers. */
+  readonly revoked: Set<string>;
+  readonly quarantined: Set<string>;
+}
+
+export const noOrders = (): Orders => ({ revoked: new Set(), quarantined: new Set() });
+
+/** The real engine, and the real subjects: nobody but by a certificate that is verified here. */
+export function plantPorts(
+  { root, intermediate }: Pick<TestAuthority, 'root' | 'intermediate'>,
+  orders: Orders = noOrders(),
+): AuthzPorts {
+  const anchors = { trustDomain: 'plant.example', roots: [root] };
+  const identity = { chain: [Buffer.alloc(0), intermediate], anchors };
+  const own = { current: () => identity, anchors: () => anchors };
+  const subjects = createSubjects(
+    own as unknown as OwnIdentity,
+    {
+      subjectState: (id) => ({ state: orders.quarantined.has(id) ? 'quarantined' : 'trusted', attributes: {} }),
+      isRevoked: (serial) => orders.revoked.has(serial),
+    },
+    () => Date.now(),
+  );
   const engine = compileSlice(plantSlice, { digest: bundleDigest, softExpiry: 4e12, hardExpiry: 4e12 });
   return {
     decide: (request, { fulfilment }: { fulfilment: Fulfilment }) =>
       requireFulfilment(engine.decide(request, 'fresh', noUsage), fulfilment),
     usage: () => noRequestUsage,
-    identify: ({ certificatePem = '' }) => {
-      const leaf = certificatesFromPem(certificatePem)[0] ?? Buffer.alloc(0);
-      const { id } = verifyChain(leaf, [intermediate], [root], { now: Date.now(), trustDomain: 'plant.example' });
-      if (id.kind !== 'device' || id.device === undefined) throw new Error(`${id.uri} is not a device`);
-      return { id: id.device, binding: 'svid', state: 'trusted', attributes: {} };
-    },
+    identify: (peer) => subjects.fromEvidence(peer),
     log: { note: () => undefined, keep: () => Promise.resolve() },
     auditDurable: () => false,
     now: () => Date.now(),
@@ -125,6 +145,9 @@ export interface Plant extends AsyncDisposable {
   /** What reached the web server, oldest first. */
   readonly reached: Reached[];
   readonly ports: AuthzPorts;
+  readonly orders: Orders;
+  /** Serial number of a client's certificate. */
+  readonly serialOf: (client: Client) => string;
   /** Starts Envoy with a snippet, changed by `edit` where the test is about a change. */
   readonly envoy: (name: 'http.yaml' | 'network.yaml', edit?: (config: string) => string) => Promise<Envoy>;
   /** curl arguments of a client. */
@@ -143,6 +166,7 @@ export async function openPlant(): Promise<Plant> {
   const web = await serveWeb(reached);
   const port = await freePort();
   const webPort = (web.address() as AddressInfo).port;
+  const orders = noOrders();
   const running: Envoy[] = [];
   const identity = (client: Client): readonly string[] => [
     '--cert',
@@ -159,7 +183,12 @@ export async function openPlant(): Promise<Plant> {
     port,
     webPort,
     reached,
-    ports: plantPorts(authority),
+    ports: plantPorts(authority, orders),
+    orders,
+    serialOf: (client) => {
+      const leaf = certificatesFromPem(readFileSync(join(folder, `${client}.pem`), 'utf8'))[0] ?? Buffer.alloc(0);
+      return parseCertificate(leaf).serialHex;
+    },
     identity,
     envoy: async (name, edit = (config) => config) => {
       const admin = join(folder, 'admin.sock');

@@ -102,9 +102,11 @@ test('what Envoy makes of answers that we cannot send', async (t) => {
   for (const [what, option] of refused) {
     await t.test(`a header ${what} is not written: the request fails`, async () => {
       stub.answer = () => allowWith([option]);
+      const before = (await stat('invalid')) ?? 0;
       reached.splice(0);
       assert.equal((await ask('/status')).status, 500);
       assert.deepEqual(reached, []);
+      assert.equal(await stat('invalid'), before + 1);
     });
   }
 });
