@@ -84,6 +84,27 @@ test('a deny that differs in case or in a last slash reaches the name', () => {
   assert.equal(answer('web', 'status', denied('/status/a')), 'grant:web status');
 });
 
+test('where the server normalises paths, a deny reaches every name with a method of its own', () => {
+  const site =
+    (normalise: string[]) =>
+    ({ interfaces, grants, denies }: LooseSlice): void => {
+      Object.assign(interfaces[1] as object, normalise.length === 0 ? {} : { normalise });
+      denies.splice(0, 2, {
+        id: 'd',
+        subjects: [],
+        interface: 'web',
+        device: 'plc-1',
+        operations: ['admin'],
+        place: 'd:1',
+      });
+      grants.length = 4;
+    };
+  assert.equal(answer('web', 'status', site([])), 'grant:web status');
+  const engine = compileSlice(sampleSlice(site(['dot-segments'])), meta);
+  assert.equal(engine.decide(ask('web', get('/admin/../status')), 'fresh').reason, 'denied', 'an instance of it');
+  assert.equal(answer('web', 'status', site(['dot-segments'])), 'denied deny:d');
+});
+
 test('an operation inside a granted one is open, one that reaches out of it is not', () => {
   const wide = ({ interfaces, grants, denies }: LooseSlice): void => {
     const web = interfaces[1] as { operations: object[] };

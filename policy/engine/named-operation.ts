@@ -35,15 +35,23 @@ export function compileNamed(entry: SliceInterface): NamedOperationOf {
   };
 }
 
-function matchOf(operation: SliceOperation, { operations, place }: SliceInterface): OperationMatch {
+function matchOf(operation: SliceOperation, entry: SliceInterface): OperationMatch {
+  const { operations, place } = entry;
+  // Where a server normalises paths, one that is written any way may come out as this operation, and denies reach it as written.
+  const mayBe = entry.normalise === undefined ? mayOverlap : sharesMethod;
   const possible = operations.flatMap((other, index) =>
-    other === operation || mayOverlap(operation, other, place) ? [index] : [],
+    other === operation || mayBe(operation, other, place) ? [index] : [],
   );
   const sure = possible.filter((index) => {
     const other = operations[index];
     return other !== undefined && (other === operation || contains(other, operation, place));
   });
   return { kind: 'matched', sure, possible: () => possible };
+}
+
+function sharesMethod(one: SliceOperation, other: SliceOperation): boolean {
+  if (one.protocol !== 'http' || other.protocol !== 'http') return true;
+  return one.methods.some((method) => other.methods.includes(method));
 }
 
 function requestsOf(operation: SliceOperation, place: string): readonly Operation[] | undefined {

@@ -1,4 +1,4 @@
-// What the entities of AuthZEN are here (docs/decisions/0011-authzen-mapping.md): subject a device, resource an interface of
+// What the entities of AuthZEN are here (docs/decisions/0013-authzen-mapping.md): subject a device, resource an interface of
 // the policy, action one of its operations by name or an HTTP request. What is something else is nobody and nothing.
 import { idPattern } from '../../../policy/bundle/index.ts';
 import { type AttributeValue, attributeNames, type Engine, type Operation } from '../../../policy/engine/index.ts';
