@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { certificatesToPem, parseCertificate } from '../../identity/index.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import { createTestAuthority } from '../../test/support/pki.ts';
+import type { SubjectView } from '../../enforcer/activation/index.ts';
 import type { OwnIdentity } from './identity.ts';
 import { createSubjects } from './subjects.ts';
 
@@ -15,12 +16,12 @@ const own = {
   }),
   anchors: () => ({ trustDomain: 'plant.example' }),
 } as unknown as OwnIdentity;
-const revoked = new Set<string>();
+let revoked: ReadonlySet<string> = new Set();
 const subjects = createSubjects(
   own,
   {
     subjectState: (id) => ({ state: id === 'gateway-1' ? 'quarantined' : 'trusted', attributes: {} }),
-    isRevoked: (serial) => revoked.has(serial),
+    view: () => ({ revoked }) as SubjectView,
   },
   () => Date.now(),
 );
@@ -34,11 +35,11 @@ test('a leaf of our authority is a subject with the state that orders and states
 test('a leaf of another authority, a revoked one, an expired one, and text are nobody', () => {
   assert.throws(() => subjects.fromEvidence({ certificatePem: pem('spiffe://plant.example/device/plc-1', elsewhere) }));
   const { der } = authority.issue('spiffe://plant.example/device/plc-1');
-  revoked.add(parseCertificate(der).serialHex);
+  revoked = new Set([parseCertificate(der).serialHex]);
   assert.throws(() => subjects.fromEvidence({ certificatePem: certificatesToPem([der]) }));
   const late = createSubjects(
     own,
-    { subjectState: () => ({ state: 'trusted', attributes: {} }), isRevoked: () => false },
+    { subjectState: () => ({ state: 'trusted', attributes: {} }), view: () => ({ revoked }) as SubjectView },
     () => Date.now() + 90 * 86_400_000,
   );
   assert.throws(() => late.fromEvidence({ certificatePem: pem('spiffe://plant.example/device/plc-1') }));
@@ -67,7 +68,7 @@ test('a name without its certificate is nobody: it may be unverified, and its ce
 test('where the firewall is off nobody checked a MAC, and an address says less', () => {
   const plain = createSubjects(
     own,
-    { subjectState: () => ({ state: 'trusted', attributes: {} }), isRevoked: () => false },
+    { subjectState: () => ({ state: 'trusted', attributes: {} }), view: () => ({ revoked }) as SubjectView },
     () => Date.now(),
     false,
   );

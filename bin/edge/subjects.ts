@@ -37,14 +37,14 @@ export interface Subjects {
 
 export function createSubjects(
   own: OwnIdentity,
-  orders: Pick<OrdersStore, 'subjectState' | 'isRevoked'>,
+  orders: Pick<OrdersStore, 'subjectState' | 'view'>,
   now: () => number,
   /** The firewall drops what comes from another port or MAC than the inventory says; without it nobody looks. */
   addressesChecked = true,
 ): Subjects {
   const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
 
-  const verifyPeer = createVerifiedPeers(own, (serial) => orders.isRevoked(serial));
+  const verifyPeer = createVerifiedPeers(own, () => orders.view().revoked);
 
   return {
     fromEvidence: ({ certificatePem = '' }) => {

@@ -12,7 +12,7 @@ const pem = certificatesToPem([gateway]);
 const day = 86_400_000;
 
 function world() {
-  const revoked = new Set<string>();
+  let revoked: ReadonlySet<string> = new Set();
   const identityOf = (from: typeof authority) =>
     ({
       chain: [Buffer.alloc(0), from.intermediate],
@@ -21,8 +21,8 @@ function world() {
   let current = identityOf(authority);
   const own = { current: () => current } as OwnIdentity;
   return {
-    verify: createVerifiedPeers(own, (serial) => revoked.has(serial)),
-    revoke: (der: Buffer) => revoked.add(parseCertificate(der).serialHex),
+    verify: createVerifiedPeers(own, () => revoked),
+    revoke: (der: Buffer) => (revoked = new Set([...revoked, parseCertificate(der).serialHex])),
     moveTo: (from: typeof authority) => (current = identityOf(from)),
   };
 }

@@ -10,18 +10,22 @@ const KEPT_PEERS = 8_192;
 export type VerifyPeer = (pem: string, now: number) => VerifiedSvid | undefined;
 
 /** Undefined for text without a certificate. */
-export function createVerifiedPeers(own: OwnIdentity, revoked: (serialHex: string) => boolean): VerifyPeer {
-  let known = new Map<string, VerifiedSvid>();
+export function createVerifiedPeers(
+  own: Pick<OwnIdentity, 'current'>,
+  /** Serials that are revoked, lower case hex; another set when they change. */
+  revocations: () => ReadonlySet<string>,
+): VerifyPeer {
+  let known = new Map<string, { readonly svid: VerifiedSvid; notRevokedIn: ReadonlySet<string> }>();
   let identity = own.current();
 
-  function verify(pem: string, now: number): VerifiedSvid | undefined {
+  function verify(pem: string, now: number, serials: ReadonlySet<string>): VerifiedSvid | undefined {
     const [leaf, ...sent] = certificatesFromPem(pem);
     if (leaf === undefined) return undefined;
     const { chain, anchors } = identity;
     // nginx passes the leaf alone; the intermediate that issued us issued our peers too.
     const intermediates = sent.length > 0 ? sent : chain.slice(1);
     const { trustDomain, roots } = anchors;
-    return verifyChain(leaf, intermediates, roots, { now, trustDomain, revoked });
+    return verifyChain(leaf, intermediates, roots, { now, trustDomain, revoked: (serial) => serials.has(serial) });
   }
 
   return (pem, now) => {
@@ -30,13 +34,16 @@ export function createVerifiedPeers(own: OwnIdentity, revoked: (serialHex: strin
       identity = current;
       known = new Map();
     }
+    const serials = revocations();
     const before = known.get(pem);
     if (before !== undefined) {
-      verifyAgain(before, { now, revoked });
-      return before;
+      const { svid } = before;
+      verifyAgain(svid, before.notRevokedIn === serials ? { now } : { now, revoked: (serial) => serials.has(serial) });
+      before.notRevokedIn = serials;
+      return svid;
     }
-    const svid = verify(pem, now);
-    if (svid !== undefined) known.set(pem, svid);
+    const svid = verify(pem, now, serials);
+    if (svid !== undefined) known.set(pem, { svid, notRevokedIn: serials });
     return svid;
   };
 }

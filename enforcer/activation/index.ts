@@ -15,7 +15,7 @@ export { hostBoot } from './host-boot.ts';
 export { STATE_MAX_AGE_MS } from './limits.ts';
 export { openOrdersStore, type OrdersStore, type OrdersStoreOptions, type StateHandler } from './orders-store.ts';
 export type { SelfTesting } from './self-test.ts';
-export type { Subject } from './subject-state.ts';
+export { createSubjectState, type Subject, type SubjectView } from './subject-state.ts';
 export {
   type Boot,
   openTrustedClock,

@@ -28,3 +28,5 @@ export const MAX_TIME_JUMP_MS = 3_600_000;
 export const MAX_LOCAL_SKEW_MS = 5 * 60_000;
 /** Milliseconds a bundle may be dated ahead of trusted time: what the control plane allows a publisher's clock. */
 export const FUTURE_BUNDLE_MS = 5 * 60_000;
+/** Subjects whose state is kept as it was made; more are made anew. */
+export const MAX_KEPT_SUBJECTS = 16_384;

@@ -13,7 +13,7 @@ import { openOrderBook, type OrderBook } from './order-book.ts';
 import { tellDamaged, tellOrder, tellRefused } from './order-events.ts';
 import { openSignedState, type SignedState } from './signed-state.ts';
 import { readDeviceStates, readRevocations } from './signed-payloads.ts';
-import { combine, type Subject } from './subject-state.ts';
+import { createSubjectState, type Subject, type SubjectView } from './subject-state.ts';
 import type { TrustedTime } from './trusted-clock.ts';
 
 /** A handler of the stream, shaped as the stream's client takes it. */
@@ -26,8 +26,8 @@ export interface StateHandler {
 export interface OrdersStore {
   /** State and attributes of a subject, as an access request carries them. Never throws. */
   subjectState(deviceId: string): Subject;
-  /** Serial of a certificate, lower case hex. */
-  isRevoked(serialHex: string): boolean;
+  /** What it answers from, and which certificates are revoked; the same object while nothing changed. */
+  view(): SubjectView;
   /** Tells `onChange` what is in force from the disk; at start, before any network. Rejects when it does. */
   enforce(): Promise<void>;
   /** Milliseconds since the epoch at which states and revocations were signed; undefined for never. */
@@ -83,9 +83,10 @@ export async function openOrdersStore(options: OrdersStoreOptions): Promise<Orde
     return result;
   };
   const enforce = (): Promise<void> => enforceChanges(parts, enforced, options);
+  const view = createView(parts);
   return {
-    subjectState: (deviceId) => subjectOf(deviceId, parts, options),
-    isRevoked: (serialHex) => parts.revocations.current()?.value.has(serialHex.toLowerCase()) ?? false,
+    subjectState: createSubjectState(view, () => options.clock.time(), options.stateMaxAgeMs),
+    view,
     enforce: () => inTurn(enforce),
     ages: () => ({
       states: parts.states.current()?.issuedAt,
@@ -146,20 +147,32 @@ async function openParts(options: OrdersStoreOptions): Promise<Parts> {
   };
 }
 
-function subjectOf(deviceId: string, { book, states, revocations }: Parts, options: OrdersStoreOptions): Subject {
-  // While the orders are lost anybody might be quarantined, so nobody is known.
-  if (book.lost()) return { state: 'unknown', attributes: {} };
-  const { now, trusted } = options.clock.time();
-  const youngEnough = (issuedAt: number | undefined): boolean =>
-    issuedAt !== undefined && now - issuedAt <= options.stateMaxAgeMs;
-  const known = states.current();
-  return combine({
-    signed: known?.value.get(deviceId),
-    signedAt: known?.issuedAt ?? 0,
-    verdict: book.verdicts().get(deviceId)?.verdict,
-    current: trusted && youngEnough(known?.issuedAt) && youngEnough(revocations.current()?.issuedAt),
-  });
+/** The same view while nothing changed. */
+function createView({ book, states, revocations }: Parts): () => SubjectView {
+  let view: SubjectView | undefined;
+  let seen: readonly unknown[] = [];
+  return () => {
+    const known = states.current();
+    const revoked = revocations.current();
+    const verdicts = book.verdicts();
+    const lost = book.lost();
+    if (view !== undefined && seen[0] === known && seen[1] === revoked && seen[2] === verdicts && view.lost === lost) {
+      return view;
+    }
+    seen = [known, revoked, verdicts];
+    view = {
+      lost,
+      verdicts,
+      states: known?.value,
+      statesAt: known?.issuedAt,
+      revocationsAt: revoked?.issuedAt,
+      revoked: revoked?.value ?? noSerials,
+    };
+    return view;
+  };
 }
+
+const noSerials: ReadonlySet<string> = new Set();
 
 function containmentOf({ book, states }: Parts): Map<string, Containment> {
   const containment = new Map<string, Containment>();

@@ -45,7 +45,16 @@ export function svid(name: string, notAfter: number = start + 14 * day): Verifie
     uri: `spiffe://plant.example${path}`,
   };
   const { publicKey } = key;
-  return { id: id as VerifiedSvid['id'], serialHex: '0a', notAfter, publicKey, der: Buffer.alloc(0), path: [] };
+  return {
+    id: id as VerifiedSvid['id'],
+    serialHex: '0a',
+    notAfter,
+    publicKey,
+    der: Buffer.alloc(0),
+    path: [],
+    pathFrom: 0,
+    pathTo: notAfter,
+  };
 }
 
 export interface Published {
