@@ -75,10 +75,12 @@ export function createUnaryServer(options: UnaryServerOptions): UnaryServer {
     for (const listener of listeners) listener.stopAccepting();
     for (const connection of connections) connection.drain();
     const patience = new AbortController();
-    await Promise.race([
-      Promise.all(listeners.map((listener) => listener.empty())),
-      clock.sleep(graceMs, patience.signal).catch(() => undefined),
-    ]);
+    if (graceMs > 0) {
+      await Promise.race([
+        Promise.all(listeners.map((listener) => listener.empty())),
+        clock.sleep(graceMs, patience.signal).catch(() => undefined),
+      ]);
+    }
     patience.abort();
     for (const connection of connections) connection.destroy();
     await Promise.all(listeners.map((listener) => listener.empty()));

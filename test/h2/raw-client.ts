@@ -104,7 +104,7 @@ export class RawClient {
   readonly frames: Frame[] = [];
   closed = false;
   #bytes = Buffer.alloc(0);
-  #wake: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -112,7 +112,7 @@ export class RawClient {
     socket.on('error', () => undefined);
     socket.on('close', () => {
       this.closed = true;
-      this.#wake?.();
+      this.#wake();
     });
   }
 
@@ -154,7 +154,7 @@ export class RawClient {
     for (;;) {
       const found = this.frames.find(fits);
       if (found !== undefined || this.closed) return found;
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      await this.#change();
     }
   }
 
@@ -180,7 +180,7 @@ export class RawClient {
   /** The code of the GOAWAY that ended the connection, or 'closed' when none came. */
   async end(): Promise<number | 'closed'> {
     const goaway = await this.until(({ type, payload }) => type === types.goaway && payload.readUInt32BE(4) !== 0);
-    while (!this.closed) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (!this.closed) await this.#change();
     return goaway?.payload.readUInt32BE(4) ?? 'closed';
   }
 
@@ -209,7 +209,15 @@ export class RawClient {
       });
       this.#bytes = this.#bytes.subarray(end);
     }
-    this.#wake?.();
+    this.#wake();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 
