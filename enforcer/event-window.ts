@@ -21,22 +21,30 @@ export interface EventWindow {
   readonly flush: (all?: boolean) => void;
 }
 
-interface Window {
-  readonly event: NewEvent;
-  readonly coarse: boolean;
-  started: number;
+/** A window: the first has left, what follows is counted here. */
+export interface Counter {
   further: number;
 }
 
-export function createEventWindow(
+export interface Counters {
+  /** Sends the event, and opens a window for what follows; `closed` is told when it has ended. */
+  readonly open: (event: NewEvent, closed: () => void) => Counter;
+  readonly flush: (all?: boolean) => void;
+}
+
+interface Window extends Counter {
+  readonly event: NewEvent;
+  readonly closed: () => void;
+  started: number;
+}
+
+export function createCounters(
   emit: EmitEvent,
   clock: Clock,
   windowMs: number,
-  maxDistinct: number,
   onLost: (error: unknown) => void,
-): EventWindow {
-  const windows = new Map<string, Window>();
-  let distinct = 0;
+): Counters {
+  const windows = new Set<Window>();
 
   const send = async (event: NewEvent, count: number): Promise<void> => {
     try {
@@ -48,34 +56,56 @@ export function createEventWindow(
   };
 
   return {
-    add(occurrence) {
-      const coarse = !windows.has(`exact ${occurrence.key}`) && distinct >= maxDistinct;
-      const { key, event: make } = coarse ? occurrence.coarse() : occurrence;
-      const name = `${coarse ? 'coarse' : 'exact'} ${key}`;
-      const open = windows.get(name);
-      if (open !== undefined) {
-        open.further++;
-        return;
-      }
-      const event = make();
-      windows.set(name, { event, coarse, started: clock.monotonic(), further: 0 });
-      if (!coarse) distinct++;
+    open(event, closed) {
+      const window = { event, closed, started: clock.monotonic(), further: 0 };
+      windows.add(window);
       void send(event, 1);
+      return window;
     },
     flush(all = false) {
       const now = clock.monotonic();
-      for (const [name, open] of windows) {
-        if (!all && now - open.started < windowMs) continue;
-        if (open.further > 0) void send(open.event, open.further);
-        if (all || open.further === 0) {
-          windows.delete(name);
-          if (!open.coarse) distinct--;
+      for (const window of windows) {
+        if (!all && now - window.started < windowMs) continue;
+        if (window.further > 0) void send(window.event, window.further);
+        if (all || window.further === 0) {
+          windows.delete(window);
+          window.closed();
         } else {
           // Still going on: another window, so that a steady stream is one event a window.
-          open.started = now;
-          open.further = 0;
+          window.started = now;
+          window.further = 0;
         }
       }
     },
+  };
+}
+
+export function createEventWindow(
+  emit: EmitEvent,
+  clock: Clock,
+  windowMs: number,
+  maxDistinct: number,
+  onLost: (error: unknown) => void,
+): EventWindow {
+  const counters = createCounters(emit, clock, windowMs, onLost);
+  const exact = new Map<string, Counter>();
+  const coarse = new Map<string, Counter>();
+
+  const count = (windows: Map<string, Counter>, { key, event }: Keyed): void => {
+    const open = windows.get(key);
+    if (open !== undefined) open.further++;
+    else
+      windows.set(
+        key,
+        counters.open(event(), () => windows.delete(key)),
+      );
+  };
+
+  return {
+    add(occurrence) {
+      if (exact.size < maxDistinct || exact.has(occurrence.key)) count(exact, occurrence);
+      else count(coarse, occurrence.coarse());
+    },
+    flush: (all) => counters.flush(all),
   };
 }

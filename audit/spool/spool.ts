@@ -106,7 +106,8 @@ interface Item {
   readonly durable: boolean;
   /** Severity high or critical: may use the reserve. */
   readonly urgent: boolean;
-  readonly settled: PromiseWithResolvers<Appended>;
+  /** Of who waits for the disk. */
+  readonly settled?: PromiseWithResolvers<Appended>;
 }
 
 const isUrgent = (severity: AuditEvent['severity'] | undefined): boolean =>
@@ -150,13 +151,19 @@ class DiskSpool implements Spool {
     const atMs = Math.trunc(this.#clock.now());
     const payload = encodeEvent(event, atMs, this.#masking);
     const urgent = isUrgent(event.severity);
-    const item: Item = { payload, atMs, durable, urgent, settled: Promise.withResolvers<Appended>() };
+    const item: Item = {
+      payload,
+      atMs,
+      durable,
+      urgent,
+      ...(durable && { settled: Promise.withResolvers<Appended>() }),
+    };
     if (this.#full && !urgent) return this.#refuse(item, 'full');
     // Grave events find room when others no longer do.
     const allowed = this.#limits.queueBytes * (urgent ? 2 : 1);
     if (this.#queue.bytes + payload.length > allowed) return this.#refuse(item, 'overload');
     this.#queue.add(item);
-    return durable ? item.settled.promise : {};
+    return item.settled?.promise ?? {};
   }
 
   /** An event that finds no room: an error for who waits, a count for who does not. */
@@ -270,7 +277,7 @@ class DiskSpool implements Spool {
     const before = this.#disk.head.sequence;
     await this.#disk.write(payloads, urgent);
     if (due) losses.recorded(told);
-    for (const [at, item] of group.entries()) item.settled.resolve({ sequence: before + 1 + at });
+    for (const [at, item] of group.entries()) item.settled?.resolve({ sequence: before + 1 + at });
     this.#wake();
   }
 
@@ -292,9 +299,9 @@ class DiskSpool implements Spool {
   #refuseAll(group: readonly Item[], reason: LossReason, cause?: unknown): void {
     for (const item of group) {
       try {
-        item.settled.resolve(this.#refuse(item, reason, cause));
+        this.#refuse(item, reason, cause);
       } catch (error) {
-        item.settled.reject(error);
+        item.settled?.reject(error);
       }
     }
   }

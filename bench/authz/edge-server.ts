@@ -2,6 +2,7 @@
 // it has one where a principal is believed without a certificate, so that a request can have the 800 bytes of the issue; the
 // same decision, the same log.
 import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { openEdgeCore } from '../../bin/edge/core.ts';
 import { edgePaths, loadEdgeConfig } from '../../bin/edge/config.ts';
@@ -9,7 +10,7 @@ import { openControlAddresses } from '../../bin/edge/control-addresses.ts';
 import { openEnforcement } from '../../bin/edge/enforcement.ts';
 import { raiseFirstRules } from '../../bin/edge/first-rules.ts';
 import { createDecide } from '../../enforcer/activation/index.ts';
-import { boundDenials, createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
+import { createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
 import { noRequestUsage } from '../../enforcer/request-usage.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createLogger } from '../../runtime/log.ts';
@@ -41,7 +42,12 @@ export async function edgeServer({ folder, state }: Extract<ServerTask, { kind: 
   if (!enforcement.serving()) throw new Error('the edge of the bench has no bundle in force');
   const { spool, trusted } = core;
   const checkByName = join(folder, 'by-name.sock');
-  const denials = boundDenials(core.emit, systemClock, () => undefined);
+  const decisions = createDecisionLog(core.emit, {
+    clock: systemClock,
+    random: randomBytes,
+    allowsSampled: () => undefined,
+    onLost: () => undefined,
+  });
   await serveAuthz(
     {
       decide: createDecide(
@@ -53,14 +59,14 @@ export async function edgeServer({ folder, state }: Extract<ServerTask, { kind: 
         const id = deviceOf(principal);
         return { id, binding: 'svid', ...enforcement.orders.subjectState(id) };
       },
-      log: createDecisionLog(denials.emit),
+      log: decisions,
       auditDurable: () => false,
       now: () => trusted.now(),
     },
     enforcement.serving,
     { grpc: [`unix:${checkByName}`], forwardAuthSocket: undefined },
   );
-  void runTasks(new AbortController().signal, { ...enforcement.tasks, byName: denials.task }, { drainMs: 0, log });
+  void runTasks(new AbortController().signal, { ...enforcement.tasks, byName: decisions.task }, { drainMs: 0, log });
   setInterval(() => void spool.acknowledged(spool.head().sequence).catch(() => undefined), ACKNOWLEDGE_MS);
   const { grpcSocket, forwardAuthSocket } = edgePaths(config);
   return {

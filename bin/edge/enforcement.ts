@@ -1,5 +1,6 @@
 // Everything on the edge that decides and enforces, on top of the first rules: orders and policy from disk, then the points
 // that answer.
+import { randomBytes } from 'node:crypto';
 import {
   type Abilities,
   type Activation,
@@ -11,17 +12,11 @@ import {
   type OrdersStore,
   STATE_MAX_AGE_MS,
 } from '../../enforcer/activation/index.ts';
-import {
-  type AuthzServer,
-  boundDenials,
-  createDecisionLog,
-  type Denials,
-  serveAuthz,
-} from '../../enforcer/authz/index.ts';
+import { type AuthzServer, type CountingLog, createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
 import { type BreakGlass, openBreakGlass } from '../../enforcer/break-glass/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
-import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
+import { knownFeatures, openBundle, type Slice, type SliceInterface } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
@@ -115,10 +110,23 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     const active = activation.current();
     return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
   };
-  const denials = boundDenials(emit, systemClock, (error) =>
-    log.warn({ err: error }, 'a count of denied requests was not taken'),
+  const audited = byInterface(slice);
+  const decisions = createDecisionLog(emit, {
+    clock: systemClock,
+    random: randomBytes,
+    allowsSampled: (name) => audited(name)?.allowsSampled,
+    onLost: (error) => log.warn({ err: error }, 'a count of requests was not taken'),
+  });
+  const authz = await openAuthz(
+    core,
+    decide,
+    () => usage.claim(),
+    late.subjects,
+    audited,
+    activation,
+    serving,
+    decisions,
   );
-  const authz = await openAuthz(core, decide, () => usage.claim(), late.subjects, activation, serving, denials);
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   await proxies.listen();
   return {
@@ -129,11 +137,12 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
       close: async (graceMs) => {
         tickets.close();
         await authz.close(graceMs);
+        await decisions.close();
       },
     },
     glass,
     serving,
-    tasks: { glass: glass.task, proxies: proxies.task, requests: denials.task, ...firewallTasks(core, firewall) },
+    tasks: { glass: glass.task, proxies: proxies.task, requests: decisions.task, ...firewallTasks(core, firewall) },
   };
 }
 
@@ -193,22 +202,37 @@ async function openActivation(
   });
 }
 
+/** What the slice in force says of an interface, found without looking through all of them for each request. */
+function byInterface(slice: () => Slice | undefined): (name: string) => SliceInterface | undefined {
+  let of: Slice | undefined;
+  let known = new Map<string, SliceInterface>();
+  return (name) => {
+    const now = slice();
+    if (now !== of) {
+      // The first of a name, as `find` would say.
+      known = new Map((now?.interfaces ?? []).toReversed().map((entry) => [entry.name, entry]));
+      of = now;
+    }
+    return known.get(name);
+  };
+}
+
 async function openAuthz(
-  { config, trusted, log }: EdgeCore,
+  { config, trusted, log, emit }: EdgeCore,
   decide: (request: AccessRequest, abilities?: Abilities) => Decision,
   usage: UseLedger['claim'],
   subjects: Subjects,
+  audited: (interfaceName: string) => SliceInterface | undefined,
   activation: Activation<Engine>,
   serving: () => boolean,
-  { emit }: Denials,
+  decisions: CountingLog,
 ): Promise<AuthzServer> {
   const paths = edgePaths(config);
-  const slice = (): Slice | undefined => activation.current()?.bundle.slice;
   const ports = {
     decide,
     usage,
-    log: createDecisionLog(emit),
-    auditDurable: (name: string) => slice()?.interfaces.find((entry) => entry.name === name)?.auditDurable ?? false,
+    log: decisions,
+    auditDurable: (name: string) => audited(name)?.auditDurable ?? false,
     now: () => trusted.now(),
   };
   const identify = (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer);

@@ -7,6 +7,7 @@ import type { EmitEvent } from '../../audit/spool/index.ts';
 import { type AuthzPorts, authorize } from './authorize.ts';
 import { createDecisionLog } from './decision-log.ts';
 import { splitConnection } from './log/connection.ts';
+import { FakeClock } from '../../runtime/fake-clock.ts';
 import type { Question } from './question.ts';
 
 const question: Question = {
@@ -37,7 +38,12 @@ function ports({ emit, ...changes }: Changes = {}): AuthzPorts & { events: unkno
     decide: () => allow,
     usage: () => noRequestUsage,
     identify: () => ({ id: 'gateway-1', binding: 'svid', state: 'trusted', attributes: {} }),
-    log: createDecisionLog(emit ?? ((event) => Promise.resolve(void events.push(event)))),
+    log: createDecisionLog(emit ?? ((event) => Promise.resolve(void events.push(event))), {
+      clock: new FakeClock(0),
+      random: (bytes) => new Uint8Array(bytes),
+      allowsSampled: () => undefined,
+      onLost: () => undefined,
+    }),
     auditDurable: () => false,
     now: () => 1_800_000_000_000,
     ...changes,

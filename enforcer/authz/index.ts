@@ -1,8 +1,7 @@
 // Request enforcement points: ext_authz (Envoy), forward-auth (nginx), AuthZEN (whoever speaks it).
 export type { AuthzPorts } from './authorize.ts';
-export { createDecisionLog, type DecisionLog } from './decision-log.ts';
+export { type CountingLog, createDecisionLog, type DecisionLog } from './decision-log.ts';
 export type { Answer, PeerEvidence, Question } from './question.ts';
-export { boundDenials, type Denials } from './log/denials.ts';
 export { type AuthzenServer, createPageTokens, isDecisionPointUrl, serveAuthzen } from './authzen/index.ts';
 export { authzErrors } from './errors.ts';
 export { listenUnix } from './listen.ts';

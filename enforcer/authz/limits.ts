@@ -23,6 +23,10 @@ export const denialsPerSecond = 1;
 export const denialWindowMs = 1_000;
 /** Different denials kept apart within a window; above, they are counted by subject, interface and reason. */
 export const maxDistinctDenials = 256;
+/** Different subjects, interfaces, operations and rules of which sampled allows are counted apart; above, by interface. */
+export const maxDistinctAllows = 1_024;
+/** Milliseconds after which counts of allows leave. */
+export const allowWindowMs = 1_000;
 /** Context attributes that one filter's configuration may say. */
 export const maxContextAttributes = 64;
 /** Obligations that one proxy's configuration may say it carries out; a grant asks for at most 16. */

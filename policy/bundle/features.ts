@@ -27,6 +27,7 @@ const features = {
   denies: (slice: Slice) => slice.denies.length > 0,
   firewall: (slice: Slice) => slice.firewall.length > 0,
   'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),
+  'sampled-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.allowsSampled !== undefined),
   hold: (slice: Slice) => slice.interfaces.some((entry) => entry.onEnforcerDeath === 'hold'),
   island: (slice: Slice) => slice.interfaces.some((entry) => entry.operations.some((operation) => operation.island)),
   normalise: (slice: Slice) => slice.interfaces.some((entry) => entry.normalise !== undefined),

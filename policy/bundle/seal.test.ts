@@ -88,7 +88,7 @@ test('features are what the slice uses, and every one can be told', () => {
         observeUntil: 1,
         operations: entry.operations.map((operation) => ({ ...operation, island: true })),
       },
-      { ...entry, name: 'web', protocol: 'http', normalise: ['case'], operations: [] },
+      { ...entry, name: 'web', protocol: 'http', normalise: ['case'], operations: [], allowsSampled: 0 },
       { ...entry, name: 'ssh', protocol: 'port', operations: [] },
     ],
     attributes: [{ source: 'subject', name: 'site', type: 'string' }],

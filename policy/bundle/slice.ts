@@ -24,6 +24,9 @@ const id = z.string().regex(idPattern, 'lower case letters, digits, dots, dashes
 const place = z.string().max(512);
 const labels = z.record(z.string().max(64), z.string().max(256));
 
+/** One request in so many: a busy interface has thousands a second. */
+export const MAX_SAMPLE = 1_000_000;
+
 const safetyClass = z.enum(['safety', 'normal', 'sensitive']);
 
 /** A network interface of a device, as the inventory says. */
@@ -98,6 +101,8 @@ export const sliceInterfaceSchema = z.strictObject({
   onEnforcerDeath: z.enum(['closed', 'hold', 'open']),
   /** Audit has to be on disk before the answer leaves. */
   auditDurable: z.boolean(),
+  /** Of allowed requests one in so many is recorded whole and the others counted; 0: all only counted. Absent: all whole. */
+  allowsSampled: z.int().min(0).max(MAX_SAMPLE).optional(),
   /** Observe mode until this time (milliseconds since the epoch): denials are logged and let through. */
   observeUntil: z.int().optional(),
   place,

@@ -120,6 +120,7 @@ export function resolveInterfaces(
         ...(entry.rego === undefined ? {} : { rego: entry.rego }),
         onEnforcerDeath: entry.onEnforcerDeath,
         auditDurable: entry.audit.durable,
+        ...samplingOf(entry),
         ...(entry.observe === undefined ? {} : { observeUntil: entry.observe.until }),
         at,
       };
@@ -131,6 +132,11 @@ export function resolveInterfaces(
 function normaliseOf(entry: InterfaceEntry): Pick<Interface, 'normalise'> {
   const terms = entry.protocol === 'http' ? entry.normalise : undefined;
   return terms === undefined ? {} : { normalise: pathNormalisations.filter((term) => terms.includes(term)) };
+}
+
+function samplingOf(entry: InterfaceEntry): Pick<Interface, 'allowsSampled'> {
+  if (entry.protocol !== 'http' || entry.audit.allows === 'all') return {};
+  return { allowsSampled: entry.audit.allows === 'counted' ? 0 : entry.audit.allows.sample };
 }
 
 function operationsOf(entry: InterfaceEntry): SliceOperation[] {

@@ -1,4 +1,5 @@
 // An AuthZEN decision point over a slice with the real engine, for tests.
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -69,7 +70,12 @@ export function decisionPoint(
       if (asserted === '') throw new Error('nobody');
       return { id: asserted, binding: 'svid', state: stateOf(asserted), attributes: subjectAttributes(facts) };
     },
-    log: createDecisionLog(emit),
+    log: createDecisionLog(emit, {
+      clock: systemClock,
+      random: randomBytes,
+      allowsSampled: () => undefined,
+      onLost: () => undefined,
+    }),
     auditDurable: () => false,
     now: () => now,
     inForce: () => ({ slice: active.bundle.slice, engine: active.engine }),

@@ -83,6 +83,8 @@ export function recall(
   const hidden = masked.filter((name) => asked.has(name));
   if (hidden.length > 0) return { kind: 'hidden', missing: `${hidden.join(' and ')} (masked)` };
   if (Object.hasOwn(data, 'truncated')) return { kind: 'hidden', missing: 'the whole request (too large)' };
+  // Two approvers decided, not the policy.
+  if (String(data['rule']).startsWith('break-glass:')) return { kind: 'hidden', missing: 'the break-glass ticket' };
   if (data['reason'] === 'no-bundle') return partly('the bundle that was not there');
   if (data['reason'] === 'fault') return partly('the fault');
   if (operation === undefined || !Object.hasOwn(data, 'state')) {

@@ -36,7 +36,7 @@ export interface UnusedReport {
 
 /** What enforcement points put on record of what they allow. */
 export const recordedOf: Readonly<{ readonly [protocol: string]: string }> = {
-  http: 'every allowed request is recorded',
+  http: 'every allowed request is recorded, or in a count of its subject, operation and rule',
   modbus: 'the first of each subject, operation and rule in a minute is recorded, the rest of the minute as a count',
   port: 'allowed connections to opaque ports are not recorded',
 };

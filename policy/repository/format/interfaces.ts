@@ -1,7 +1,7 @@
 // interfaces/*.yaml: the catalogue of services, each with named operations in the terms of its protocol.
 import { z } from 'zod';
 import { pathNormalisations } from '../../bundle/path-normalisations.ts';
-import { regoNamePattern } from '../../bundle/slice.ts';
+import { MAX_SAMPLE, regoNamePattern } from '../../bundle/slice.ts';
 import { modbusFunction } from './modbus-function.ts';
 import { id, labelSelector, port, range16, safetyClass, until, worded } from './scalars.ts';
 
@@ -33,9 +33,20 @@ const everyInterface = {
   casbin: id.optional(),
   rego: worded(regoNamePattern, 'the name of a Rego package: lower case letters, digits, _').optional(),
   onEnforcerDeath: z.enum(['closed', 'hold', 'open']).default('closed'),
-  audit: z.strictObject({ durable: z.boolean().default(false) }).default({ durable: false }),
   observe: z.strictObject({ until }).optional(),
 };
+
+const durable = z.boolean().default(false);
+const audit = z.strictObject({ durable }).prefault({});
+/** Modbus counts alike requests by itself, and an opaque port knows none. */
+const httpAudit = z
+  .strictObject({
+    durable,
+    allows: z
+      .union([z.enum(['all', 'counted']), z.strictObject({ sample: z.int().min(2).max(MAX_SAMPLE) })])
+      .default('all'),
+  })
+  .prefault({});
 
 const some = (value: object): boolean => Object.keys(value).length > 0;
 const none = 'expected at least one operation';
@@ -51,18 +62,21 @@ const interfaceSchema = z
         .refine((terms) => new Set(terms).size === terms.length, 'expected each step once')
         .optional(),
       transport: z.literal('tcp').default('tcp'),
+      audit: httpAudit,
       operations: z.record(id, httpOperation).refine(some, none),
     }),
     z.strictObject({
       ...everyInterface,
       protocol: z.literal('modbus'),
       transport: z.literal('tcp').default('tcp'),
+      audit,
       operations: z.record(id, modbusOperation).refine(some, none),
     }),
     z.strictObject({
       ...everyInterface,
       protocol: z.literal('port'),
       transport: z.enum(['tcp', 'udp']).default('tcp'),
+      audit,
       operations: z.record(id, portOperation).refine(some, none),
     }),
   ])

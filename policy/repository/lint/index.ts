@@ -2,6 +2,7 @@
 import type { Problems } from '../problems.ts';
 import type { Repository } from '../repository.ts';
 import { lintAddresses, lintCidrs, lintPorts } from './addresses.ts';
+import { lintAudit } from './audit.ts';
 import { lintBreakGlass } from './break-glass.ts';
 import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
@@ -46,6 +47,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintRedundantFirewall(repository, problems);
   lintFirewalledGrants(repository, problems);
   lintWide(repository, problems);
+  lintAudit(repository, problems);
   lintUntested(repository, problems);
   lintUnused(repository, problems);
   applyWaivers(repository, problems, now);

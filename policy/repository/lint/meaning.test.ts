@@ -20,6 +20,17 @@ const operations = (text: string): Files => ({
 const normalising = (terms: string, sensitive: string): Files => ({
   'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: http\n    normalise: [${terms}]\n    port: 80\n    operations:\n      a: {methods: [GET], paths: [/a]${sensitive}}\n`,
 });
+const audited = (audit: string, safety = 'normal'): Files => ({
+  'interfaces/more.yaml': `interfaces:
+  - name: more
+    device: plc-1
+    protocol: http
+    port: 80
+    audit: ${audit}
+    class: ${safety}
+    operations: {a: {methods: [GET], paths: [/a]}}
+`,
+});
 const modbus = (text: string): Files => ({
   'interfaces/more.yaml': `interfaces:\n  - name: more\n    device: plc-1\n    protocol: modbus\n    port: 503\n    operations:\n${text}`,
 });
@@ -350,6 +361,17 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
       ],
     ],
     silent: [grant('id: most, subjects: [gateway-1, plc-1, desk-1], interface: hmi-web, operations: [view]')],
+  },
+  POLICY_AUDIT_CONTRADICTORY: {
+    fires: [[audited('{durable: true, allows: counted}'), 'interfaces/more.yaml:6:36']],
+    silent: [audited('{durable: true, allows: all}'), audited('{allows: counted}')],
+  },
+  POLICY_AUDIT_SAMPLED: {
+    fires: [
+      [audited('{allows: {sample: 100}}', 'sensitive'), 'interfaces/more.yaml:6:21'],
+      [audited('{allows: counted}', 'safety'), 'interfaces/more.yaml:6:21'],
+    ],
+    silent: [audited('{allows: {sample: 100}}'), audited('{durable: true}', 'sensitive')],
   },
   POLICY_SENSITIVE_WITHOUT_END: {
     fires: [

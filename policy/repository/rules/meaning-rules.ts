@@ -121,6 +121,21 @@ export const meaningRules = {
     example: 'operations: [write-setpoint] (class: sensitive) without until',
     fix: 'add until: and renew it when the need is confirmed',
   },
+  POLICY_AUDIT_CONTRADICTORY: {
+    severity: 'error',
+    waivable: false,
+    explanation: 'An interface whose records have to be on disk before the answer leaves has a record of every answer.',
+    example: 'audit: {durable: true, allows: counted}',
+    fix: 'remove allows, or durable',
+  },
+  POLICY_AUDIT_SAMPLED: {
+    severity: 'warning',
+    waivable: true,
+    explanation:
+      'Where allowed requests are sampled, the record does not say what most requests to a safety or sensitive operation were.',
+    example: 'audit: {allows: {sample: 100}} on an interface with an operation of class sensitive',
+    fix: 'record all of them, or give these operations an interface of their own',
+  },
   POLICY_INTERFACE_UNUSED: {
     severity: 'warning',
     waivable: true,
