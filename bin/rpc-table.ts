@@ -42,6 +42,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   'edgeward.admin.v1.AdminService/GetCheckpoint': operator('viewer', 'auditor'),
   'edgeward.admin.v1.AdminService/ExportLog': operator('auditor'),
   'edgeward.admin.v1.AdminService/ListFindings': operator('viewer', 'operator', 'approver', 'auditor'),
+  'edgeward.admin.v1.AdminService/ReviewFinding': operator('auditor'),
   'edgeward.admin.v1.AdminService/ListResponses': operator('viewer', 'operator', 'approver', 'auditor'),
 };
 
@@ -81,6 +82,7 @@ export const rateTable: Readonly<Record<string, RateLimit>> = {
   'edgeward.admin.v1.AdminService/GetCheckpoint': read,
   'edgeward.admin.v1.AdminService/ExportLog': { perSecond: 1, burst: 5, by: 'identity' },
   'edgeward.admin.v1.AdminService/ListFindings': read,
+  'edgeward.admin.v1.AdminService/ReviewFinding': write,
   'edgeward.admin.v1.AdminService/ListResponses': read,
 };
 

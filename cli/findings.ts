@@ -1,8 +1,9 @@
-// edgeward finding list|show, edgeward response list
+// edgeward finding list|show|review, edgeward response list
 import { type Command, Option } from 'commander';
 import { adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
 import { table, timeText } from './io.ts';
+import { notBlank } from './options.ts';
 
 export function registerFindings(program: Command): void {
   const finding = program.command('finding').description('what detection noticed');
@@ -45,8 +46,23 @@ export function registerFindings(program: Command): void {
           `first event ${timeText(found.firstEventMs)}, found ${timeText(found.foundAtMs)}, ${found.count} events`,
           `evidence: log indices ${found.evidence.join(', ')}`,
           `tags: ${found.tags.join(', ') || '-'}`,
+          ...(found.closedWhy === '' ? [] : [`closed: ${found.closedWhy}`]),
         ];
         io.result({ finding: found }, lines.join('\n'));
+      }),
+    );
+
+  adminCommand(finding.command('review'))
+    .description('close a finding about break-glass; by an auditor who neither asked for the opening nor approved it')
+    .argument('<finding>')
+    .requiredOption('--note <text>', 'what the review found', notBlank)
+    .action(
+      withAdmin(async ({ admin, io }, id: string, options: { note: string }) => {
+        await admin.reviewFinding({ findingId: id, note: options.note });
+        io.result(
+          { ok: true, finding: id },
+          `${id} is reviewed; the quota comes back with the next generation of its profile`,
+        );
       }),
     );
 

@@ -16,7 +16,7 @@ export function adminService(
     ...devices(rooms, by),
     ...policy(rooms),
     ...rooms.log.handlers,
-    ...findings(rooms),
+    ...findings(rooms, callerOf),
   };
 }
 
@@ -151,7 +151,10 @@ function policy({
   };
 }
 
-function findings(rooms: ControlRooms): Part<'listFindings' | 'listResponses'> {
+function findings(
+  rooms: ControlRooms,
+  callerOf: (call: CallContext) => Caller,
+): Part<'listFindings' | 'reviewFinding' | 'listResponses'> {
   return {
     listFindings: async ({ state, limit }) => ({
       findings: (await rooms.findings.list({ state, limit: Math.min(limit === 0 ? 100 : limit, 1_000) })).map(
@@ -167,9 +170,14 @@ function findings(rooms: ControlRooms): Part<'listFindings' | 'listResponses'> {
           evidence: finding.evidence.map(BigInt),
           tags: [...finding.tags],
           count: finding.count,
+          closedWhy: finding.closedWhy,
         }),
       ),
     }),
+    reviewFinding: async ({ findingId, note }, call) => {
+      await rooms.review({ id: findingId, note, by: callerOf(call).id.name });
+      return {};
+    },
     listResponses: async () => ({
       responses: (await rooms.playbooks.list()).map((row) => ({
         id: row.id,

@@ -8,6 +8,7 @@ import {
   detectMigrations,
   type FindingDelivery,
   type Findings,
+  type Review,
 } from '../../audit/detect/cloud/index.ts';
 import { type Authority, caMigrations, type CertificateAuthority } from '../../ca/cloud/index.ts';
 import { signJws } from '../../identity/index.ts';
@@ -32,6 +33,8 @@ export interface ControlRooms {
   readonly refusals: Refusals;
   readonly publications: Publications;
   readonly findings: Findings;
+  /** Closes a finding about break-glass. */
+  readonly review: (review: Review) => Promise<void>;
   readonly responses: Devices;
   readonly playbooks: Playbooks;
   readonly ca: CertificateAuthority;
@@ -57,7 +60,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   const { findings, responses } = wireDevices(ground, policy.inInventory);
   const ca = await wireAuthority(ground, responses, findings, policy.inInventory);
   const attestation = wireAttestation(ground, policy, responses, deviceKeys);
-  const { playbooks, delivery, detection } = wireDetection(ground, policy, findings, responses);
+  const { playbooks, review, delivery, detection } = wireDetection(ground, policy, findings, responses);
   await policy.takeRelease();
   return {
     trustDomain,
@@ -66,6 +69,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     refusals: ground.refusals,
     publications: policy.publications,
     findings,
+    review,
     responses,
     playbooks,
     ca,

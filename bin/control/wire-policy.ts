@@ -1,5 +1,5 @@
 // Published policy, and what the control plane itself runs of the release in force: rules, playbooks, the inventory.
-import { createDetector, type Detector } from '../../audit/detect/index.ts';
+import { builtInRules, createDetector, type Detector } from '../../audit/detect/index.ts';
 import type { PublicJwk } from '../../identity/index.ts';
 import type { Release } from '../../policy/bundle/index.ts';
 import { createPublications, type Publications } from '../../policy/cloud/index.ts';
@@ -25,7 +25,7 @@ export function wirePolicy(
   { db, trustDomain, clock, log, events }: Ground,
   publisherKeys: () => Promise<readonly PublicJwk[]>,
 ): PolicyWiring {
-  const inForce: ReleaseInForce = { release: undefined, detector: createDetector({}), playbooks: [] };
+  const inForce: ReleaseInForce = { release: undefined, detector: createDetector(builtInRules), playbooks: [] };
   const publications = createPublications({
     db,
     trustDomain,
@@ -61,7 +61,7 @@ export function wirePolicy(
 /** Compiles what the control plane runs of a release; throws with file and place when it cannot. */
 function readRelease(release: Release): Pick<ReleaseInForce, 'detector' | 'playbooks'> {
   return {
-    detector: createDetector(release.detections),
+    detector: createDetector({ ...builtInRules, ...release.detections }),
     playbooks: Object.entries(release.playbooks).map(([file, text]) => parsePlaybook(text, file)),
   };
 }

@@ -3,6 +3,7 @@ import {
   createDetection,
   createFindingDelivery,
   createFindings,
+  createReview,
   type Finding,
   type Findings,
   syslog,
@@ -50,14 +51,16 @@ export function wireDetection(
     findingsOn: async (device) => await findings.list({ state: 'open', limit: 1_000, device }),
     emit: async (event) => await log.emit(event),
   });
+  const read = async (from: number, limit: number) =>
+    (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs }));
+  const review = createReview({ findings, read, emit: async (event) => await log.emit(event) });
   const delivery = createFindingDelivery({ targets: targetsOf(config), clock, log: logger });
   const detection = createDetection({
     clock,
     log: logger,
     findings,
     detector: () => inForce.detector,
-    read: async (from, limit) =>
-      (await log.reader.read(from, limit)).map((entry) => ({ ...entry, receivedAt: entry.receivedAtMs })),
+    read,
     mayAccuse: createAccusations({
       release: () => inForce.release,
       stateOf: async (deviceId) => (await responses.get(deviceId))?.state,
@@ -72,7 +75,7 @@ export function wireDetection(
     },
   });
   log.onStored(() => detection.wake());
-  return { playbooks, delivery, detection };
+  return { playbooks, review, delivery, detection };
 }
 
 function findingEvent(finding: Finding) {

@@ -132,6 +132,24 @@ test('without the cloud, two signatures open one operation for minutes, once', {
     ],
   );
 
+  const finding = await until('the finding', async () => {
+    const { findings } = await site.operators.listFindings({ state: 'open' });
+    return findings.find(({ ruleId, count }) => ruleId === 'edgeward-break-glass' && count === 2);
+  });
+  assert.deepEqual([finding.deviceId, finding.level], ['hmi-1', 'critical']);
+  const review = async (name: string): Promise<string> => {
+    const credential = await site.issueOperator(name, ['auditor']);
+    const note = ['--note', 'the panel hung', '--identity', credential];
+    const args = ['finding', 'review', finding.id, ...note];
+    const { code, document } = await site.tryCommand<{ error?: { code: string } }>(args);
+    return code === 0 ? 'reviewed' : (document.error?.code ?? `code ${code}`);
+  };
+  assert.deepEqual([await review('ben'), await review('erin')], ['DETECT_REVIEW_OWN', 'reviewed']);
+  const reviewed = (await site.operators.listFindings({ state: 'closed' })).findings.find(
+    ({ id }) => id === finding.id,
+  );
+  assert.equal(reviewed?.closedWhy, 'reviewed by erin: the panel hung');
+
   site.editFile('break-glass/panel.yaml', () => profile(approvers, 2));
   await site.commit('reviewed');
   await site.publish();

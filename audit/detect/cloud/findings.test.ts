@@ -93,7 +93,8 @@ forEachDatabase((name, open) => {
     assert.deepEqual(await findings.list(), [before], 'also when it has become too old to be extended');
     await findings.close('gateway-1', 're-imaged');
     await findings.record(many, 500);
-    assert.deepEqual(await findings.list(), [{ ...before, state: 'closed' }], 'also when it has been closed');
+    const closed = { ...before, state: 'closed', closedWhy: 're-imaged' };
+    assert.deepEqual(await findings.list(), [closed], 'also when it has been closed');
     assert.deepEqual(await findings.pending(), []);
     await db.close();
   });

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Database } from '../../../store/database.ts';
+import { breakGlassRuleId } from '../built-in-rules.ts';
 import { controlReporter, type Detection } from '../detector.ts';
 import { maxEvidence, maxHandedOn, sameFindingMs } from '../limits.ts';
 import type { DetectTables } from './migrations.ts';
@@ -24,6 +25,8 @@ export interface Finding {
   readonly attributed: boolean;
   readonly evidence: readonly number[];
   readonly tags: readonly string[];
+  /** Empty while it is open. */
+  readonly closedWhy: string;
 }
 
 /** A finding that somebody still has to act on; `isNew` is false when it has only grown since it was handed on. */
@@ -148,13 +151,37 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
     return row?.open ?? 0;
   }
 
-  /** Closes what is open about a device, for example because it was re-imaged. */
+  async function get(id: string): Promise<Finding | undefined> {
+    const row = await tables
+      .selectFrom('detect_findings')
+      .selectAll()
+      .where('trust_domain', '=', trustDomain)
+      .where('id', '=', id)
+      .executeTakeFirst();
+    return row === undefined ? undefined : fromRow(row);
+  }
+
+  /** Closes this one as it was read; false when it has been closed or has grown meanwhile. */
+  async function closeOne({ id, count }: Finding, why: string): Promise<boolean> {
+    const { numUpdatedRows } = await tables
+      .updateTable('detect_findings')
+      .set({ state: 'closed', closed_why: why, updated_at: clock.now() })
+      .where('trust_domain', '=', trustDomain)
+      .where('id', '=', id)
+      .where('state', '=', 'open')
+      .where('count', '=', count)
+      .executeTakeFirst();
+    return Number(numUpdatedRows) === 1;
+  }
+
+  /** Closes what is open about a device, for example because it was re-imaged; not what waits for a review. */
   async function close(device: string, why: string): Promise<void> {
     await tables
       .updateTable('detect_findings')
       .set({ state: 'closed', closed_why: why, updated_at: clock.now() })
       .where('trust_domain', '=', trustDomain)
       .where('device_id', '=', device)
+      .where('rule_id', '!=', breakGlassRuleId)
       .where('state', '=', 'open')
       .execute();
   }
@@ -169,7 +196,7 @@ export function createFindings(ports: { db: Database; trustDomain: string; clock
     return row?.next_index ?? 0;
   }
 
-  return { record, pending, handedOn, list, openSince, close, cursor };
+  return { record, pending, handedOn, list, get, openSince, closeOne, close, cursor };
 }
 
 const lastIndexOf = (detection: Detection): number => detection.evidence.at(-1) ?? 0;
@@ -257,5 +284,6 @@ function fromRow(row: Row): Finding {
     attributed: row.attributed !== 0,
     evidence: JSON.parse(row.evidence) as number[],
     tags: JSON.parse(row.tags) as string[],
+    closedWhy: row.closed_why,
   };
 }

@@ -16,4 +16,5 @@ export const sampleFinding: Finding = {
   attributed: true,
   evidence: Array.from({ length: 50 }, (_, n) => 1_000_000 + n),
   tags: ['attack.t0846'],
+  closedWhy: '',
 };
