@@ -10,9 +10,9 @@ import { authzFigures, type AuthzResults, type MutationRun } from './authz/figur
 import { growth } from './authz/growth.ts';
 import { runMutations } from './authz/mutations.ts';
 import { prepare, type Prepared, seriesNames } from './authz/prepare.ts';
+import { measureProxies, type ProxyWorld } from './authz/proxies.ts';
 import { type Generator, type MeasuredServer, startEdge, startGenerator, startServer } from './authz/processes.ts';
-import { edgeTransports, transports } from './authz/transports.ts';
-import type { Transport } from './authz/transports.ts';
+import { type Transport, transports } from './authz/transports.ts';
 import type { BenchOptions } from './bench-options.ts';
 import type { Figure } from './machine.ts';
 
@@ -31,6 +31,7 @@ const full = {
   },
   growth: { requests: 24_000_000, samples: 48, maxSeconds: 1_800 },
   mutations: 1_000_000,
+  proxies: { blocks: 200, requestsABlock: 100 },
 } as const;
 
 const quick = {
@@ -46,6 +47,7 @@ const quick = {
   },
   growth: { requests: 240_000, samples: 8, maxSeconds: 60 },
   mutations: 40_000,
+  proxies: { blocks: 20, requestsABlock: 50 },
 } as const;
 
 /** A good reply of usual size: what a canned server says to everything. */
@@ -101,7 +103,7 @@ async function measureIn(
     contestants.push({ kind: 'canned', transport, series: 'principal', server, socket, canned, corpus });
   }
   let atStart = 0;
-  for (const transport of edgeTransports) {
+  for (const transport of transports) {
     const server = keep(await startEdge(folder, `edge-${transport}`, transport, prepared.stateDir));
     atStart = (await server.ask('use')).rssBytes / MB;
     contestants.push(...seriesOf(server, transport, prepared));
@@ -119,18 +121,39 @@ async function measureIn(
   };
   progress('mutated requests');
   const mutations = await mutateBoth(ours.server, prepared, generator, plan.mutations);
+  const proxies = await measureProxies(
+    await aroundProxies(folder, keep, prepared, ours.server),
+    plan.proxies,
+    progress,
+  );
   progress('growth');
   const grown = await growth(ours, generator, plan.growth, progress);
   const results: AuthzResults = {
     quick: isQuick,
     prepared,
     seen,
-    transport: edgeTransports.at(-1) ?? 'grpc-js',
+    transport: 'h2',
     memory,
     growth: grown,
     mutations,
+    proxies,
   };
   return authzFigures(results);
+}
+
+/** Sockets on both sides of the proxies. */
+async function aroundProxies(
+  folder: string,
+  keep: <T extends { stop(): Promise<void> }>(one: T) => T,
+  prepared: Prepared,
+  edge: MeasuredServer,
+): Promise<ProxyWorld> {
+  const cannedForwardAuth = join(folder, 'canned-forward-auth.sock');
+  keep(await startServer({ kind: 'canned-forward-auth', socket: cannedForwardAuth }));
+  const workload = keep(await startServer({ kind: 'workload' }));
+  const cannedCheck = join(folder, 'canned-h2.sock');
+  const workloadPort = workload.listening.port ?? 0;
+  return { folder, prepared, edge, cannedCheck, cannedForwardAuth, workloadPort };
 }
 
 function seriesOf(server: MeasuredServer, transport: Transport, prepared: Prepared): Contestant[] {

@@ -5,6 +5,9 @@ import { createUnaryServer } from '../../runtime/h2/server.ts';
 import type { Running, ServerTask } from './server.ts';
 
 const checkPath = '/envoy.service.auth.v3.Authorization/Check';
+const healthPath = '/grpc.health.v1.Health/Check';
+/** HealthCheckResponse: SERVING. */
+const serving = Buffer.from([0x08, 0x01]);
 
 type CannedTask = Extract<ServerTask, { kind: 'canned' }>;
 
@@ -20,7 +23,10 @@ export async function cannedServer({ transport, socket, reply }: CannedTask): Pr
 
 async function serveH2(socket: string, bytes: Buffer): Promise<void> {
   const server = createUnaryServer({
-    methods: new Map([[checkPath, () => bytes]]),
+    methods: new Map([
+      [checkPath, () => bytes],
+      [healthPath, () => serving],
+    ]),
     onFault: (error) => {
       throw error;
     },
@@ -31,19 +37,20 @@ async function serveH2(socket: string, bytes: Buffer): Promise<void> {
 async function serveGrpcJs(socket: string, bytes: Buffer): Promise<void> {
   const server = new Server({ 'grpc.max_concurrent_streams': 2_048, 'grpc.enable_channelz': 0 });
   const same = (message: Buffer): Buffer => message;
+  const method = (path: string) => ({
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  });
+  const always = (message: Buffer) => (_call: unknown, answer: (error: null, message: Buffer) => void) =>
+    answer(null, message);
   server.addService(
-    {
-      check: {
-        path: checkPath,
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: same,
-        requestDeserialize: same,
-        responseSerialize: same,
-        responseDeserialize: same,
-      },
-    },
-    { check: (_call: unknown, answer: (error: null, message: Buffer) => void) => answer(null, bytes) },
+    { check: method(checkPath), health: method(healthPath) },
+    { check: always(bytes), health: always(serving) },
   );
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => {

@@ -1,5 +1,6 @@
-// Accesses as the CheckRequests that Envoy makes of them (ext_authz_http filter with include_peer_certificate: twelve
-// headers, addresses, principal, certificate as URL-encoded PEM), every one with ids, ports and times of its own.
+// Accesses as the CheckRequests that Envoy makes of them (the shipped configuration: include_peer_certificate,
+// encode_raw_headers): twelve headers, addresses, principal, certificate as URL-encoded PEM, each with ids, ports and times of
+// its own.
 import { create, toBinary } from '@bufbuild/protobuf';
 import { certificatesToPem } from '../../identity/index.ts';
 import { CheckRequestSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
@@ -48,7 +49,7 @@ export function checkRequests(
     const { device, interface: name, method, path } = access;
     const id = `${String(below(10 ** 8)).padStart(8, '0')}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
     const host = `${name}.${edgeDevice}.${trustDomain}`;
-    const headers = {
+    const headers = Object.entries({
       ':authority': host,
       ':method': method,
       ':path': path,
@@ -61,7 +62,7 @@ export function checkRequests(
       'x-correlation-id': hex(24),
       'x-forwarded-proto': 'https',
       'x-request-id': id,
-    };
+    }).map(([key, value]) => ({ key, rawValue: Buffer.from(value) }));
     const seconds = BigInt(Math.trunc(now / 1_000));
     return toBinary(
       CheckRequestSchema,
@@ -75,7 +76,15 @@ export function checkRequests(
           destination: { address: socketAddress('10.77.0.12', 8_443), principal: uriOf(edgeDevice) },
           request: {
             time: { seconds, nanos: below(1_000_000) * 1_000 },
-            http: { id: String(below(2 ** 48)), method, headers, path, host, scheme: 'https', protocol: 'HTTP/2' },
+            http: {
+              id: String(below(2 ** 48)),
+              method,
+              headerMap: { headers },
+              path,
+              host,
+              scheme: 'https',
+              protocol: 'HTTP/2',
+            },
           },
           contextExtensions: { 'edgeward-interface': name },
           metadataContext: {},

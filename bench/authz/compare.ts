@@ -26,6 +26,8 @@ export interface Round {
   /** Decisions whose event is on disk, or that the spool had to drop. */
   readonly logged: number;
   readonly lost: number;
+  /** Answers after the deadline of the request, which Envoy takes for errors. */
+  readonly late: number;
 }
 
 export interface Seen extends Pick<Contestant, 'kind' | 'transport' | 'series'> {
@@ -103,15 +105,21 @@ async function loadOnce(
     requestsPerSecond: requests / result.seconds,
     logged: after.logged - before.logged,
     lost: after.lost - before.lost,
+    late: result.verdicts.late,
     ...(latency === undefined ? {} : { p50Us: latency.p50, p99Us: latency.p99, p999Us: latency.p999 }),
   };
   return { round, result };
 }
 
-/** One answer that is not the right one, and nothing of the run counts. */
+/** Share of late answers that a machine with neighbours may cause; more are the server's. */
+const MOST_LATE = 0.001;
+
+/** One answer that is not the right one, and nothing of the run counts. A late one is told, and is a denial. */
 export function faultOf({ verdicts, fault, sent, examples }: LoadResult): string | undefined {
   if (fault !== undefined) return fault;
-  const wrong = Object.entries(verdicts).filter(([verdict, count]) => verdict !== 'right' && count > 0);
-  if (wrong.length === 0 && verdicts.right === sent) return undefined;
+  const wrong = Object.entries(verdicts).filter(
+    ([verdict, count]) => verdict !== 'right' && count > (verdict === 'late' ? sent * MOST_LATE : 0),
+  );
+  if (wrong.length === 0) return undefined;
   return `${wrong.map(([verdict, count]) => `${count} times ${verdict}`).join(', ')} of ${sent}; ${examples[0] ?? ''}`;
 }

@@ -22,13 +22,18 @@ import type { Running, ServerTask } from './server.ts';
 /** How often the cloud is said to have stored what is on disk: a spool that nobody empties is full after some seconds. */
 const ACKNOWLEDGE_MS = 100;
 
-export async function edgeServer({ folder, state }: Extract<ServerTask, { kind: 'edge' }>): Promise<Running> {
+export async function edgeServer({
+  folder,
+  state,
+  transport,
+}: Extract<ServerTask, { kind: 'edge' }>): Promise<Running> {
   const file = join(folder, 'edge.yaml');
   const lines = [
     `state: ${state}`,
     `run: ${folder}`,
     'control: {address: "127.0.0.1:1"}',
     'firewall: {mode: "off"}',
+    `authz: {transport: ${transport}}`,
     'logLevel: error',
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
@@ -64,7 +69,7 @@ export async function edgeServer({ folder, state }: Extract<ServerTask, { kind: 
       now: () => trusted.now(),
     },
     enforcement.serving,
-    { grpc: [`unix:${checkByName}`], forwardAuthSocket: undefined },
+    { grpc: [`unix:${checkByName}`], forwardAuthSocket: undefined, transport },
   );
   void runTasks(new AbortController().signal, { ...enforcement.tasks, byName: decisions.task }, { drainMs: 0, log });
   setInterval(() => void spool.acknowledged(spool.head().sequence).catch(() => undefined), ACKNOWLEDGE_MS);

@@ -11,6 +11,7 @@ const round: Round = {
   requestsPerSecond: 100_000,
   logged: 100,
   lost: 0,
+  late: 0,
   p50Us: 50,
   p99Us: 90,
   p999Us: 99,
@@ -50,6 +51,7 @@ const results = (servers: readonly Seen[], change: Partial<AuthzResults> = {}): 
   memory: { startMb: 90, afterLoadMb: 110, collectedMb: 100, heapMb: 50 },
   growth: { requests: 24_000_000, planned: 24_000_000, heapMb: 1, rssMb: 1, samples: [], fault: undefined },
   mutations: [],
+  proxies: [],
   ...change,
 });
 

@@ -4,6 +4,7 @@ import type { Round, Seen } from './compare.ts';
 import type { Growth } from './growth.ts';
 import type { Mutations } from './mutations.ts';
 import type { Prepared } from './prepare.ts';
+import type { ProxyLatency } from './proxies.ts';
 
 type Goal = Required<FigureSpec>['goal'];
 const atMost = (value: number, text: string): Goal => ({ relation: 'at most', value, text });
@@ -34,6 +35,7 @@ const specs = {
   p99: { id: 'singleStreamP99Us', unit: 'µs', goal: atMost(200, 'p99 ≤ 200 µs') },
   wrong: { id: 'wrongAnswers', unit: 'answers', goal: none('every answer is the one known beforehand') },
   lost: { id: 'eventsLost', unit: 'events', goal: none('the decision log loses nothing') },
+  late: { id: 'lateAnswers', unit: 'answers', goal: none('no answer after its deadline of 500 ms') },
   distinct: {
     id: 'distinctRequests',
     unit: 'requests',
@@ -77,6 +79,7 @@ export interface AuthzResults {
   readonly memory: Memory;
   readonly growth: Growth;
   readonly mutations: readonly MutationRun[];
+  readonly proxies: readonly ProxyLatency[];
 }
 
 export function authzFigures(results: AuthzResults): Figure[] {
@@ -84,6 +87,7 @@ export function authzFigures(results: AuthzResults): Figure[] {
     ...cpuFigures(results),
     transportFigure(results),
     ...latencyFigures(results),
+    ...results.proxies.flatMap(proxyFigures),
     ...honestyFigures(results),
     rssFigure(results),
     growthFigure(results),
@@ -206,6 +210,24 @@ function latencyFigures(results: AuthzResults): Figure[] {
   ];
 }
 
+/** What a client waits behind the proxy, by what it waits behind the same proxy with an answer that costs nothing. */
+function proxyFigures({ name, fault, ours, canned, requests }: ProxyLatency): Figure[] {
+  return (['p50Us', 'p99Us'] as const).map((of) => {
+    const share = of === 'p50Us' ? 'p50' : 'p99';
+    const text = `behind ${name} ${share} within 1.2x of the same ${name} with a canned answer`;
+    const spec = { id: `${name}${share === 'p50' ? 'P50' : 'P99'}Ratio`, unit: 'x', goal: atMost(1.2, text) };
+    if (fault !== undefined || ours === undefined || canned === undefined)
+      return unmeasured(spec, fault ?? 'not measured');
+    return figure(spec, ours[of] / canned[of], {
+      us: ours[of],
+      cannedUs: canned[of],
+      addedUs: ours[of] - canned[of],
+      requests,
+      loop: 'closed, one request in flight on kept TLS connections of 20 devices, blocks by turns',
+    });
+  });
+}
+
 function honestyFigures(results: AuthzResults): Figure[] {
   const { seen } = results;
   const edges = seen.filter(({ kind }) => kind === 'edge');
@@ -226,6 +248,11 @@ function honestyFigures(results: AuthzResults): Figure[] {
   return [
     figure(specs.wrong, wrong, { answered, faults }),
     figure(specs.lost, lost, { answered }),
+    figure(
+      specs.late,
+      edges.flatMap(({ rounds }) => rounds).reduce((sum, one) => sum + one.late, 0),
+      { answered },
+    ),
     figure(specs.distinct, Math.min(...edges.filter(({ streams }) => streams === 64).map(({ distinct }) => distinct))),
     figure(specs.leastAllowed, Math.min(...shares)),
     figure(specs.mostAllowed, Math.max(...shares)),

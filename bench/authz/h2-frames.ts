@@ -57,7 +57,8 @@ const requestHeaders: readonly (readonly [string, string])[] = [
   [':path', '/envoy.service.auth.v3.Authorization/Check'],
   [':authority', 'edgeward'],
   ['te', 'trailers'],
-  ['grpc-timeout', '200m'],
+  // As the shipped configuration has it.
+  ['grpc-timeout', '500m'],
   ['content-type', 'application/grpc'],
   ['x-envoy-internal', 'true'],
   ['x-forwarded-for', '10.77.0.12'],

@@ -7,10 +7,12 @@ import { flags, frame, FRAME_HEAD, frameTypes, preface, settingsFrame } from './
 export interface Blocks {
   readonly headers: readonly string[];
   readonly trailers: readonly string[];
+  /** Of calls that ended with their first block. */
+  readonly late: readonly string[];
 }
 
 /** What is wrong with the blocks of successful gRPC calls; undefined for nothing. */
-export async function faultOfBlocks({ headers, trailers }: Blocks): Promise<string | undefined> {
+export async function faultOfBlocks({ headers, trailers, late }: Blocks): Promise<string | undefined> {
   const first = headers[0] ?? '';
   const last = trailers[0] ?? '';
   for (const block of headers) {
@@ -21,8 +23,14 @@ export async function faultOfBlocks({ headers, trailers }: Blocks): Promise<stri
     const { code } = await readCall(first, block);
     if (code !== '0') return `answered grpc-status ${code}`;
   }
+  for (const block of late) {
+    const { code } = await readCall(block, undefined);
+    if (code !== deadlineExceeded) return `answered grpc-status ${code} and no message`;
+  }
   return undefined;
 }
+
+const deadlineExceeded = '4';
 
 interface Call {
   readonly status: string;
@@ -30,8 +38,12 @@ interface Call {
   readonly code: string;
 }
 
-async function readCall(headers: string, trailers: string): Promise<Call> {
-  const server = await serve(Buffer.from(headers, 'latin1'), Buffer.from(trailers, 'latin1'));
+/** Without trailers the call ends with the headers. */
+async function readCall(headers: string, trailers: string | undefined): Promise<Call> {
+  const server = await serve(
+    Buffer.from(headers, 'latin1'),
+    trailers === undefined ? undefined : Buffer.from(trailers, 'latin1'),
+  );
   const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   try {
     return await new Promise<Call>((resolve, reject) => {
@@ -39,7 +51,7 @@ async function readCall(headers: string, trailers: string): Promise<Call> {
       const call = session.request({ ':method': 'POST', ':path': '/' });
       let seen: Call = { status: '', type: '', code: '' };
       call.on('response', (got) => {
-        seen = { ...seen, status: String(got[':status']), type: String(got['content-type']) };
+        seen = { status: String(got[':status']), type: String(got['content-type']), code: String(got['grpc-status']) };
       });
       call.on('trailers', (got) => {
         seen = { ...seen, code: String(got['grpc-status']) };
@@ -54,12 +66,12 @@ async function readCall(headers: string, trailers: string): Promise<Call> {
   }
 }
 
-function serve(headers: Buffer, trailers: Buffer): Promise<Server> {
+function serve(headers: Buffer, trailers: Buffer | undefined): Promise<Server> {
   const server = createServer((socket) => answerFirst(socket, headers, trailers));
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-function answerFirst(socket: Socket, headers: Buffer, trailers: Buffer): void {
+function answerFirst(socket: Socket, headers: Buffer, trailers: Buffer | undefined): void {
   let bytes: Buffer = Buffer.alloc(0);
   let answered = false;
   socket.on('error', () => undefined);
@@ -72,8 +84,8 @@ function answerFirst(socket: Socket, headers: Buffer, trailers: Buffer): void {
     socket.write(
       Buffer.concat([
         frame(frameTypes.settings, flags.ack, 0, Buffer.alloc(0)),
-        frame(frameTypes.headers, endHeaders, 1, headers),
-        frame(frameTypes.headers, endHeaders | endStream, 1, trailers),
+        frame(frameTypes.headers, trailers === undefined ? endHeaders | endStream : endHeaders, 1, headers),
+        ...(trailers === undefined ? [] : [frame(frameTypes.headers, endHeaders | endStream, 1, trailers)]),
       ]),
     );
   });

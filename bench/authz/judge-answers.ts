@@ -5,9 +5,11 @@ import { type CheckResponse, CheckResponseSchema } from '../../proto/gen/envoy/s
 import type { HeaderValueOption } from '../../proto/gen/envoy/config/core/v3/base_pb.ts';
 import type { Expected } from './corpus-file.ts';
 import type { Reply } from './h2-client.ts';
+import type { Blocks } from './header-blocks.ts';
 import { messageOf } from './h2-frames.ts';
 
-export type Verdict = 'right' | 'wrong allow' | 'wrong deny' | 'wrong identity' | 'no answer';
+/** `late`: the server ended the call with a status and no message, which has to be DEADLINE_EXCEEDED (header-blocks.ts). */
+export type Verdict = 'right' | 'wrong allow' | 'wrong deny' | 'wrong identity' | 'late' | 'no answer';
 
 /** As Envoy reads it: only a status of code 0, or none, is an allow. */
 export const isAllow = ({ status }: CheckResponse): boolean => (status?.code ?? 0) === 0;
@@ -18,7 +20,7 @@ const MAX_BLOCKS = 10_000;
 export class AnswerJudge {
   readonly #expected: readonly Expected[];
   readonly #accepted: (Uint8Array | undefined)[];
-  readonly #blocks = { headers: new Set<string>(), trailers: new Set<string>() };
+  readonly #blocks = { headers: new Set<string>(), trailers: new Set<string>(), late: new Set<string>() };
 
   constructor(expected: readonly Expected[]) {
     this.#expected = expected;
@@ -26,7 +28,12 @@ export class AnswerJudge {
   }
 
   judge(index: number, { headers, trailers, data, reset }: Reply): Verdict {
-    if (reset !== undefined || trailers === '' || !this.#keep(headers, trailers)) return 'no answer';
+    if (reset !== undefined || headers === '') return 'no answer';
+    if (trailers === '' && data.length === 0) {
+      this.#blocks.late.add(headers);
+      return 'late';
+    }
+    if (trailers === '' || !this.#keep(headers, trailers)) return 'no answer';
     const known = this.#accepted[index];
     if (known !== undefined && Buffer.compare(known, data) === 0) return 'right';
     const verdict = verdictOf(data, this.#expected[index]);
@@ -35,8 +42,9 @@ export class AnswerJudge {
   }
 
   /** Header blocks seen so far, latin1: nobody has read them yet (header-blocks.ts). */
-  blocks(): { readonly headers: readonly string[]; readonly trailers: readonly string[] } {
-    return { headers: [...this.#blocks.headers], trailers: [...this.#blocks.trailers] };
+  blocks(): Blocks {
+    const { headers, trailers, late } = this.#blocks;
+    return { headers: [...headers], trailers: [...trailers], late: [...late] };
   }
 
   #keep(headers: string, trailers: string): boolean {

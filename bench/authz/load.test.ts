@@ -29,8 +29,12 @@ const requests = checkRequests(accesses, new Map(), 'principal', 1_800_000_000_0
 const marks = requests.map((request, n) => marksOf(request, accesses[n] ?? { path: '' }));
 const corpus: Corpus = { requests, expected, marks };
 
-const correlationOf = (message: Uint8Array): string =>
-  fromBinary(CheckRequestSchema, message).attributes?.request?.http?.headers['x-correlation-id'] ?? '';
+function headerOf(message: Uint8Array, name: string): string {
+  const headers = fromBinary(CheckRequestSchema, message).attributes?.request?.http?.headerMap?.headers ?? [];
+  return Buffer.from(headers.find(({ key }) => key === name)?.rawValue ?? []).toString('latin1');
+}
+
+const correlationOf = (message: Uint8Array): string => headerOf(message, 'x-correlation-id');
 const indexes = new Map(requests.map((request, index) => [correlationOf(request), index]));
 
 function answerOf({ allow, subject, rule }: Expected): Uint8Array {
@@ -56,10 +60,15 @@ interface Manner {
   /** The answer to a request; undefined for none. */
   readonly answer: (index: number, message: Buffer) => Uint8Array | undefined;
   readonly status?: string;
+  /** Requests that end with DEADLINE_EXCEEDED, or another status, and no message. */
+  readonly ended?: (index: number) => string | undefined;
   readonly settings?: Parameters<Http2Server['updateSettings']>[0];
 }
 
-async function serve(t: TestContext, { answer, status = '0', settings = {} }: Manner): Promise<string> {
+async function serve(
+  t: TestContext,
+  { answer, status = '0', ended = () => undefined, settings = {} }: Manner,
+): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'edgeward-load-'));
   const server = createServer({ settings });
   server.on('stream', (stream: ServerHttp2Stream) => {
@@ -68,7 +77,16 @@ async function serve(t: TestContext, { answer, status = '0', settings = {} }: Ma
     stream.on('data', (part: Buffer) => parts.push(part));
     stream.on('end', () => {
       const message = Buffer.concat(parts).subarray(5);
-      const given = answer(indexes.get(correlationOf(message)) ?? -1, message);
+      const index = indexes.get(correlationOf(message)) ?? -1;
+      const code = ended(index);
+      if (code !== undefined) {
+        stream.respond(
+          { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': code },
+          { endStream: true },
+        );
+        return;
+      }
+      const given = answer(index, message);
       if (given === undefined) return;
       const head = Buffer.alloc(5);
       head.writeUInt32BE(given.length, 1);
@@ -108,7 +126,7 @@ test('no two requests have the same bytes, and all mean what they meant', async 
     seen.add(message.toString('latin1'));
     const http = fromBinary(CheckRequestSchema, message).attributes?.request?.http;
     paths.add(http?.path);
-    assert.equal(http?.path, http?.headers[':path']);
+    assert.equal(http?.path, headerOf(message, ':path'));
     return right(index);
   };
   const socket = await serve(t, { answer });
@@ -171,4 +189,16 @@ test('a corpus that repeats itself is told', async (t) => {
   const result = await load(await serve(t, { answer: right }), {}, repeated);
   assert.equal(result.verdicts.right, 400);
   assert.equal(result.distinct, 1);
+});
+
+test('an answer after its deadline is told; many, or another status, are a fault', async (t) => {
+  const few = await load(await serve(t, { answer: right, ended: (index) => (index === 3 ? '4' : undefined) }), {
+    requests: 2_000,
+  });
+  assert.equal(few.verdicts.late, 10);
+  assert.match(faultOf(few) ?? '', /10 times late of 2000/);
+  const one = { ...few, sent: 100_000, fault: undefined, verdicts: { ...few.verdicts, late: 10 } };
+  assert.equal(faultOf(one), undefined);
+  const other = await load(await serve(t, { answer: right, ended: (index) => (index === 3 ? '14' : undefined) }));
+  assert.match(faultOf(other) ?? '', /grpc-status 14 and no message/);
 });

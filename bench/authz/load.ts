@@ -59,6 +59,7 @@ export async function runLoad(corpus: Corpus, plan: LoadPlan): Promise<LoadResul
     'wrong allow': 0,
     'wrong deny': 0,
     'wrong identity': 0,
+    late: 0,
     'no answer': 0,
   };
   const examples: string[] = [];
@@ -141,7 +142,7 @@ function cannedJudge(canned: Buffer): Judge {
       if (reply.reset !== undefined || reply.trailers === '') return 'no answer';
       return Buffer.compare(canned, reply.data.subarray(5)) === 0 ? 'right' : 'no answer';
     },
-    blocks: () => ({ headers: [...headers], trailers: [...trailers] }),
+    blocks: () => ({ headers: [...headers], trailers: [...trailers], late: [] }),
   };
 }
 

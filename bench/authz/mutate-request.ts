@@ -193,22 +193,15 @@ function readVarint(bytes: Uint8Array, from: number): { value: number; end: numb
   return undefined;
 }
 
-/** Fields that can change an answer, by number; `true` keeps one whole. What is not here only tells. */
+/** Fields that the policy is asked with, by number; `true` keeps one whole. What else there is can only make it a denial. */
 interface Decisive {
   readonly [number: number]: true | Decisive;
 }
 
-const peer: Decisive = { 1: true, 3: true, 4: true, 5: true };
-const decisive: Decisive = {
-  1: {
-    1: peer,
-    2: peer,
-    4: { 2: { 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 13: true } },
-    10: true,
-  },
-};
+/** attributes: source (principal, certificate), request.http (method, path), context_extensions. */
+const decisive: Decisive = { 1: { 1: { 4: true, 5: true }, 4: { 2: { 2: true, 4: true } }, 10: true } };
 
-/** The request without what decides nothing: ids, times, sizes, bodies, metadata. Undefined when its fields cannot be told. */
+/** The request without what the policy is not asked with. Undefined when its fields cannot be told apart. */
 export function decisivePart(message: Uint8Array, fields: Decisive = decisive): Uint8Array | undefined {
   const found = readFields(message);
   if (found === undefined) return undefined;

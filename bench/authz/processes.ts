@@ -6,6 +6,7 @@ import type { LoadOrder, LoadReport } from './generator.ts';
 import type { LoadResult } from './load.ts';
 import type { Listening, ServerQuestion, ServerTask, ServerUse } from './server.ts';
 import type { Transport } from './transports.ts';
+import type { WebOrder, WebReport } from './web-client.ts';
 
 export interface MeasuredServer {
   readonly listening: Listening;
@@ -94,6 +95,17 @@ export async function startEdge(
   mkdirSync(own, { recursive: true });
   cpSync(stateDir, state, { recursive: true });
   return await startServer({ kind: 'edge', transport, folder: own, state }, flags);
+}
+
+export interface WebClient {
+  run(order: WebOrder): Promise<WebReport>;
+  stop(): Promise<void>;
+}
+
+export async function startWebClient(): Promise<WebClient> {
+  const talk = new Talk('web-client.ts', [], []);
+  await talk.next();
+  return { run: (order) => talk.ask<WebReport>(order), stop: () => talk.stop() };
 }
 
 export interface Generator {

@@ -3,6 +3,8 @@
 import type { Transport } from './transports.ts';
 
 export type ServerTask =
+  | { readonly kind: 'workload' }
+  | { readonly kind: 'canned-forward-auth'; readonly socket: string }
   | { readonly kind: 'canned'; readonly transport: Transport; readonly socket: string; readonly reply: string }
   | { readonly kind: 'edge'; readonly transport: Transport; readonly folder: string; readonly state: string };
 
@@ -12,6 +14,8 @@ export interface Listening {
   /** Where a principal is believed; of an edge only. */
   readonly checkByName?: string;
   readonly forwardAuth?: string;
+  /** Of a workload. */
+  readonly port?: number;
 }
 
 export interface ServerUse {
@@ -35,10 +39,8 @@ export interface Running {
 export type ServerQuestion = 'use' | 'settle' | 'collect';
 
 const task = JSON.parse(process.argv[2] ?? '') as ServerTask;
-// Each loads only what it is: memory is a figure.
-const running = await (task.kind === 'edge'
-  ? (await import('./edge-server.ts')).edgeServer(task)
-  : (await import('./canned-server.ts')).cannedServer(task));
+const running = await start();
+
 process.on('message', (question: ServerQuestion) => void answer(question));
 process.on('disconnect', () => process.exit());
 process.send?.(running.listening);
@@ -56,4 +58,18 @@ async function answer(question: ServerQuestion): Promise<void> {
     ...running.logged(),
   };
   process.send?.(use);
+}
+
+/** Each loads only what it is: memory is a figure. */
+async function start(): Promise<Running> {
+  switch (task.kind) {
+    case 'edge':
+      return await (await import('./edge-server.ts')).edgeServer(task);
+    case 'canned':
+      return await (await import('./canned-server.ts')).cannedServer(task);
+    case 'canned-forward-auth':
+      return await (await import('./canned-web.ts')).cannedForwardAuth(task);
+    case 'workload':
+      return await (await import('./canned-web.ts')).workload();
+  }
 }

@@ -1,6 +1,5 @@
 // The transports that are compared; the product's own comes last.
-export const transports = ['grpc-js', 'h2'] as const;
-export type Transport = (typeof transports)[number];
+import { checkTransports, type CheckTransport } from '../../enforcer/authz/index.ts';
 
-/** What the enforcement points can be served by. */
-export const edgeTransports: readonly Transport[] = ['grpc-js'];
+export type Transport = CheckTransport;
+export const transports: readonly Transport[] = checkTransports.toSorted();
