@@ -94,6 +94,18 @@ const codes = {
     status: 'UNAUTHENTICATED',
     remedy: 'Fetch the message again; its bytes are not what was signed',
   },
+  IDENTITY_JWT_SVID_INVALID: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Present an unexpired JWT-SVID of this trust domain for one of the audiences of this edge (authz.jwtSvid)',
+  },
+  IDENTITY_JWT_SVID_KEY_UNKNOWN: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Present a token of this trust domain; after a key rotation see that the bundle file is up to date',
+  },
+  IDENTITY_JWT_BUNDLE_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Provide the SPIFFE trust bundle document of this trust domain (spire-server bundle show -format spiffe)',
+  },
   IDENTITY_NOTE_INVALID: {
     status: 'INVALID_ARGUMENT',
     remedy: 'Provide a signed note as C2SP describes it (c2sp.org/signed-note)',

@@ -6,6 +6,8 @@ export { createCsr, type ParsedCsr, parseCsr } from './csr.ts';
 export { type IdentityErrorCode, identityErrors } from './errors.ts';
 export { issueCertificate, type PreparedCertificate, prepareCertificate, signCertificate } from './issue.ts';
 export { type JwsExpectation, type JwsSigner, signJws, verifyJws, type VerifiedJws } from './jws.ts';
+export { type JwtAuthority, type JwtBundle, parseJwtBundle } from './jwt-bundle.ts';
+export { authorityOf, type JwtSvidExpectation, type VerifiedJwtSvid, verifyJwtSvid } from './jwt-svid.ts';
 export {
   exportPkcs8Pem,
   generateKey,

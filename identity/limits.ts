@@ -42,3 +42,16 @@ export const MAX_NOTE_BYTES = 65_536;
 export const MAX_NOTE_SIGNATURES = 64;
 /** Keys of one role in the trust anchors: current, next, and a few publishers. */
 export const MAX_ANCHOR_KEYS = 32;
+
+/** Bytes of a SPIFFE trust bundle document: some dozens of certificates and keys. */
+export const MAX_JWT_BUNDLE_BYTES = 256 * 1024;
+/** Keys of all uses in it. */
+export const MAX_JWT_AUTHORITIES = 128;
+/** Bits of an RSA key (NIST SP 800-131A). */
+export const MIN_RSA_BITS = 2048;
+/** Characters of a JWT-SVID; those of SPIRE have some 600, with RSA 900. */
+export const MAX_JWT_SVID_CHARACTERS = 8_192;
+/** Seconds of validity: a stolen token is good for no longer; SPIRE issues them for 300. */
+export const MAX_JWT_SVID_LIFETIME_SECONDS = 3_600;
+/** Seconds that the clock of the issuer may be ahead of ours. */
+export const JWT_SVID_SKEW_SECONDS = 30;

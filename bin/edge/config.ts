@@ -37,6 +37,13 @@ export const edgeConfigSchema = z.strictObject({
       tcp: address.optional(),
       forwardAuthTcp: address.optional(),
       transport: z.enum(checkTransports).default('h2'),
+      jwtSvid: z
+        .strictObject({
+          bundle: z.string().startsWith('/'),
+          audiences: z.array(z.string().min(1)).min(1),
+          issuer: z.string().min(1).optional(),
+        })
+        .optional(),
       socketMode: z
         .string()
         .regex(/^0[0-7]{3}$/)

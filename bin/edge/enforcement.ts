@@ -21,6 +21,7 @@ import { type AccessRequest, compileSlice, type Decision, type Engine } from '..
 import { systemClock } from '../../runtime/clock.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
 import { openAuthzen } from './authzen.ts';
+import { openBearerTokens } from './bearer-tokens.ts';
 import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
@@ -96,7 +97,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     onChange: async (change) => await firewall.contain(change),
   });
   late.orders = orders;
-  late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce');
+  const tokens = await openBearerTokens(core);
+  late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce', tokens);
   const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
   // Who is contained is known before anything is opened again.
@@ -142,7 +144,13 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     },
     glass,
     serving,
-    tasks: { glass: glass.task, proxies: proxies.task, requests: decisions.task, ...firewallTasks(core, firewall) },
+    tasks: {
+      glass: glass.task,
+      proxies: proxies.task,
+      requests: decisions.task,
+      ...(tokens === undefined ? {} : { tokens: tokens.task }),
+      ...firewallTasks(core, firewall),
+    },
   };
 }
 

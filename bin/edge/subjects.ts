@@ -1,10 +1,12 @@
 // Who a peer is: a verified SVID, or an address that the firewall has checked against the inventory; joined with what the
 // orders and signed states say of the device.
-import type { PeerEvidence } from '../../enforcer/authz/index.ts';
+import { type Identified, type PeerEvidence, provenLevel } from '../../enforcer/authz/index.ts';
 import type { OrdersStore } from '../../enforcer/activation/index.ts';
+import type { SpiffeId, VerifiedJwtSvid } from '../../identity/index.ts';
 import { errorTable } from '../../runtime/errors.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import type { AccessRequest } from '../../policy/engine/index.ts';
+import type { BearerTokens } from './bearer-tokens.ts';
 import type { OwnIdentity } from './identity.ts';
 import { createVerifiedPeers } from './verified-peers.ts';
 
@@ -20,11 +22,18 @@ export const subjectErrors = errorTable({
     status: 'UNAUTHENTICATED',
     remedy: 'Present a client certificate to the proxy; Envoy has to pass it on (include_peer_certificate: true).',
   },
+  SUBJECT_EVIDENCE_DISAGREES: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Present the certificate and the JWT-SVID of one device, or one of the two.',
+  },
 });
 
 export interface Subjects {
-  /** Throws when the evidence does not verify; only a certificate is evidence. */
-  fromEvidence(peer: PeerEvidence): Subject;
+  /**
+   * Throws or rejects when the evidence does not verify, or speaks of two devices. Evidence is a certificate, and a bearer token
+   * where they are accepted; a token that none of our authorities is said to have signed counts as absent beside a certificate.
+   */
+  fromEvidence(peer: PeerEvidence): Identified | Promise<Identified>;
   /**
    * The device that an enforcement point of somebody else's authenticated, with the binding that the configuration says it
    * authenticates by. Throws without one, and without an id. Whether a single certificate is revoked is for that point to
@@ -41,28 +50,52 @@ export function createSubjects(
   now: () => number,
   /** The firewall drops what comes from another port or MAC than the inventory says; without it nobody looks. */
   addressesChecked = true,
+  /** Absent: bearer tokens are nobody. */
+  tokens?: Pick<BearerTokens, 'isOurs' | 'verify'>,
 ): Subjects {
   const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
 
   const verifyPeer = createVerifiedPeers(own, () => orders.view().revoked);
 
+  function deviceOf(id: SpiffeId): string {
+    if (id.trustDomain !== own.anchors().trustDomain) {
+      throw subjectErrors.error('SUBJECT_OTHER_TRUST_DOMAIN', `${id.uri} is of another trust domain`);
+    }
+    if (id.kind !== 'device' || id.device === undefined) {
+      throw subjectErrors.error('SUBJECT_NOT_A_DEVICE', `${id.uri} is not a device`);
+    }
+    return id.device;
+  }
+
+  function certified(certificatePem: string): string {
+    const svid = verifyPeer(certificatePem, now());
+    if (svid === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy sent no certificate');
+    return deviceOf(svid.id);
+  }
+
+  /** `device` as the certificate says; undefined without one. */
+  function borne({ id, claims }: VerifiedJwtSvid, device: string | undefined): Identified {
+    const named = deviceOf(id);
+    if (device !== undefined && device !== named) {
+      throw subjectErrors.error('SUBJECT_EVIDENCE_DISAGREES', `certificate of ${device}, bearer token of ${named}`);
+    }
+    return { ...withState(named, 'svid'), provenLevel: provenLevel(claims, now()) };
+  }
+
   return {
-    fromEvidence: ({ certificatePem = '' }) => {
+    fromEvidence: ({ certificatePem = '', bearer = '' }) => {
       // A name alone is no proof: Envoy fills in the principal from certificates that it did not verify too (a TLS context
       // without trusted_ca), and a name does not tell a revoked certificate from the one that replaced it.
-      if (certificatePem === '') {
+      const device = certificatePem === '' ? undefined : certified(certificatePem);
+      if (device !== undefined && (bearer === '' || tokens?.isOurs(bearer) !== true)) return withState(device, 'svid');
+      if (bearer === '') {
         throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy passed on no certificate of its client');
       }
-      const svid = verifyPeer(certificatePem, now());
-      if (svid === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the proxy sent no certificate');
-      const { id } = svid;
-      if (id.trustDomain !== own.anchors().trustDomain) {
-        throw subjectErrors.error('SUBJECT_OTHER_TRUST_DOMAIN', `${id.uri} is of another trust domain`);
+      if (tokens === undefined) {
+        throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'bearer tokens are not accepted here (authz.jwtSvid)');
       }
-      if (id.kind !== 'device' || id.device === undefined) {
-        throw subjectErrors.error('SUBJECT_NOT_A_DEVICE', `${id.uri} is not a device`);
-      }
-      return withState(id.device, 'svid');
+      const svid = tokens.verify(bearer);
+      return svid instanceof Promise ? svid.then((verified) => borne(verified, device)) : borne(svid, device);
     },
     fromAssertion: ({ asserted = '' }, binding) => {
       if (binding === undefined || asserted === '') {

@@ -24,6 +24,7 @@ export type Capability =
   | 'postgres'
   | 'openssl'
   | 'pymodbus'
+  | 'pyjwt'
   | 'mbpoll'
   | 'tcpdump'
   | 'systemd-analyze'
@@ -73,6 +74,7 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   openssl: () => works('openssl', 'version'),
   // Debian's own interpreter: a python3 earlier in the PATH does not see Debian's packages.
   pymodbus: () => spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server'], { stdio: 'ignore' }).status === 0,
+  pyjwt: () => spawnSync('/usr/bin/python3', ['-c', 'import jwt, cryptography'], { stdio: 'ignore' }).status === 0,
   mbpoll: () => findProgram('mbpoll') !== undefined,
   // A disk of any small size, for tests of a full one.
   tmpfs: () => isRoot() && works('unshare', '--mount', 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/mnt'),

@@ -192,6 +192,30 @@ export async function runMatrix(t: TestContext, web: GuardedWeb, traits: ProxyTr
     assertIdentity(seen.reached[0]);
   });
 
+  await t.test('the one bearer token of a client is shown as it came, and of two none', async () => {
+    const { bearers } = web;
+    await web.ask('/status', { headers: ['Authorization: Bearer one.two.three'] });
+    assert.deepEqual(bearers, ['one.two.three']);
+    for (const headers of [
+      ['Authorization: Bearer one.two.three', 'Authorization: Bearer four.five.six'],
+      ['Authorization: Bearer one.two.three, Bearer four.five.six'],
+      ['Authorization: Basic one.two.three'],
+      ['X-Client-Authorization: Bearer one.two.three', 'X-Edgeward-Authorization: Bearer one.two.three'],
+    ]) {
+      await web.ask('/status', { headers });
+    }
+    assert.equal(bearers.length, 1);
+    const { heard, ...seen } = await during(
+      async () =>
+        await web.ask('/status', {
+          certificate,
+          headers: ['Authorization: Bearer a.b.c', 'Authorization: Bearer d.e.f'],
+        }),
+    );
+    assert.notEqual(heard.status, 200);
+    assert.equal(seen.reached.length, 0);
+  });
+
   await t.test('a host with two spellings is denied', async () => {
     const { heard, ...seen } = await during(
       async () => await web.ask('/status', { certificate, headers: ['Host: hmi.plant.example.'] }),

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { type AuthzPorts, type Question, serveAuthz } from '../../enforcer/authz/index.ts';
+import { type AuthzPorts, serveAuthz } from '../../enforcer/authz/index.ts';
 import { noRequestUsage } from '../../enforcer/request-usage.ts';
 import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
 import { freePort } from './free-ports.ts';
@@ -57,8 +57,8 @@ export interface GuardedWeb {
   readonly workloadPort: number;
   readonly asked: Asked[];
   readonly reached: Reached[];
-  /** Questions of which the point itself said that they have more than one reading. */
-  readonly ambiguous: string[];
+  /** Bearer tokens that were to be verified. */
+  readonly bearers: string[];
   /** Files in `scratch`: web.pem, web.key, roots.pem. */
   ask(target: string, ask?: Ask): Promise<Heard>;
   stopEnforcer(): Promise<void>;
@@ -75,7 +75,7 @@ export async function openGuardedWeb(name: string): Promise<GuardedWeb> {
   const scratch = mkdtempSync(join(tmpdir(), `edgeward-${name}-`));
   const authority = createTestAuthority('plant.example');
   const asked: Asked[] = [];
-  const ambiguous: string[] = [];
+  const bearers: string[] = [];
   let hanging = false;
   const ports: AuthzPorts = {
     decide: ({ subject, resource, operation, context }) => {
@@ -87,7 +87,8 @@ export async function openGuardedWeb(name: string): Promise<GuardedWeb> {
       return { allow, reason, rule: allow ? 'grant:view' : '', place: '', operation: '', bundle: '' };
     },
     usage: () => noRequestUsage,
-    identify: async ({ certificatePem = '' }) => {
+    identify: async ({ certificatePem = '', bearer }) => {
+      if (bearer !== undefined) bearers.push(bearer);
       if (hanging) await new Promise(() => undefined);
       const leaf = certificatesFromPem(certificatePem)[0] ?? Buffer.alloc(0);
       const svid = verifyChain(leaf, [authority.intermediate], [authority.root], {
@@ -96,12 +97,7 @@ export async function openGuardedWeb(name: string): Promise<GuardedWeb> {
       });
       return { id: svid.id.name, binding: 'svid', state: 'trusted', attributes: {} };
     },
-    log: {
-      note: (question: Question) => {
-        if (question.ambiguous !== undefined) ambiguous.push(question.ambiguous);
-      },
-      keep: () => Promise.resolve(),
-    },
+    log: { note: () => undefined, keep: () => Promise.resolve() },
     auditDurable: () => false,
     now: () => Date.now(),
   };
@@ -122,7 +118,7 @@ export async function openGuardedWeb(name: string): Promise<GuardedWeb> {
     workloadPort: (workload.address() as AddressInfo).port,
     asked,
     reached,
-    ambiguous,
+    bearers,
     ask: async (target, ask = {}) => await curl(scratch, port, target, ask),
     stopEnforcer: async () => await enforcer.close(0),
     startEnforcer: async () => {

@@ -4,8 +4,6 @@
 export const maxBodyBytes = 256 * 1024;
 /** Bytes of request headers. */
 export const maxHeaderBytes = 16 * 1024;
-/** Nesting of a body; AuthZEN itself needs five. */
-export const maxDepth = 32;
 /** Evaluations of one batch; a larger one is refused with 413. */
 export const maxEvaluations = 256;
 /** Results of one page, and when the caller names no limit. A larger limit is lowered to this. */

@@ -7,7 +7,7 @@ import { MIMEType } from 'node:util';
 import type { Clock } from '../../../runtime/clock.ts';
 import { createRateLimit } from '../../../runtime/rate-limit.ts';
 import { evaluation, evaluations } from './evaluate.ts';
-import { readIJson } from './i-json.ts';
+import { readIJson } from '../../../runtime/i-json.ts';
 import * as limits from './limits.ts';
 import type { MappingOptions } from './mapping.ts';
 import { type EndpointName, metadataOf, pathsOf } from './metadata.ts';

@@ -32,7 +32,7 @@ function oracle(message: CheckRequest): Question {
   return {
     interface: said['edgeward-interface'] ?? '',
     operation: http === undefined ? { protocol: 'port' } : { protocol: 'http', method: http.method, path: http.path },
-    peer: evidence(source?.certificate ?? '', source?.principal ?? ''),
+    peer: { ...evidence(source?.certificate ?? '', source?.principal ?? ''), ...credential(http) },
     connection: host === '' ? '' : host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
     source: 'ext-authz',
     ...(attributes.length === 0 || attributes.length > 64 ? {} : { attributes: Object.fromEntries(attributes) }),
@@ -41,17 +41,34 @@ function oracle(message: CheckRequest): Question {
   };
 }
 
-function ambiguity(http: AttributeContext_HttpRequest): string | undefined {
-  const { method, path: target, host, scheme } = http;
+function linesOf(http: AttributeContext_HttpRequest): string[] {
   const lines = http.headerMap?.headers ?? [];
-  const headers = [
+  return [
     ...Object.entries(http.headers).flatMap(([key, value]) => [key, Buffer.from(value).toString('latin1')]),
     ...lines.flatMap(({ key, value, rawValue }) => [
       key,
       Buffer.from(rawValue.length === 0 ? value : rawValue).toString('latin1'),
     ]),
   ];
-  return ambiguityOf({ method, target, host, scheme, headers, joined: Object.keys(http.headers).length > 0 });
+}
+
+function ambiguity(http: AttributeContext_HttpRequest): string | undefined {
+  const { method, path: target, host, scheme } = http;
+  return ambiguityOf({
+    method,
+    target,
+    host,
+    scheme,
+    headers: linesOf(http),
+    joined: Object.keys(http.headers).length > 0,
+  });
+}
+
+function credential(http: AttributeContext_HttpRequest | undefined): Question['peer'] {
+  const lines = http === undefined ? [] : linesOf(http);
+  const said = lines.filter((_, at) => at % 2 === 1 && /^authorization$/i.test(lines[at - 1] ?? ''));
+  const [, bearer] = /^Bearer ([\w.~+/-]+=*)$/i.exec(said.length === 1 ? (said[0] ?? '') : '') ?? [];
+  return bearer === undefined ? {} : { bearer };
 }
 
 function evidence(certificate: string, principal: string): Question['peer'] {
@@ -318,5 +335,24 @@ test('a principal that is not exactly a SPIFFE ID is none', () => {
   assert.deepEqual(asked({ source: { principal: gateway } }).peer, { principal: gateway });
   for (const principal of [`${gateway}\u0000`, 'SPIFFE://plant.example/device/gateway-1', 'CN=a', `${gateway}%31`]) {
     assert.deepEqual(asked({ source: { principal } }).peer, {}, JSON.stringify(principal));
+  }
+});
+
+test('the bearer token is that of the one Authorization line', () => {
+  const line = (value: string, key = 'authorization') => ({ key, rawValue: Buffer.from(value) });
+  const peerOf = (...headers: ReturnType<typeof line>[]) =>
+    asked({ source: { certificate: 'x' }, request: { http: { method: 'GET', path: '/', headerMap: { headers } } } })
+      .peer;
+  assert.deepEqual(peerOf(line('Bearer a.b.c')), { certificatePem: 'x', bearer: 'a.b.c' });
+  assert.deepEqual(peerOf(line('authorization', 'x-real-ip'), line('bearer a')), { certificatePem: 'x', bearer: 'a' });
+  for (const headers of [
+    [line('Bearer a'), line('Bearer b')],
+    [line('Bearer a'), line('')],
+    [line('Bearer a, Bearer b')],
+    [line('Basic a')],
+    [line('Bearer a', 'x-authorization')],
+    [line('Bearer a\u0000')],
+  ]) {
+    assert.deepEqual(peerOf(...headers), { certificatePem: 'x' }, JSON.stringify(headers));
   }
 });

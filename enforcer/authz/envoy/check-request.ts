@@ -1,6 +1,7 @@
 // Reads what decides out of the bytes of an ext_authz CheckRequest (envoy.service.auth.v3), about ten times faster than
 // building the message. Stricter than protobuf asks: a field that may stand once and stands twice has two readings, so it
 // is refused, as is text that is not UTF-8. Unknown fields are skipped: a newer Envoy says more than we read.
+import { bearerOf } from '../bearer.ts';
 import { ambiguityOf } from '../http-request.ts';
 import { maxContextAttributes } from '../limits.ts';
 import { parseFulfils } from '../obligations.ts';
@@ -157,9 +158,23 @@ class CheckReader {
   }
 
   #peer(): PeerEvidence {
-    if (this.#certificate !== '') return { certificatePem: this.#certificate };
+    const bearer = this.#bearer();
+    const said = bearer === undefined ? {} : { bearer };
+    if (this.#certificate !== '') return { certificatePem: this.#certificate, ...said };
     const principal = exactPrincipal(this.#principal);
-    return principal === undefined ? {} : { principal };
+    return principal === undefined ? said : { principal, ...said };
+  }
+
+  /** Of the one Authorization line; with two the question is ambiguous too. */
+  #bearer(): string | undefined {
+    const headers = this.#headers;
+    let found: string | undefined;
+    for (let at = 0; at < headers.length; at += 2) {
+      if (headers[at]?.toLowerCase() !== 'authorization') continue;
+      if (found !== undefined) return undefined;
+      found = headers[at + 1] ?? '';
+    }
+    return found === undefined ? undefined : bearerOf(found);
   }
 
   #connection(): string {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readIJson } from './i-json.ts';
-import { maxDepth } from './limits.ts';
+import { maxJsonDepth } from './limits.ts';
 
 const read = (text: string) => readIJson(Buffer.from(text));
 const faultOf = (text: string): string => {
@@ -25,7 +25,7 @@ test('what two readers would understand differently is refused', () => {
     "{'a':1}": 'the body is not JSON',
     '\ufeff{}': 'the body is not JSON',
     '': 'the body is not JSON',
-    [`${'['.repeat(maxDepth + 1)}${']'.repeat(maxDepth + 1)}`]: `the body is nested deeper than ${maxDepth} levels`,
+    [`${'['.repeat(maxJsonDepth + 1)}${']'.repeat(maxJsonDepth + 1)}`]: `the body is nested deeper than ${maxJsonDepth} levels`,
   };
   for (const [text, fault] of Object.entries(refused)) assert.equal(faultOf(text), fault, text);
   assert.equal(readIJson(Buffer.from([0x22, 0xff, 0x22])).ok, false, 'not UTF-8');

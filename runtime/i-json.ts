@@ -1,6 +1,6 @@
-// Reads I-JSON (RFC 7493), as AuthZEN asks of both sides (Authorization API 1.0, JSON Payload Considerations): two readers
+// Reads I-JSON (RFC 7493), as AuthZEN asks of both sides, and as is wise for every signed claim: two readers
 // cannot understand it differently. The grammar is JSON.parse's; what RFC 8259 leaves open is refused here.
-import { maxDepth } from './limits.ts';
+import { maxJsonDepth } from './limits.ts';
 
 export type Reading = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly fault: string };
 
@@ -44,7 +44,7 @@ function faultOf(text: string): string | undefined {
       case '{':
       case '[':
         open.push(found === '{' ? new Set() : undefined);
-        if (open.length > maxDepth) return `the body is nested deeper than ${maxDepth} levels`;
+        if (open.length > maxJsonDepth) return `the body is nested deeper than ${maxJsonDepth} levels`;
         expectsName = found === '{';
         break;
       case '}':
