@@ -13,7 +13,7 @@ test('killed under load and started again: what reached the web server, the engi
   await using plant = await openPlant();
   await using enforcers = enforcersOf(plant);
   let enforcer = await enforcers.start(plant.enforcerAddress);
-  const envoy = await plant.envoy('http.yaml');
+  const envoy = await plant.envoy('http.yaml', undefined, 'shipped');
   await until('the enforcer is asked', async () => (await plant.ask('/status')).status === 200);
   await using load = startLoad(plant);
   const more = async (status: number, by: number) => {
@@ -42,7 +42,7 @@ test('an enforcer that hangs denies in time, and what it says too late allows no
   await using plant = await openPlant();
   await using enforcers = enforcersOf(plant);
   const enforcer = await enforcers.start(plant.enforcerAddress);
-  const envoy = await plant.envoy('http.yaml');
+  const envoy = await plant.envoy('http.yaml', undefined, 'shipped');
   assert.equal((await plant.ask('/status/before')).status, 200);
   enforcer.kill('SIGSTOP');
   const hung = await Promise.all(['/status/1', '/status/2', '/status/3'].map(async (path) => await plant.ask(path)));
@@ -65,7 +65,7 @@ test('NOT_SERVING takes the enforcer out: nobody is asked, everybody is denied, 
   await using plant = await openPlant();
   await using enforcers = enforcersOf(plant);
   const enforcer = await enforcers.start(plant.enforcerAddress);
-  const envoy = await plant.envoy('http.yaml');
+  const envoy = await plant.envoy('http.yaml', undefined, 'shipped');
   assert.equal((await plant.ask('/status/before')).status, 200);
   enforcer.kill('SIGUSR1');
   await until('Envoy takes it out', async () => (await envoy.stat('cluster.edgeward.membership_healthy')) === 0);

@@ -119,7 +119,7 @@ async function converse(
   client: Client,
   text: string,
   enough: (said: string) => boolean = () => false,
-  patienceMs = 5_000,
+  patienceMs = 20_000,
 ): Promise<string> {
   const chain = join(folder, `${client}.pem`);
   const key = join(folder, `${client}.key`);

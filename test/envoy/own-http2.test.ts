@@ -32,7 +32,7 @@ test('a real Envoy asks the HTTP/2 server of our own', async (t) => {
   });
   await server.listen(plant.enforcerAddress);
   t.after(async () => await server.close(0));
-  const envoy = await plant.envoy('http.yaml');
+  const envoy = await plant.envoy('http.yaml', undefined, 'shipped');
   const stat = async (name: string) => await envoy.stat(`http.hmi-web.ext_authz.edgeward.${name}`);
 
   await t.test('allow and deny', async () => {

@@ -148,8 +148,15 @@ export interface Plant extends AsyncDisposable {
   readonly orders: Orders;
   /** Serial number of a client's certificate. */
   readonly serialOf: (client: Client) => string;
-  /** Starts Envoy with a snippet, changed by `edit` where the test is about a change. */
-  readonly envoy: (name: 'http.yaml' | 'network.yaml', edit?: (config: string) => string) => Promise<Envoy>;
+  /**
+   * Starts Envoy with a snippet, changed by `edit` where the test is about a change. `patient`: with more time for the enforcer,
+   * so that a busy machine is not taken for a dead one; `shipped` where the test is about time.
+   */
+  readonly envoy: (
+    name: 'http.yaml' | 'network.yaml',
+    edit?: (config: string) => string,
+    times?: 'patient' | 'shipped',
+  ) => Promise<Envoy>;
   /** curl arguments of a client. */
   readonly identity: (client: Client) => readonly string[];
   /** Asks with curl, path as it is. */
@@ -190,12 +197,13 @@ export async function openPlant(): Promise<Plant> {
       return parseCertificate(leaf).serialHex;
     },
     identity,
-    envoy: async (name, edit = (config) => config) => {
+    envoy: async (name, edit = (config) => config, times = 'patient') => {
       const admin = join(folder, 'admin.sock');
       const text = placed(snippet(name), {
         '0.0.0.0': '127.0.0.1',
         '8443': String(port),
         '8080': String(webPort),
+        ...(times === 'patient' && { 'timeout: 0.5s': 'timeout: 10s' }),
         '/run/envoy/admin.sock': admin,
         '/run/edgeward/authz.sock': socket,
         [name === 'http.yaml' ? '/var/log/envoy/hmi-web.log' : '/var/log/envoy/plc-ssh.log']: log,

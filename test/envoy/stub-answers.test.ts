@@ -28,7 +28,7 @@ test('what Envoy makes of answers that we cannot send', async (t) => {
   const { ask, reached } = plant;
   const stub = await startStub(plant.enforcerAddress);
   t.after(stub.close);
-  const envoy = await plant.envoy('http.yaml', withoutEarlyRemoval);
+  const envoy = await plant.envoy('http.yaml', withoutEarlyRemoval, 'shipped');
   const stat = async (name: string) => await envoy.stat(`http.hmi-web.ext_authz.edgeward.${name}`);
 
   // The first four are the reason for everything: no status, or status 0, is an allow, whatever else the message says.
@@ -118,7 +118,7 @@ test('more questions at once than the enforcer takes are denied, not queued and 
   t.after(stub.close);
   stub.answer = () => 'silence';
   const few = { 'max_requests: 1024': 'max_requests: 2' };
-  const envoy = await plant.envoy('http.yaml', (config) => placed(config, few));
+  const envoy = await plant.envoy('http.yaml', (config) => placed(config, few), 'shipped');
   const replies = await Promise.all(Array.from({ length: 8 }, async (_, index) => await plant.ask(`/status/${index}`)));
   assert.deepEqual(new Set(replies.map(({ status }) => status)), new Set([503]));
   assert.ok(((await envoy.stat('cluster.edgeward.upstream_rq_active_overflow')) ?? 0) > 0, 'some were refused at once');
@@ -132,7 +132,7 @@ test('the network filter reads answers the same way', async (t) => {
   await using plant = await openPlant();
   const stub = await startStub(plant.enforcerAddress);
   t.after(stub.close);
-  const envoy = await plant.envoy('network.yaml');
+  const envoy = await plant.envoy('network.yaml', undefined, 'shipped');
   const answers: readonly [what: string, answer: StubAnswer, allows: boolean][] = [
     ['nothing at all', Buffer.alloc(0), true],
     ['a denied response without status', Buffer.from('12050a03089303', 'hex'), true],
