@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { OwnIdentity } from '../../bin/edge/identity.ts';
 import { createSubjects } from '../../bin/edge/subjects.ts';
+import type { SubjectView } from '../../enforcer/activation/index.ts';
 import type { AuthzPorts } from '../../enforcer/authz/index.ts';
 import { noRequestUsage } from '../../enforcer/request-usage.ts';
 import { certificatesFromPem, parseCertificate } from '../../identity/index.ts';
@@ -81,11 +82,11 @@ export const plantSlice = sliceSchema.parse({
   selfTest: [],
 });
 
-/** What the orders of the control plane say. */
+/** What the orders of the control plane say; another set when it changes. */
 export interface Orders {
   /** Serial numbers. */
-  readonly revoked: Set<string>;
-  readonly quarantined: Set<string>;
+  revoked: ReadonlySet<string>;
+  quarantined: ReadonlySet<string>;
 }
 
 export const noOrders = (): Orders => ({ revoked: new Set(), quarantined: new Set() });
@@ -102,7 +103,7 @@ export function plantPorts(
     own as unknown as OwnIdentity,
     {
       subjectState: (id) => ({ state: orders.quarantined.has(id) ? 'quarantined' : 'trusted', attributes: {} }),
-      isRevoked: (serial) => orders.revoked.has(serial),
+      view: () => ({ revoked: orders.revoked }) as SubjectView,
     },
     () => Date.now(),
   );
