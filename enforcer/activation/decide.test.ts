@@ -1,8 +1,8 @@
 // The question of every enforcement point meets the engine in force at the freshness of its bundle.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AccessRequest } from '../../policy/engine/index.ts';
-import { chunkServer, edge, hour, seal, start } from '../../test/activation/world.ts';
+import type { AccessRequest, Opening } from '../../policy/engine/index.ts';
+import { chunkServer, edge, hour, seal, slice, start } from '../../test/activation/world.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import { compileSlice, simulatedUsage } from '../../policy/engine/index.ts';
 import { createDecide, createHolds } from './decide.ts';
@@ -188,4 +188,48 @@ test('what was asked is heard as the engine heard it, with freshness, floor and 
   assert.deepEqual(heardBy(slice.grants, { now: start, trusted: true }), [undefined, 'fresh', false]);
   const limited = slice.grants.map((grant) => ({ ...grant, uses: 1 }));
   assert.deepEqual(heardBy(limited, { now: start, trusted: false, floor: 7 }), [7, 'soft-expired', true]);
+});
+
+test('what people opened is asked about what is denied otherwise, takes no use, and is denied to a point that cannot record it', async () => {
+  const { activation } = await edge();
+  const bundle = await seal(1);
+  await activation.offer(bundle.manifestJws, chunkServer(bundle).fetch);
+  let asked = 0;
+  const opening: Opening = {
+    rule: 'break-glass:p/1',
+    place: '',
+    subject: 'gateway-1',
+    binding: 'svid',
+    interface: 'web',
+    device: 'plc-1',
+    operations: ['stop'],
+    afterHardExpiry: false,
+  };
+  let state: AccessRequest['subject']['state'] = 'trusted';
+  const decide = createDecide(
+    () => activation.current(),
+    () => ({ now: start, trusted: true }),
+    () => (asked++, [{ ...opening, operations: ['read'] }, opening]),
+  );
+  const stop = () => ({ ...ask('POST', '/stop', start), subject: { ...ask('', '', start).subject, state } });
+  const other = () => ({ ...stop(), subject: { ...stop().subject, binding: 'ip' as const } });
+  const loud = { usage: simulatedUsage(), fulfilment: { ids: ['log', 'notification'] as const, custom: [] } };
+  assert.equal(decide(stop(), loud).rule, 'grant:gateway-reads');
+  assert.equal(asked, 0, 'a grant opens it');
+  assert.equal(decide(other(), loud).reason, 'binding');
+  assert.equal(decide(ask('PUT', '/stop', start), loud).reason, 'unknown-operation');
+  const closed = { ...bundle, slice: { ...slice('x'), grants: [] } };
+  const engine = compileSlice(closed.slice, { digest: 'ab', softExpiry: start + hour, hardExpiry: start + 2 * hour });
+  const heard: boolean[] = [];
+  const alone = createDecide(
+    () => ({ engine, bundle: activation.current()?.bundle }) as ReturnType<typeof activation.current>,
+    () => ({ now: start, trusted: true }),
+    () => [opening],
+  );
+  const opened = alone(stop(), { ...loud, heard: (_asked, limited) => void heard.push(limited) });
+  assert.deepEqual([opened.allow, opened.rule, heard], [true, 'break-glass:p/1', [true]]);
+  assert.equal(alone(stop()).allow, false, 'a point that records nothing');
+  assert.equal(alone(stop(), { ...loud, fulfilment: { ids: ['notification'], custom: [] } }).allow, false);
+  state = 'revoked';
+  assert.deepEqual([alone(stop(), loud).allow, alone(stop(), loud).reason], [false, 'state']);
 });

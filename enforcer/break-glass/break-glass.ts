@@ -2,6 +2,7 @@
 // and opens what it says until its minutes are over. An opening lives in one boot of the host and is measured by its
 // uptime, which no clock setting reaches; it ends with the profile that allowed it and with the good standing of the edge.
 import type { EmitEvent } from '../../audit/spool/index.ts';
+import { keyId } from '../../identity/index.ts';
 import { type Slice, type SliceBreakGlass, type VerifiedTicket, verifyTicket } from '../../policy/bundle/index.ts';
 import type { Freshness, Opening, SubjectState } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -195,9 +196,16 @@ function isForgotten(
   return ended && trusted && generation < inForce && now > notAfter + KEPT_AFTER_MS;
 }
 
-function recordOf({ request, approvers }: VerifiedTicket, boot: BreakGlassOptions['boot']): SpentTicket {
+function recordOf({ request, approvers, keys }: VerifiedTicket, boot: BreakGlassOptions['boot']): SpentTicket {
   const { format: _, trustDomain: __, device: ___, notBefore: ____, ...said } = request;
-  return { ...said, approvers: [...approvers], boot: boot.id, uptimeMs: boot.uptimeMs(), ended: false };
+  return {
+    ...said,
+    approvers: [...approvers],
+    keys: [...keys],
+    boot: boot.id,
+    uptimeMs: boot.uptimeMs(),
+    ended: false,
+  };
 }
 
 const minuteMs = 60_000;
@@ -220,14 +228,14 @@ function stateOf(
 
 /** A bundle that came meanwhile says the same, or more. */
 function allows(profile: SliceBreakGlass, record: SpentTicket): boolean {
-  const names = new Set(profile.approvers.map(({ name }) => name));
+  const keys = new Set(profile.approvers.map(({ key }) => keyId(key)));
   return (
     profile.generation === record.generation &&
     profile.subjects.includes(record.subject) &&
     record.operations.every((operation) => profile.operations.includes(operation)) &&
     record.minutes <= profile.maxMinutes &&
-    record.approvers.length >= profile.approvals &&
-    record.approvers.every((name) => names.has(name))
+    record.keys.length >= profile.approvals &&
+    record.keys.every((key) => keys.has(key))
   );
 }
 

@@ -19,6 +19,8 @@ const spentSchema = z.strictObject({
   operations: z.array(text),
   requestedBy: text,
   approvers: z.array(text),
+  /** Ids of the keys that they signed with. */
+  keys: z.array(text),
   reason: text,
   minutes: z.int().positive(),
   /** End of the ticket's validity, milliseconds since the epoch. */

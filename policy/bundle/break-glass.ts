@@ -136,8 +136,9 @@ export interface VerifiedTicket {
   readonly [verified]: true;
   readonly request: BreakGlassRequest;
   readonly profile: SliceBreakGlass;
-  /** Names of those who approved. */
+  /** Names of those who approved, and the ids of the keys that they did it with. */
   readonly approvers: readonly string[];
+  readonly keys: readonly string[];
 }
 
 /** Throws BREAK_GLASS_*. What fails to verify is never parsed. */
@@ -147,7 +148,7 @@ export async function verifyTicket(text: string, expectation: TicketExpectation)
   const approvers = approversOf(request, profile, signers);
   checkScope(request, profile);
   checkTime(request, expectation.time);
-  return { request, profile, approvers } as unknown as VerifiedTicket;
+  return { request, profile, approvers, keys: signers } as unknown as VerifiedTicket;
 }
 
 /** The one request under all signatures, with the ids of the keys that made them. */
