@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
+import type { SubjectView } from '../../enforcer/activation/index.ts';
 import { certificatesToPem } from '../../identity/index.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
 import { createTestAuthority } from '../../test/support/pki.ts';
@@ -72,7 +73,10 @@ beforeEach(async () => {
     log: { info: () => undefined, warn: () => void warnings++ },
   });
   await tokens.refresh();
-  const orders = { subjectState: () => ({ state, attributes: {} }), isRevoked: () => false };
+  const orders = {
+    subjectState: () => ({ state, attributes: {} }),
+    view: () => ({ revoked: new Set() }) as unknown as SubjectView,
+  };
   subjects = createSubjects(own, orders, () => clock.now(), true, tokens);
 });
 
@@ -223,7 +227,10 @@ describe('who a bearer token is', () => {
   });
 
   test('where they are not accepted it is nobody, and a certificate counts alone', async () => {
-    const orders = { subjectState: () => ({ state, attributes: {} }), isRevoked: () => false };
+    const orders = {
+      subjectState: () => ({ state, attributes: {} }),
+      view: () => ({ revoked: new Set() }) as unknown as SubjectView,
+    };
     const plain = createSubjects(own, orders, () => clock.now());
     assert.throws(() => plain.fromEvidence({ bearer: token() }), { code: 'SUBJECT_NOT_IDENTIFIED' });
     const certificatePem = certificateOf('gateway-1');
