@@ -51,6 +51,8 @@ const words = new Words(4_096, 256);
 /** Envoy sends the certificate as URL-encoded PEM (include_peer_certificate); the same few clients come again. */
 const certificates = new Words(8_192, 8_192, pemOf);
 
+/** Principals; empty for nobody. */
+const principals = new Words(1_024, 256, (bytes, start, end) => exactPrincipal(textOf(bytes, start, end)) ?? '');
 /** Names of headers; empty for one on which nothing rests, so that its value stays bytes. */
 const headerNames = new Words(1_024, 64, (bytes, start, end) => {
   const name = textOf(bytes, start, end);
@@ -161,8 +163,7 @@ class CheckReader {
     const bearer = this.#bearer();
     const said = bearer === undefined ? {} : { bearer };
     if (this.#certificate !== '') return { certificatePem: this.#certificate, ...said };
-    const principal = exactPrincipal(this.#principal);
-    return principal === undefined ? said : { principal, ...said };
+    return this.#principal === '' ? said : { principal: this.#principal, ...said };
   }
 
   /** Of the one Authorization line; with two the question is ambiguous too. */
@@ -213,8 +214,11 @@ class CheckReader {
     while (wire.at < end) {
       const tag = wire.tag(end);
       if (tag === PEER.address) this.#readAddress(this.#once(1 << 3, end));
-      else if (tag === PEER.principal) this.#principal = this.#word(this.#once(1 << 4, end));
-      else if (tag === PEER.certificate) {
+      else if (tag === PEER.principal) {
+        const stop = this.#once(1 << 4, end);
+        this.#principal = principals.text(this.#bytes, wire.at, stop);
+        wire.at = stop;
+      } else if (tag === PEER.certificate) {
         const stop = this.#once(1 << 5, end);
         this.#certificate = certificates.text(this.#bytes, wire.at, stop);
         wire.at = stop;
