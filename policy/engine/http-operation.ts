@@ -59,7 +59,17 @@ function foldPattern(pattern: PathPattern): PathPattern {
 
 /** How a server may read a segment that takes spellings for the same. */
 export function foldSegment(segment: string): string {
+  if (isFolded(segment)) return segment;
   return segment.normalize('NFKC').toLowerCase();
+}
+
+/** ASCII without capitals, as most segments are, folds to itself. */
+function isFolded(segment: string): boolean {
+  for (let at = 0; at < segment.length; at++) {
+    const code = segment.charCodeAt(at);
+    if (code > 0x7f || (code >= 0x41 && code <= 0x5a)) return false;
+  }
+  return true;
 }
 
 /** With the last slash when it has none, without it when it has one. */

@@ -26,7 +26,8 @@ export function readPath(target: string): PathReading {
   const path = query === -1 ? target : target.slice(0, query);
   const raw = path.slice(1).split('/');
   const segments: string[] = [];
-  for (const [index, segment] of raw.entries()) {
+  for (let index = 0; index < raw.length; index++) {
+    const segment = raw[index] as string;
     if (segment === '' && index < raw.length - 1) return ambiguous('doubled slash');
     const decoded = segment.includes('%') ? decode(segment) : segment;
     if (decoded === undefined) return ambiguous('percent encoding that readers understand differently');

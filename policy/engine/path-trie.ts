@@ -33,24 +33,46 @@ export function createPathTrie(): PathTrie {
       (pattern.rest ? at.rests : at.ends).push(value);
     },
     match(segments) {
-      const found: number[] = [];
-      let front: Node[] = [root];
-      for (const segment of segments) {
+      let found = nothing;
+      // Most paths meet one node at each step: a list only where a literal and a star both go on.
+      let only: Node | undefined = root;
+      let front: Node[] | undefined;
+      for (let index = 0; index < segments.length; index++) {
+        const segment = segments[index] as string;
+        if (only !== undefined) {
+          if (only.rests.length > 0) found = joined(found, only.rests);
+          const literal = only.literals.get(segment);
+          // An empty segment is no segment: `/files/` is not a file.
+          const any: Node | undefined = segment === '' ? undefined : only.any;
+          if (literal === undefined && any === undefined) return found;
+          if (literal !== undefined && any !== undefined) {
+            only = undefined;
+            front = [literal, any];
+          } else only = literal ?? any;
+          continue;
+        }
         const next: Node[] = [];
-        for (const at of front) {
-          found.push(...at.rests);
+        for (const at of front ?? []) {
+          if (at.rests.length > 0) found = joined(found, at.rests);
           const literal = at.literals.get(segment);
           if (literal !== undefined) next.push(literal);
-          // An empty segment is no segment: `/files/` is not a file.
           if (at.any !== undefined && segment !== '') next.push(at.any);
         }
         if (next.length === 0) return found;
         front = next;
       }
-      for (const at of front) found.push(...at.ends);
+      for (const at of only === undefined ? (front ?? []) : [only]) found = joined(found, at.ends);
       return found;
     },
   };
+}
+
+const nothing: readonly number[] = [];
+
+/** The lists belong to the trie: they are not added to. */
+function joined(found: readonly number[], more: readonly number[]): readonly number[] {
+  if (found.length === 0) return more;
+  return more.length === 0 ? found : [...found, ...more];
 }
 
 function node(): Node {
