@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { sampleSlice, type LooseSlice } from '../../../policy/engine/testing/sample-slice.ts';
+import { subjectAttributes } from '../../../policy/engine/index.ts';
+import { now, sampleSlice, type LooseSlice } from '../../../policy/engine/testing/sample-slice.ts';
 import { decisionPoint } from '../../../test/support/authzen.ts';
 import { type DecisionBody, evaluation, evaluations, type EvaluationsBody } from './evaluate.ts';
 import type { Semantic } from './messages.ts';
@@ -70,6 +71,22 @@ test('state comes from the orders, whatever the caller says of the subject', asy
   ]);
   point.states.set('gateway-1', 'stale');
   assert.equal((await one(ask('status', { subject }), point)).decision, true);
+});
+
+test('what signed states say of a subject stands, whatever a caller asserts', async () => {
+  const facts = { attestationClass: 'software', attestedAt: now, risk: 99, reduced: false, asOf: now };
+  const point = decisionPoint(sampleSlice(), {
+    identify: () => ({ id: 'gateway-1', binding: 'svid', state: 'trusted', attributes: subjectAttributes(facts) }),
+  });
+  const message = {
+    subject: { ...device('gateway-1'), properties: { risk: 0 } },
+    action: { name: 'set-point' },
+    resource: { type: 'interface', id: 'plc-modbus' },
+  };
+  // The configuration refuses such a name; even so it would say nothing.
+  const outcome = await evaluation(point.ports, { asserts: ['subject.risk'], custom: [] }, message);
+  assert.ok(outcome.ok);
+  assert.deepEqual([outcome.body.decision, outcome.body.context?.reason], [false, 'condition']);
 });
 
 test('obligations: denied unless the caller declares them; what is known is told either way', async () => {

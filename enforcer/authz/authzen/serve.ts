@@ -21,14 +21,21 @@ export async function serveAuthzen(
   options: Omit<AuthzenOptions, 'token'>,
   { socket, socketMode, tcp }: AuthzenEndpoints,
 ): Promise<AuthzenServer> {
+  if (tcp !== undefined) mustBeLocal(tcp.address);
   const servers = [
     await listenUnix(createAuthzen(ports, { ...options, token: undefined }), socket, socketMode, 'authzen'),
   ];
-  if (tcp !== undefined) {
-    mustBeLocal(tcp.address);
-    servers.push(await listenTcp(createAuthzen(ports, { ...options, token: tcp.token }), tcp.address, 'authzen'));
+  const close = async (): Promise<void> => void (await Promise.all(servers.map(closed)));
+  try {
+    if (tcp !== undefined) {
+      const server = createAuthzen(ports, { ...options, token: tcp.token });
+      servers.push(await listenTcp(server, tcp.address, 'authzen'));
+    }
+  } catch (error) {
+    await close();
+    throw error;
   }
-  return { close: async () => void (await Promise.all(servers.map(closed))) };
+  return { close };
 }
 
 async function closed(server: Server): Promise<void> {
