@@ -94,13 +94,19 @@ export type EdgeConfig = z.infer<typeof edgeConfigSchema>;
 
 export const loadEdgeConfig = async (file: string): Promise<EdgeConfig> => await loadConfig(file, edgeConfigSchema);
 
-/** Where an edge keeps what; the layout that enrolment, activation and spool share. */
-export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>) => ({
-  identity: join(config.state, 'identity'),
-  spool: join(config.state, 'spool'),
-  firewall: join(config.state, 'firewall'),
-  grpcSocket: join(config.run, 'authz.sock'),
-  authzenSocket: join(config.run, 'authzen.sock'),
-  forwardAuthSocket: join(config.run, 'forward-auth.sock'),
-  breakGlassSocket: join(config.run, 'break-glass.sock'),
-});
+/**
+ * Where an edge keeps what; the layout that enrolment, activation and spool share. Sockets for proxies are numbered from the
+ * second process on (`index`).
+ */
+export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>, index = 1) => {
+  const number = index === 1 ? '' : `-${index}`;
+  return {
+    identity: join(config.state, 'identity'),
+    spool: join(config.state, 'spool'),
+    firewall: join(config.state, 'firewall'),
+    grpcSocket: join(config.run, `authz${number}.sock`),
+    authzenSocket: join(config.run, 'authzen.sock'),
+    forwardAuthSocket: join(config.run, `forward-auth${number}.sock`),
+    breakGlassSocket: join(config.run, 'break-glass.sock'),
+  };
+};

@@ -1,8 +1,6 @@
 // Everything on the edge that decides and enforces, on top of the first rules: orders and policy from disk, then the points
 // that answer.
-import { randomBytes } from 'node:crypto';
 import {
-  type Abilities,
   type Activation,
   createActivation,
   createDecide,
@@ -12,15 +10,13 @@ import {
   type OrdersStore,
   STATE_MAX_AGE_MS,
 } from '../../enforcer/activation/index.ts';
-import { type AuthzServer, type CountingLog, createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
 import { type BreakGlass, openBreakGlass } from '../../enforcer/break-glass/index.ts';
 import { watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
-import { knownFeatures, openBundle, type Slice, type SliceInterface } from '../../policy/bundle/index.ts';
-import { type AccessRequest, compileSlice, type Decision, type Engine } from '../../policy/engine/index.ts';
+import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
+import { type AccessRequest, compileSlice, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
-import { openAuthzen } from './authzen.ts';
 import { openBearerTokens } from './bearer-tokens.ts';
 import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
@@ -28,6 +24,7 @@ import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
 import type { FirstRules } from './first-rules.ts';
 import { createProxies, type Proxies } from './proxies.ts';
+import { openRequestPoints, type RequestPoints } from './request-points.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
 
 /** How often the kernel's table is compared with the plan. */
@@ -37,7 +34,7 @@ export interface Enforcement {
   readonly orders: OrdersStore;
   readonly activation: Activation<Engine>;
   readonly firewall: EdgeFirewall;
-  readonly authz: AuthzServer;
+  readonly authz: Pick<RequestPoints, 'close'>;
   readonly glass: BreakGlass;
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
@@ -108,27 +105,17 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   late.usage = usage;
   const glass = await openGlass(core, activation, orders);
   late.glass = glass;
-  const serving = (): boolean => {
-    const active = activation.current();
-    return active !== undefined && freshnessOf(active.bundle.manifest, trusted.time()) !== 'hard-expired';
-  };
-  const audited = byInterface(slice);
-  const decisions = createDecisionLog(emit, {
-    clock: systemClock,
-    random: randomBytes,
-    allowsSampled: (name) => audited(name)?.allowsSampled,
-    onLost: (error) => log.warn({ err: error }, 'a count of requests was not taken'),
-  });
-  const authz = await openAuthz(
-    core,
+  const points = await openRequestPoints({
+    config,
+    index: 1,
+    log,
+    emit,
     decide,
-    () => usage.claim(),
-    late.subjects,
-    audited,
-    activation,
-    serving,
-    decisions,
-  );
+    usage: () => usage.claim(),
+    subjects: late.subjects,
+    active: () => activation.current(),
+    time: () => trusted.time(),
+  });
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   await proxies.listen();
   return {
@@ -138,16 +125,15 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     authz: {
       close: async (graceMs) => {
         tickets.close();
-        await authz.close(graceMs);
-        await decisions.close();
+        await points.close(graceMs);
       },
     },
     glass,
-    serving,
+    serving: points.serving,
     tasks: {
       glass: glass.task,
       proxies: proxies.task,
-      requests: decisions.task,
+      requests: points.task,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),
       ...firewallTasks(core, firewall),
     },
@@ -208,52 +194,6 @@ async function openActivation(
       );
     },
   });
-}
-
-/** What the slice in force says of an interface, found without looking through all of them for each request. */
-function byInterface(slice: () => Slice | undefined): (name: string) => SliceInterface | undefined {
-  let of: Slice | undefined;
-  let known = new Map<string, SliceInterface>();
-  return (name) => {
-    const now = slice();
-    if (now !== of) {
-      // The first of a name, as `find` would say.
-      known = new Map((now?.interfaces ?? []).toReversed().map((entry) => [entry.name, entry]));
-      of = now;
-    }
-    return known.get(name);
-  };
-}
-
-async function openAuthz(
-  { config, trusted, log, emit }: EdgeCore,
-  decide: (request: AccessRequest, abilities?: Abilities) => Decision,
-  usage: UseLedger['claim'],
-  subjects: Subjects,
-  audited: (interfaceName: string) => SliceInterface | undefined,
-  activation: Activation<Engine>,
-  serving: () => boolean,
-  decisions: CountingLog,
-): Promise<AuthzServer> {
-  const paths = edgePaths(config);
-  const ports = {
-    decide,
-    usage,
-    log: decisions,
-    auditDurable: (name: string) => audited(name)?.auditDurable ?? false,
-    now: () => trusted.now(),
-  };
-  const identify = (peer: Parameters<Subjects['fromEvidence']>[0]) => subjects.fromEvidence(peer);
-  const authzen = await openAuthzen(config, ports, subjects, () => activation.current(), emit);
-  const proxied = await serveAuthz({ ...ports, identify }, serving, {
-    grpc: [`unix:${paths.grpcSocket}`, ...(config.authz.tcp === undefined ? [] : [config.authz.tcp])],
-    forwardAuthSocket: paths.forwardAuthSocket,
-    forwardAuthTcp: config.authz.forwardAuthTcp,
-    socketMode: Number.parseInt(config.authz.socketMode, 8),
-    transport: config.authz.transport,
-    log,
-  });
-  return { close: async (graceMs) => void (await Promise.all([authzen?.close(), proxied.close(graceMs)])) };
 }
 
 function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: EdgeFirewall): Record<string, Task> {

@@ -1,0 +1,92 @@
+// The enforcement points that answer proxies, put together: who asks, what the engine says, what is remembered. The edge has
+// them, and each authz worker (workers/), on sockets of its own.
+import { randomBytes } from 'node:crypto';
+import type { EmitEvent } from '../../audit/spool/index.ts';
+import { type Abilities, type Active, freshnessOf, type TrustedTime } from '../../enforcer/activation/index.ts';
+import { type AuthzPorts, createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
+import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
+import type { AccessRequest, Decision, Engine } from '../../policy/engine/index.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { Task } from '../../runtime/tasks.ts';
+import { openAuthzen } from './authzen.ts';
+import { type EdgeConfig, edgePaths } from './config.ts';
+import type { Subjects } from './subjects.ts';
+
+export interface RequestPointsParts {
+  readonly config: EdgeConfig;
+  /** 1 is the edge itself, with all its sockets; workers count from 2. */
+  readonly index: number;
+  readonly log: Logger;
+  readonly emit: EmitEvent;
+  readonly decide: (request: AccessRequest, abilities?: Abilities) => Decision;
+  readonly usage: AuthzPorts['usage'];
+  readonly subjects: Subjects;
+  readonly active: () => Active<Engine> | undefined;
+  readonly time: () => TrustedTime;
+}
+
+export interface RequestPoints {
+  /** Whether a verified bundle is in force that is not past hard expiry. */
+  readonly serving: () => boolean;
+  /** Sends the counts of requests. */
+  readonly task: Task;
+  close(graceMs: number): Promise<void>;
+}
+
+export async function openRequestPoints(parts: RequestPointsParts): Promise<RequestPoints> {
+  const { config, index, log, emit, decide, usage, subjects, active, time } = parts;
+  const serving = (): boolean => {
+    const now = active();
+    return now !== undefined && freshnessOf(now.bundle.manifest, time()) !== 'hard-expired';
+  };
+  const audited = byInterface(() => active()?.bundle.slice);
+  const decisions = createDecisionLog(emit, {
+    clock: systemClock,
+    random: randomBytes,
+    allowsSampled: (name) => audited(name)?.allowsSampled,
+    onLost: (error) => log.warn({ err: error }, 'a count of requests was not taken'),
+  });
+  const ports = {
+    decide,
+    usage,
+    log: decisions,
+    auditDurable: (name: string) => audited(name)?.auditDurable ?? false,
+    now: () => time().now,
+  };
+  const { authz } = config;
+  const { grpcSocket, forwardAuthSocket } = edgePaths(config, index);
+  const isEdge = index === 1;
+  const authzen = isEdge ? await openAuthzen(config, ports, subjects, active, emit) : undefined;
+  const proxied = await serveAuthz({ ...ports, identify: (peer) => subjects.fromEvidence(peer) }, serving, {
+    grpc: [`unix:${grpcSocket}`, ...(isEdge && authz.tcp !== undefined ? [authz.tcp] : [])],
+    forwardAuthSocket,
+    forwardAuthTcp: isEdge ? authz.forwardAuthTcp : undefined,
+    socketMode: Number.parseInt(authz.socketMode, 8),
+    transport: authz.transport,
+    log,
+  });
+  return {
+    serving,
+    task: decisions.task,
+    close: async (graceMs) => {
+      await Promise.all([authzen?.close(), proxied.close(graceMs)]);
+      await decisions.close();
+    },
+  };
+}
+
+/** What the slice in force says of an interface, found without looking through all of them for each request. */
+function byInterface(slice: () => Slice | undefined): (name: string) => SliceInterface | undefined {
+  let of: Slice | undefined;
+  let known = new Map<string, SliceInterface>();
+  return (name) => {
+    const now = slice();
+    if (now !== of) {
+      // The first of a name, as `find` would say.
+      known = new Map((now?.interfaces ?? []).toReversed().map((entry) => [entry.name, entry]));
+      of = now;
+    }
+    return known.get(name);
+  };
+}
