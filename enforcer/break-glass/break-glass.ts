@@ -4,7 +4,7 @@
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import { keyId } from '../../identity/index.ts';
 import { type Slice, type SliceBreakGlass, type VerifiedTicket, verifyTicket } from '../../policy/bundle/index.ts';
-import type { Freshness, Opening, SubjectState } from '../../policy/engine/index.ts';
+import { type Freshness, type Opening, openingRule, type SubjectState } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
@@ -239,8 +239,7 @@ function allows(profile: SliceBreakGlass, record: SpentTicket): boolean {
   );
 }
 
-const ruleOf = ({ profile, ticket }: Pick<SpentTicket, 'profile' | 'ticket'>): string =>
-  `break-glass:${profile}/${ticket}`;
+const ruleOf = ({ profile, ticket }: Pick<SpentTicket, 'profile' | 'ticket'>): string => openingRule(profile, ticket);
 
 function openingOf(record: SpentTicket, profile: SliceBreakGlass): Opening {
   const { interface: name, device, binding, place, afterHardExpiry } = profile;

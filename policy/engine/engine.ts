@@ -121,6 +121,12 @@ function withGrant(policy: CompiledPolicy, grant: string, request: AccessRequest
   return { ...policy, interfaces: new Map([[entry.name, [{ ...entry, operations }]]]) };
 }
 
+const openingPrefix = 'break-glass:';
+
+/** How an opening is named in decisions and records. */
+export const openingRule = (profile: string, ticket: string): string => `${openingPrefix}${profile}/${ticket}`;
+export const isOpening = (rule: string): boolean => rule.startsWith(openingPrefix);
+
 /** Every use is on disk before the request goes on, and loud. */
 const everyUse = [{ id: 'log' }, { id: 'notification' }] as const;
 

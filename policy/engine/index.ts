@@ -1,5 +1,5 @@
 // The decision engine: the same code in the cloud (test, simulate, replay) and on the edge.
-export { compileSlice, freshnessAt, noBundleDecision } from './engine.ts';
+export { compileSlice, freshnessAt, isOpening, noBundleDecision, openingRule } from './engine.ts';
 export type { Engine, EngineMeta, Explanation, ExplanationStep, NamedOperations } from './engine.ts';
 export type { Freshness } from './judge.ts';
 export { joinConnection, readAttributes, recordAsked } from './asked.ts';

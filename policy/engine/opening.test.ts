@@ -58,6 +58,14 @@ test('it opens nothing else: no other operation, subject, interface, device or b
   );
 });
 
+test('an operation that is asked by its name is opened as its requests are', () => {
+  const named = (name: string) => ({ protocol: 'named' as const, name });
+  assert.equal(reason(opening(), ask('plc-modbus', named('write'))), 'granted');
+  assert.equal(reason(opening(), ask('plc-modbus', named('identify'))), 'no-grant');
+  const admin = opening({ interface: 'web', operations: ['admin'] });
+  assert.equal(reason(admin, ask('web', named('admin'))), 'denied');
+});
+
 test('a deny, the Casbin model and the state of the subject say what they always say', () => {
   const admin = opening({ interface: 'web', operations: ['admin'] });
   assert.equal(reason(admin, ask('web', post('/admin/x'))), 'denied');

@@ -110,6 +110,15 @@ test('a denial that hung on a state depends on what the record does not hold', (
   assert.deepEqual([report.ok, report.same, report.changed.length, report.depends.length], [true, 0, 0, 1]);
 });
 
+test('what people opened depends on them, and is no change of the policy', () => {
+  const opened = { ...modbus, subject: 'hmi-1', rule: 'break-glass:stop-line/00' };
+  const report = replay(load(), decideWithEngine(), record(line('plc-1', 'modbus', opened)).decisions);
+  assert.deepEqual(
+    [report.ok, report.changed.length, report.depends.map(({ why }) => why)],
+    [true, 0, ['break-glass']],
+  );
+});
+
 test('a record that stands for many requests is counted, not asked', () => {
   const { unit: _unit, function_code: _code, ...lumped } = { ...modbus, rule: '', operation: '' };
   const report = replay(load(), decideWithEngine(), record(line('plc-1', 'modbus', lumped)).decisions);

@@ -4,6 +4,7 @@
 import type { Slice } from '../../bundle/slice.ts';
 import {
   type Decision,
+  isOpening,
   noUsage,
   type Operation,
   type Reason,
@@ -128,6 +129,8 @@ function replayOne(
     place,
   };
   const { recalled } = recorded;
+  // An allow that people opened is none of the policy's.
+  if (isOpening(rule)) return { ...base, verdict: 'depends', why: 'break-glass' };
   switch (recalled.kind) {
     case 'whole':
       return { ...base, ...verdictOn(allow, askAgain(slice, engine, recalled.question)) };
