@@ -11,6 +11,8 @@ export interface Queued {
 export interface GroupQueueOptions<Item> {
   readonly clock: Clock;
   readonly lullMs: number;
+  /** Bytes from which a group does not wait for company. */
+  readonly enoughBytes: number;
   readonly maxItems: number;
   readonly maxBytes: number;
   /** Must not reject. */
@@ -71,11 +73,11 @@ export class GroupQueue<Item extends Queued> {
   }
 
   async #drain(): Promise<void> {
-    const { clock, lullMs, commit, maxBytes } = this.#options;
+    const { clock, lullMs, commit, enoughBytes } = this.#options;
     // One turn, so that what is emitted together travels together.
     await Promise.resolve();
     while (this.#items.length > 0) {
-      if (this.#hurryThrough <= this.#committed && this.#bytes < maxBytes) {
+      if (this.#hurryThrough <= this.#committed && this.#bytes < enoughBytes) {
         this.#lull = new AbortController();
         await clock.sleep(lullMs, this.#lull.signal).catch(() => undefined);
         this.#lull = undefined;

@@ -7,7 +7,7 @@ import type { Logger } from '../../runtime/log.ts';
 import { isErrno, type FileSystem } from '../../store/files.ts';
 import { writeDurably } from '../../store/sealed-file.ts';
 import { auditErrors } from '../errors.ts';
-import { defaultSpoolLimits, maxBatchBytes, maxBatchRecords, type SpoolLimits } from '../limits.ts';
+import { defaultSpoolLimits, fullGroupBytes, maxGroupBytes, maxGroupRecords, type SpoolLimits } from '../limits.ts';
 import { SpoolDisk } from './disk.ts';
 import type { AuditEvent, NewEvent } from './event.ts';
 import { GroupQueue } from './group-queue.ts';
@@ -135,8 +135,10 @@ class DiskSpool implements Spool {
     this.#queue = new GroupQueue<Item>({
       clock: options.clock,
       lullMs: limits.groupCommitMs,
-      maxItems: maxBatchRecords - 1,
-      maxBytes: maxBatchBytes / 2,
+      enoughBytes: fullGroupBytes,
+      // One for the loss record.
+      maxItems: maxGroupRecords - 1,
+      maxBytes: maxGroupBytes,
       commit: (group) => this.#serially(() => this.#commit(group)),
     });
   }
