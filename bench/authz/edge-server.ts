@@ -3,6 +3,8 @@
 // same decision, the same log.
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Spool } from '../../audit/spool/index.ts';
 import { writeFileSync } from 'node:fs';
 import { openEdgeCore } from '../../bin/edge/core.ts';
 import { edgePaths, loadEdgeConfig } from '../../bin/edge/config.ts';
@@ -20,7 +22,15 @@ import { deviceOf } from './check-requests.ts';
 import type { Running, ServerTask } from './server.ts';
 
 /** How often the cloud is said to have stored what is on disk: a spool that nobody empties is full after some seconds. */
-const ACKNOWLEDGE_MS = 100;
+const ACKNOWLEDGE_MS = 250;
+
+/** One after the other, as the delivery does it. */
+async function acknowledge(spool: Spool): Promise<void> {
+  for (;;) {
+    await delay(ACKNOWLEDGE_MS, undefined, { ref: false });
+    await spool.acknowledged(spool.head().sequence).catch(() => undefined);
+  }
+}
 
 export async function edgeServer({
   folder,
@@ -72,7 +82,7 @@ export async function edgeServer({
     { grpc: [`unix:${checkByName}`], forwardAuthSocket: undefined, transport },
   );
   void runTasks(new AbortController().signal, { ...enforcement.tasks, byName: decisions.task }, { drainMs: 0, log });
-  setInterval(() => void spool.acknowledged(spool.head().sequence).catch(() => undefined), ACKNOWLEDGE_MS);
+  void acknowledge(spool);
   const { grpcSocket, forwardAuthSocket } = edgePaths(config);
   return {
     listening: { check: grpcSocket, checkByName, forwardAuth: forwardAuthSocket },

@@ -53,8 +53,8 @@ const specs = {
 
 /** What an acknowledged decision survives, as the server runs here. */
 const durability =
-  'every decision an event in the spool before the answer leaves, chained and written with fsync in groups of at most 10 ms or 500 KB; ' +
-  'a crash loses the group under way; rounds end when all is on disk; acknowledged for the cloud at 10 Hz, not delivered';
+  'every decision an event in the spool before the answer leaves, chained and written with fsync in groups of about 10 ms; ' +
+  'a crash loses the group under way; rounds end when all is on disk; acknowledged for the cloud at 4 Hz, not delivered';
 
 export interface Memory {
   readonly startMb: number;
