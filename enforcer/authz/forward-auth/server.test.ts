@@ -148,8 +148,9 @@ describe('forward-auth', () => {
 
   test('a second header of a name is seen behind thousands of others', async () => {
     const many = Array.from({ length: 3_000 }, () => 'a:b\r\n').join('');
-    const { text } = await said(`GET / HTTP/1.1\r\nHost: x\r\n${question}${many}X-Original-URI: /other\r\n\r\n`);
-    assert.deepEqual(statuses(text), ['403']);
+    const ask = async (last: string) => await said(`GET / HTTP/1.1\r\nHost: x\r\n${question}${many}${last}\r\n`);
+    assert.deepEqual(statuses((await ask('')).text), ['200']);
+    assert.deepEqual(statuses((await ask('X-Original-URI: /other\r\n')).text), ['403']);
   });
 
   test('a request before the answer to the last one is refused', async () => {

@@ -23,7 +23,7 @@ export function createForwardAuth(ports: AuthzPorts): Server {
     // Looked at below: Node would answer 400.
     requireHostHeader: false,
   });
-  // Node would drop the headers above its default count without a word, a second one of a name among them.
+  // All that fit are looked at: above a count some versions of Node drop them without a word, others refuse the request.
   server.maxHeadersCount = 0;
   server.maxConnections = maxForwardAuthConnections;
   const asking = new WeakSet<Duplex>();
