@@ -72,8 +72,7 @@ export class HeaderBlocks {
   }
 
   head({ bytes, start, end }: HeaderBlock): RequestHead | Malformed {
-    const isSizeUpdate = ((bytes[start] ?? 0) & 0xe0) === 0x20;
-    const canKnow = this.#decoder.isStateless && !isSizeUpdate;
+    const canKnow = this.#decoder.isStateless;
     const known = canKnow ? this.#known.find(bytes, start, end) : undefined;
     if (known !== undefined) return known;
     this.#decoder.decode(bytes, start, end, this.#reader.begin(false));

@@ -29,7 +29,7 @@ export class HpackDecoder {
   #at = 0;
   #end = 0;
 
-  /** A block now means the same whatever came before it, unless it begins with a size update. */
+  /** From now on a block means the same whatever came before it: the table is empty and may not become anything else. */
   get isStateless(): boolean {
     return this.#capacity === 0 && this.#limit === 0;
   }

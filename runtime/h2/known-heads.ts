@@ -1,5 +1,5 @@
 // Heads of a connection that were read before: a proxy sends the same header block with almost every call. To be asked only
-// while blocks are stateless (HpackDecoder.isStateless) and do not begin with a size update.
+// while blocks are stateless (HpackDecoder.isStateless).
 import { maxKnownHeadBytes, maxKnownHeads } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
 

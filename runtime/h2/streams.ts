@@ -144,7 +144,6 @@ export class Streams {
   }
 
   continuation(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (start === end) this.#budgets.spendFrame();
     const whole = this.#blocks.proceed(streamId, (flags & flag.endHeaders) !== 0, bytes, start, end);
     if (whole === undefined) return;
     this.#blockMs = undefined;

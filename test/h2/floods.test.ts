@@ -126,7 +126,7 @@ test('a header block without end, in bytes or in frames, empty ones too', async 
   const shapes = [
     { size: 10_000, limits: { maxHeaderBlockBytes: 50_000, maxContinuations: 1000 } },
     { size: 10, limits: { maxHeaderBlockBytes: 50_000, maxContinuations: 10 } },
-    { size: 0, limits: budgets },
+    { size: 0, limits: {} },
   ];
   for (const { size, limits } of shapes) {
     const setup = await startRaw(t, limits);

@@ -12,6 +12,8 @@ export interface RawSetup {
   readonly faults: unknown[];
   /** Messages that methods got, and how many of their signals aborted. */
   readonly seen: { messages: Buffer[]; aborted: number };
+  /** Lets the calls of `/t.T/Held` answer. */
+  readonly release: () => void;
   readonly open: (greet?: boolean) => Promise<RawClient>;
 }
 
@@ -20,6 +22,7 @@ export async function startRaw(t: TestContext, limits: Partial<UnaryServerLimits
   const clock = new FakeClock();
   const faults: unknown[] = [];
   const seen = { messages: [] as Buffer[], aborted: 0 };
+  const held = Promise.withResolvers<void>();
   const noted =
     (method: UnaryMethod): UnaryMethod =>
     (message, deadlineMs, call) => {
@@ -46,6 +49,7 @@ export async function startRaw(t: TestContext, limits: Partial<UnaryServerLimits
             }),
         ),
       ],
+      ['/t.T/Held', noted(() => held.promise.then(() => Buffer.from('released')))],
       ['/t.T/Stuck', noted(() => new Promise(() => undefined))],
     ]),
     streams: new Map([['/t.T/Many', many]]),
@@ -64,6 +68,7 @@ export async function startRaw(t: TestContext, limits: Partial<UnaryServerLimits
     clock,
     faults,
     seen,
+    release: () => held.resolve(),
     open: async (greet = true) => {
       const client = await RawClient.open({ port }, greet);
       clients.push(client);
