@@ -54,7 +54,10 @@ export class Streams {
     this.#budgets = budgets;
     this.#ends = ends;
     this.#usedMs = budgets.nowMs;
-    this.#calls = new Calls(ports, sender, { ran: (stream) => this.#ran(stream), broke: ends.broke });
+    this.#calls = new Calls(ports, sender, {
+      ran: (stream) => this.#ran(stream),
+      broke: (error) => ends.broke(error),
+    });
     const knows = (path: string): boolean => ports.methods.has(path) || ports.streams.has(path);
     this.#blocks = new HeaderBlocks(ports.limits, (fields) => ports.rules.refusal(fields, knows));
   }
