@@ -80,16 +80,26 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
 
 async function openDiagnostics(
   { config, own, spool, trusted }: EdgeCore,
-  { activation, firewall, glass, serving }: Enforcement,
+  { activation, firewall, glass, serving, health }: Enforcement,
   link: CloudLink,
 ) {
+  const notReady = (): Record<string, string> => ({
+    ...health.ailments(),
+    ...(serving() ? {} : { policy: 'no verified, unexpired bundle is in force' }),
+  });
+  const metrics = createMetrics();
+  const gauge = (name: string, help: string, read: () => number): void => void metrics.gauge(name, help, [], read);
+  gauge('edgeward_authz_waiting', 'answers that wait for the disk', () => health.admission.status().waiting);
+  gauge('edgeward_authz_shed', 'requests denied for want of room or time', () => health.admission.status().shed);
+  gauge('edgeward_not_ready', 'reasons why this edge should not be asked', () => Object.keys(notReady()).length);
   return await serveDiagnostics({
     port: config.diagnostics,
-    metrics: createMetrics(),
-    notReady: () => (serving() ? {} : { policy: 'no verified, unexpired bundle is in force' }),
+    metrics,
+    notReady,
     status: async () => ({
       device: own.current().id.uri,
-      serving: serving(),
+      serving: Object.keys(notReady()).length === 0,
+      notReady: notReady(),
       bundle: activation.current()?.bundle.digest ?? '',
       version: activation.current()?.bundle.manifest.version ?? 0,
       observing: (activation.current()?.bundle.slice.interfaces ?? [])

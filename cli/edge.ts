@@ -129,6 +129,8 @@ interface OpenGlass {
 interface EdgeStatus {
   readonly device: string;
   readonly serving: boolean;
+  /** By what. */
+  readonly notReady: Readonly<Record<string, string>>;
   readonly version: number;
   readonly bundle: string;
   readonly observing: readonly string[];
@@ -158,7 +160,7 @@ function statusText(status: EdgeStatus): string {
   return [
     `device    ${status.device}`,
     `policy    ${status.version === 0 ? 'none in force: everything is denied' : `version ${status.version}, ${status.bundle.slice(0, 16)}`}`,
-    `serving   ${status.serving ? 'yes' : 'no'}`,
+    `serving   ${status.serving ? 'yes' : `no: ${Object.values(status.notReady).join('; ')}`}`,
     `cloud     ${stream.connected ? 'connected' : `away${stream.lastError === undefined ? '' : ` (${stream.lastError.message})`}`}`,
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
     `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,

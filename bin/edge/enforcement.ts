@@ -38,6 +38,7 @@ export interface Enforcement {
   readonly glass: BreakGlass;
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
+  readonly health: RequestPoints['health'];
   readonly tasks: Readonly<Record<string, Task>>;
 }
 
@@ -110,6 +111,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     index: 1,
     log,
     emit,
+    spool: core.spool,
     decide,
     usage: () => usage.claim(),
     subjects: late.subjects,
@@ -130,10 +132,11 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     },
     glass,
     serving: points.serving,
+    health: points.health,
     tasks: {
       glass: glass.task,
       proxies: proxies.task,
-      requests: points.task,
+      ...points.tasks,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),
       ...firewallTasks(core, firewall),
     },

@@ -1,7 +1,7 @@
 // The enforcement points that answer proxies, put together: who asks, what the engine says, what is remembered. The edge has
 // them, and each authz worker (workers/), on sockets of its own.
 import { randomBytes } from 'node:crypto';
-import type { EmitEvent } from '../../audit/spool/index.ts';
+import type { EmitEvent, Spool } from '../../audit/spool/index.ts';
 import { type Abilities, type Active, freshnessOf, type TrustedTime } from '../../enforcer/activation/index.ts';
 import { type AuthzPorts, createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
 import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
@@ -11,6 +11,7 @@ import type { Logger } from '../../runtime/log.ts';
 import type { Task } from '../../runtime/tasks.ts';
 import { openAuthzen } from './authzen.ts';
 import { type EdgeConfig, edgePaths } from './config.ts';
+import { type Health, openHealth } from './health.ts';
 import type { Subjects } from './subjects.ts';
 
 export interface RequestPointsParts {
@@ -19,6 +20,8 @@ export interface RequestPointsParts {
   readonly index: number;
   readonly log: Logger;
   readonly emit: EmitEvent;
+  /** What this process writes to; undefined where another one does. */
+  readonly spool?: Pick<Spool, 'status'>;
   readonly decide: (request: AccessRequest, abilities?: Abilities) => Decision;
   readonly usage: AuthzPorts['usage'];
   readonly subjects: Subjects;
@@ -29,8 +32,9 @@ export interface RequestPointsParts {
 export interface RequestPoints {
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
-  /** Sends the counts of requests. */
-  readonly task: Task;
+  readonly health: Pick<Health, 'admission' | 'ailments'>;
+  /** Counts of requests, and looks at how this process fares. */
+  readonly tasks: Readonly<Record<string, Task>>;
   close(graceMs: number): Promise<void>;
 }
 
@@ -47,10 +51,13 @@ export async function openRequestPoints(parts: RequestPointsParts): Promise<Requ
     allowsSampled: (name) => audited(name)?.allowsSampled,
     onLost: (error) => log.warn({ err: error }, 'a count of requests was not taken'),
   });
+  const health = openHealth(log, parts.spool, decisions);
+  const isWell = (): boolean => serving() && Object.keys(health.ailments()).length === 0;
   const ports = {
     decide,
     usage,
     log: decisions,
+    admission: health.admission,
     auditDurable: (name: string) => audited(name)?.auditDurable ?? false,
     now: () => time().now,
   };
@@ -58,7 +65,7 @@ export async function openRequestPoints(parts: RequestPointsParts): Promise<Requ
   const { grpcSocket, forwardAuthSocket } = edgePaths(config, index);
   const isEdge = index === 1;
   const authzen = isEdge ? await openAuthzen(config, ports, subjects, active, emit) : undefined;
-  const proxied = await serveAuthz({ ...ports, identify: (peer) => subjects.fromEvidence(peer) }, serving, {
+  const proxied = await serveAuthz({ ...ports, identify: (peer) => subjects.fromEvidence(peer) }, isWell, {
     grpc: [`unix:${grpcSocket}`, ...(isEdge && authz.tcp !== undefined ? [authz.tcp] : [])],
     forwardAuthSocket,
     forwardAuthTcp: isEdge ? authz.forwardAuthTcp : undefined,
@@ -68,7 +75,8 @@ export async function openRequestPoints(parts: RequestPointsParts): Promise<Requ
   });
   return {
     serving,
-    task: decisions.task,
+    health,
+    tasks: { requests: decisions.task, ...health.tasks },
     close: async (graceMs) => {
       await Promise.all([authzen?.close(), proxied.close(graceMs)]);
       await decisions.close();

@@ -14,6 +14,7 @@ import {
 } from '../../policy/engine/index.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import type { DecisionLog } from './decision-log.ts';
+import { type Admission, overloaded } from './overload.ts';
 import { asksFor, obligationsOf } from './obligations.ts';
 import type { Answer, Assertions, Identified, Judged, PeerEvidence, Question } from './question.ts';
 
@@ -36,6 +37,8 @@ export interface AuthzPorts {
   readonly auditDurable: (interfaceName: string) => boolean;
   /** Trusted time, milliseconds since the epoch. */
   readonly now: () => number;
+  /** Bounds who waits; absent for who asks one question at a time. */
+  readonly admission?: Admission;
 }
 
 /** `log`: the event is on disk before the answer leaves. `notification`: it is of high severity and says so. */
@@ -54,6 +57,14 @@ const fault = (bundle: string): Decision => ({
 
 /** Never throws, never rejects. */
 export function authorize(ports: AuthzPorts, question: Question): Answer | Promise<Answer> {
+  const { admission } = ports;
+  if (admission === undefined) return answer(ports, question);
+  if (!admission.admits(question)) return overloaded;
+  const given = answer(ports, question);
+  return given instanceof Promise ? admission.wait(question, given) : given;
+}
+
+function answer(ports: AuthzPorts, question: Question): Answer | Promise<Answer> {
   const caller = establish(ports, question.peer);
   return caller instanceof Promise
     ? caller.then((known) => answerTo(ports, question, known))

@@ -8,3 +8,5 @@ export { listenUnix } from './listen.ts';
 export { type AuthzEndpoints, type AuthzServer, serveAuthz } from './serve.ts';
 export { type CheckTransport, checkTransports } from './envoy/check-server.ts';
 export { provenLevel } from './step-up.ts';
+export { type Admission, createAdmission } from './overload.ts';
+export { type Ailment, createWatchdog, watchEventLoop } from './watchdog.ts';

@@ -27,6 +27,20 @@ export const maxDistinctDenials = 256;
 export const maxDistinctAllows = 1_024;
 /** Milliseconds after which counts of allows leave. */
 export const allowWindowMs = 1_000;
+/** Answers of one enforcement point that wait for the disk: those of some connections, a few KB each. */
+export const maxWaitingAnswers = 8_192;
+/** Milliseconds that one of them waits: longer than a disk stalls that is well, and than proxies have patience. */
+export const maxWaitMs = 2_000;
+/** Milliseconds before its deadline that an answer has to leave, to be there in time. */
+export const answerMarginMs = 2;
+/** Milliseconds between two looks of the watchdog; bad ones in a row until health turns, and good ones until it is back. */
+export const watchIntervalMs = 250;
+export const looksUntilIll = 4;
+export const looksUntilWell = 12;
+/** Milliseconds that the event loop may be late in the mean of a look: a proxy's patience is some 200. */
+export const lagLimitMs = 20;
+/** Milliseconds after which an answer, or a spool with events that wait, counts as stuck: a disk may stall for two. */
+export const stuckMs = 5_000;
 /** Context attributes that one filter's configuration may say. */
 export const maxContextAttributes = 64;
 /** Obligations that one proxy's configuration may say it carries out; a grant asks for at most 16. */

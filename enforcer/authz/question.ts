@@ -51,21 +51,8 @@ export interface Question {
   readonly ambiguous?: string;
   /** Obligations that the proxy's own configuration says it carries out, beside those the point fulfils itself. */
   readonly fulfils?: Fulfilment;
-  /** Who gives up waiting, and when; absent where nobody said. */
-  readonly patience?: Patience;
-}
-
-/** What admission goes by (overload.ts). */
-export interface Patience {
-  /** One object for all questions of a transport connection, so that none takes the room of the others. */
-  readonly asker: object;
-  /**
-   * How long the asker waits, in milliseconds from `arrivedAt`: grpc-timeout, or Envoy's x-envoy-expected-rq-timeout-ms.
-   * Infinity when it did not say.
-   */
-  readonly waitsMs: number;
-  /** When its bytes were read, on the clock of `performance.now()`. */
-  readonly arrivedAt: number;
+  /** When whoever asks gives up, on the clock of `performance.now()`; absent where it did not say (overload.ts). */
+  readonly deadlineMs?: number;
 }
 
 export interface Answer {

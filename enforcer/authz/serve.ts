@@ -34,7 +34,7 @@ export async function serveAuthz(
   const mode = endpoints.socketMode ?? 0o660;
   const { transport = 'h2', log } = endpoints;
   const grpc = createCheckServer(transport, {
-    check: (message) => check(ports, message),
+    check: (message, deadlineMs) => check(ports, message, deadlineMs),
     serving,
     socketMode: mode,
     log,

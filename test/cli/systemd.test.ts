@@ -15,7 +15,7 @@ const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
 const known: Readonly<Record<string, string>> = {
   Unit: 'Description Documentation Wants After Before Conflicts DefaultDependencies',
   Service:
-    'ExecStartPre ExecStart User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
+    'ExecStartPre ExecStart User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
   Install: 'WantedBy',
 };
 const hardening = [

@@ -26,7 +26,8 @@ export interface CheckServer {
 }
 
 export interface CheckServices {
-  readonly check: (message: Buffer) => Uint8Array | Promise<Uint8Array>;
+  /** `deadlineMs` on the clock of `performance.now()`; undefined where the call has none. */
+  readonly check: (message: Buffer, deadlineMs?: number) => Uint8Array | Promise<Uint8Array>;
   readonly serving: () => boolean;
   /** Mode of unix sockets. */
   readonly socketMode: number;
@@ -50,7 +51,7 @@ const serviceOf = (message: Uint8Array): string => fromBinary(HealthCheckRequest
 function ownServer({ check, serving, socketMode, log }: CheckServices): CheckServer {
   const server = createUnaryServer({
     methods: new Map([
-      [pathOf(Authorization.method.check), (message) => check(asBuffer(message))],
+      [pathOf(Authorization.method.check), (message, deadlineMs) => check(asBuffer(message), deadlineMs)],
       [
         pathOf(Health.method.check),
         (message) => toBinary(HealthCheckResponseSchema, healthOf(serviceOf(message), serving)),

@@ -7,9 +7,11 @@ import { readCheckRequest } from './check-request.ts';
 import { WireFault } from './wire-reader.ts';
 
 /** Answers one CheckRequest with one CheckResponse. What is no CheckRequest is denied. Never throws, never rejects. */
-export function check(ports: AuthzPorts, message: Buffer): Uint8Array | Promise<Uint8Array> {
+/** `deadlineMs` is that of the call, on the clock of `performance.now()`. */
+export function check(ports: AuthzPorts, message: Buffer, deadlineMs?: number): Uint8Array | Promise<Uint8Array> {
   try {
-    const answer = authorize(ports, questionOf(message));
+    const question = questionOf(message);
+    const answer = authorize(ports, deadlineMs === undefined ? question : { ...question, deadlineMs });
     return answer instanceof Promise ? answer.then(checkResponse, () => faultResponse) : checkResponse(answer);
   } catch {
     return faultResponse;
