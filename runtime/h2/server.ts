@@ -23,7 +23,7 @@ export interface UnaryServerOptions {
   readonly streams?: ReadonlyMap<string, StreamMethod>;
   /** What differs from `defaultLimits`. */
   readonly limits?: Partial<UnaryServerLimits>;
-  /** Told of what a method threw that is not a coded error, and of faults of the server itself. */
+  /** Told of what a method threw that is not a coded error, and of faults of the server itself. Must not throw. */
   readonly onFault: (error: unknown) => void;
   readonly clock?: Clock;
   readonly log?: Logger;
