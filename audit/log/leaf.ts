@@ -6,8 +6,8 @@
 //   u64  time of receipt, milliseconds since 1970
 //   32 B chain value
 //   32 B SHA-256 of the payload, so that a payload can be destroyed without breaking the proof of the others
-import { hash } from 'node:crypto';
 import { chainBytes, epochBytes } from './chain.ts';
+import { sha256 } from './sha256.ts';
 
 export const leafVersion = 1;
 
@@ -32,8 +32,8 @@ export function leafHash(leaf: Leaf): Buffer {
   at = input.writeBigUInt64BE(BigInt(leaf.sequence), at + epochBytes);
   at = input.writeBigUInt64BE(BigInt(leaf.receivedAtMs), at);
   input.set(exactly(leaf.chain, chainBytes), at);
-  input.set(hash('sha256', leaf.payload, 'buffer'), at + chainBytes);
-  return hash('sha256', input, 'buffer');
+  input.set(sha256(leaf.payload), at + chainBytes);
+  return sha256(input);
 }
 
 function exactly(bytes: Uint8Array, length: number): Uint8Array {

@@ -1,18 +1,18 @@
 // RFC 6962 section 2.1 tree hashes over an append-only list, kept as a frontier (compact range): the roots of the
 // perfect subtrees that the binary digits of the size name, largest first. Appending and the root are O(log size).
-import { hash } from 'node:crypto';
+import { sha256 } from './sha256.ts';
 
 export const hashBytes = 32;
 
 /** MTH of the empty list. */
-export const emptyRoot: Buffer = hash('sha256', '', 'buffer');
+export const emptyRoot: Buffer = sha256('');
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
   const input = Buffer.allocUnsafe(1 + 2 * hashBytes);
   input[0] = 0x01;
   input.set(left, 1);
   input.set(right, 1 + hashBytes);
-  return hash('sha256', input, 'buffer');
+  return sha256(input);
 }
 
 export class Frontier {

@@ -4,8 +4,9 @@ import * as fc from 'fast-check';
 import { chainNext, chainStart } from '../log/chain.ts';
 import {
   decodeSegmentHeader,
-  encodeFrame,
+  encodeGroup,
   encodeSegmentHeader,
+  frameOverheadBytes,
   scanFrames,
   segmentHeaderBytes,
   type SpoolRecord,
@@ -24,8 +25,15 @@ function written(groups: number[]): { records: SpoolRecord[]; frames: Buffer[] }
       const payload = Buffer.from(`{"n":${sequence}}`);
       chain = chainNext(chain, sequence, payload);
       records.push({ sequence, payload, chain });
-      frames.push(encodeFrame({ sequence, payload, chain }, at === 0));
     }
+    const group = records.slice(records.length - size);
+    let bytes = encodeGroup(group);
+    for (const { payload } of group) {
+      const length = frameOverheadBytes + payload.length;
+      frames.push(bytes.subarray(0, length));
+      bytes = bytes.subarray(length);
+    }
+    assert.equal(bytes.length, 0);
   }
   return { records, frames };
 }

@@ -57,16 +57,26 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | undefine
   };
 }
 
-export function encodeFrame(record: SpoolRecord, isFirstOfGroup: boolean): Buffer {
-  const bytes = Buffer.allocUnsafe(frameOverheadBytes + record.payload.length);
-  bytes.writeUInt32BE(frameMagic, 0);
-  bytes.writeUInt32BE(record.payload.length, 8);
-  bytes.writeUInt32BE(isFirstOfGroup ? firstOfGroup : 0, 12);
-  bytes.writeBigUInt64BE(BigInt(record.sequence), 16);
-  bytes.set(record.payload, frameHeaderBytes);
-  bytes.set(record.chain, frameHeaderBytes + record.payload.length);
-  bytes.writeUInt32BE(crc32c(bytes.subarray(8)), 4);
+/** The frames of one group, in the order of the records. */
+export function encodeGroup(records: readonly SpoolRecord[]): Buffer {
+  const size = records.reduce((sum, { payload }) => sum + frameOverheadBytes + payload.length, 0);
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const [index, record] of records.entries()) at = writeFrame(bytes, at, record, index === 0);
   return bytes;
+}
+
+/** Gives the offset behind it. */
+function writeFrame(bytes: Buffer, at: number, { sequence, payload, chain }: SpoolRecord, isFirst: boolean): number {
+  const end = at + frameOverheadBytes + payload.length;
+  bytes.writeUInt32BE(frameMagic, at);
+  bytes.writeUInt32BE(payload.length, at + 8);
+  bytes.writeUInt32BE(isFirst ? firstOfGroup : 0, at + 12);
+  bytes.writeBigUInt64BE(BigInt(sequence), at + 16);
+  bytes.set(payload, at + frameHeaderBytes);
+  bytes.set(chain, end - chainBytes);
+  bytes.writeUInt32BE(crc32c(bytes.subarray(at + 8, end)), at + 4);
+  return end;
 }
 
 type Decoded = { readonly frame: Frame; readonly end: number } | 'incomplete' | 'invalid';

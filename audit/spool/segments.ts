@@ -6,7 +6,7 @@ import { auditErrors } from '../errors.ts';
 import { chainNext } from '../log/chain.ts';
 import { maxSegmentFileBytes } from '../limits.ts';
 import { segmentFile } from './layout.ts';
-import { encodeFrame, encodeSegmentHeader, scanFrames, segmentHeaderBytes, type SpoolRecord } from './segment.ts';
+import { encodeGroup, encodeSegmentHeader, scanFrames, segmentHeaderBytes, type SpoolRecord } from './segment.ts';
 
 /** Last durable link of a chain. Sequence 0 is the start, before the first record. */
 export interface ChainHead {
@@ -67,7 +67,7 @@ export class Segments {
       chain = chainNext(chain, sequence, payload);
       return { sequence, payload, chain };
     });
-    const group = Buffer.concat(records.map((record, at) => encodeFrame(record, at === 0)));
+    const group = encodeGroup(records);
     if (!(await this.#extend(group))) await this.#begin(group);
     this.#head = { epoch: this.#head.epoch, sequence, chain };
     this.#remember(records);
