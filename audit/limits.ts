@@ -16,10 +16,12 @@ export const maxBatchBytes: number = 1 * mebi;
 
 /**
  * Records and bytes of one group commit on the edge: what gathers while the disk syncs the group before, at 150,000 events
- * a second about 25 ms. Hashing so many keeps nothing else waiting for more than about 10 ms.
+ * a second about 25 ms.
  */
 export const maxGroupRecords = 4_000;
 export const maxGroupBytes: number = 2 * mebi;
+/** Records hashed before anything else has a turn: half a millisecond. */
+export const hashedAtOnce = 256;
 /** Bytes that wait from which a group does not wait for company. */
 export const fullGroupBytes: number = 512 * kibi;
 
@@ -46,7 +48,7 @@ export const defaultSpoolLimits: SpoolLimits = {
   totalBytes: 256 * mebi,
   segmentBytes: 4 * mebi,
   reserveBytes: 256 * kibi,
-  queueBytes: 4 * mebi,
+  queueBytes: 16 * mebi,
   groupCommitMs: 10,
   retryFullMs: 1_000,
   recentBytes: 1 * mebi,

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { chainNext, chainStart } from '../log/chain.ts';
 import {
   decodeSegmentHeader,
-  encodeGroup,
+  encodeFrames,
   encodeSegmentHeader,
   frameOverheadBytes,
   scanFrames,
@@ -27,7 +27,7 @@ function written(groups: number[]): { records: SpoolRecord[]; frames: Buffer[] }
       records.push({ sequence, payload, chain });
     }
     const group = records.slice(records.length - size);
-    let bytes = encodeGroup(group);
+    let bytes = encodeFrames(group, true);
     for (const { payload } of group) {
       const length = frameOverheadBytes + payload.length;
       frames.push(bytes.subarray(0, length));

@@ -57,12 +57,12 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | undefine
   };
 }
 
-/** The frames of one group, in the order of the records. */
-export function encodeGroup(records: readonly SpoolRecord[]): Buffer {
+/** Frames of one group, in the order of the records; `first` when the group begins with them. */
+export function encodeFrames(records: readonly SpoolRecord[], first: boolean): Buffer {
   const size = records.reduce((sum, { payload }) => sum + frameOverheadBytes + payload.length, 0);
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
-  for (const [index, record] of records.entries()) at = writeFrame(bytes, at, record, index === 0);
+  for (const [index, record] of records.entries()) at = writeFrame(bytes, at, record, first && index === 0);
   return bytes;
 }
 

@@ -1,12 +1,13 @@
 // The segment files of one chain: appends groups durably, reads them back, frees what the cloud has.
 // Order matters everywhere: a group counts only after sync (and, for a new file, after syncDirectory).
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isErrno, type FileSystem, type OpenFile } from '../../store/files.ts';
 import { auditErrors } from '../errors.ts';
 import { chainNext } from '../log/chain.ts';
-import { maxSegmentFileBytes } from '../limits.ts';
+import { hashedAtOnce, maxSegmentFileBytes } from '../limits.ts';
 import { segmentFile } from './layout.ts';
-import { encodeGroup, encodeSegmentHeader, scanFrames, segmentHeaderBytes, type SpoolRecord } from './segment.ts';
+import { encodeFrames, encodeSegmentHeader, scanFrames, segmentHeaderBytes, type SpoolRecord } from './segment.ts';
 
 /** Last durable link of a chain. Sequence 0 is the start, before the first record. */
 export interface ChainHead {
@@ -62,12 +63,20 @@ export class Segments {
   /** Appends one group; durable when it resolves. When it rejects nothing of the group counts, and the error is errno's. */
   async write(payloads: readonly Buffer[]): Promise<void> {
     let { sequence, chain } = this.#head;
-    const records = payloads.map((payload): SpoolRecord => {
-      sequence += 1;
-      chain = chainNext(chain, sequence, payload);
-      return { sequence, payload, chain };
-    });
-    const group = encodeGroup(records);
+    const records: SpoolRecord[] = [];
+    const frames: Buffer[] = [];
+    for (let from = 0; from < payloads.length; from += hashedAtOnce) {
+      // Whoever waits for an answer has a turn between.
+      if (from > 0) await nextTurn();
+      const some = payloads.slice(from, from + hashedAtOnce).map((payload): SpoolRecord => {
+        sequence += 1;
+        chain = chainNext(chain, sequence, payload);
+        return { sequence, payload, chain };
+      });
+      records.push(...some);
+      frames.push(encodeFrames(some, from === 0));
+    }
+    const group = Buffer.concat(frames);
     if (!(await this.#extend(group))) await this.#begin(group);
     this.#head = { epoch: this.#head.epoch, sequence, chain };
     this.#remember(records);
