@@ -80,7 +80,7 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
 
 async function openDiagnostics(
   { config, own, spool, trusted }: EdgeCore,
-  { activation, firewall, glass, serving, health }: Enforcement,
+  { activation, firewall, glass, serving, health, workers }: Enforcement,
   link: CloudLink,
 ) {
   const notReady = (): Record<string, string> => ({
@@ -100,6 +100,7 @@ async function openDiagnostics(
       device: own.current().id.uri,
       serving: Object.keys(notReady()).length === 0,
       notReady: notReady(),
+      workers: workers.status(),
       bundle: activation.current()?.bundle.digest ?? '',
       version: activation.current()?.bundle.manifest.version ?? 0,
       observing: (activation.current()?.bundle.slice.interfaces ?? [])

@@ -11,7 +11,8 @@ import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { errorTable } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
-import type { EdgeCore } from './core.ts';
+import type { FileSystem } from '../../store/files.ts';
+import type { EdgeConfig } from './config.ts';
 
 export const bearerErrors = errorTable({
   BEARER_NO_AUTHORITIES: {
@@ -137,13 +138,21 @@ export function createBearerTokens(options: BearerOptions): BearerTokens {
   };
 }
 
+export interface BearerParts {
+  readonly config: EdgeConfig;
+  readonly trustDomain: string;
+  /** Trusted time, milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly fs: Pick<FileSystem, 'readFile'>;
+  readonly log: Logger;
+}
+
 /** Undefined where the configuration accepts no bearer tokens. */
-export async function openBearerTokens(core: EdgeCore): Promise<BearerTokens | undefined> {
-  const { config, trusted, trustDomain, stored, log } = core;
+export async function openBearerTokens(parts: BearerParts): Promise<BearerTokens | undefined> {
+  const { config, trustDomain, now, fs, log } = parts;
   if (config.authz.jwtSvid === undefined) return undefined;
   const { bundle, audiences, issuer } = config.authz.jwtSvid;
-  const read = async (): Promise<Uint8Array> => await stored.fs.readFile(bundle, maxBundleDocumentBytes);
-  const now = (): number => trusted.now();
+  const read = async (): Promise<Uint8Array> => await fs.readFile(bundle, maxBundleDocumentBytes);
   const tokens = createBearerTokens({ read, trustDomain, audiences, issuer, now, clock: systemClock, log });
   await tokens.refresh();
   return tokens;

@@ -20,7 +20,7 @@ export interface CloudLink {
 
 export function openCloudLink(core: EdgeCore, enforcement: Enforcement, control: ControlAddresses): CloudLink {
   const { config, own, trusted, log, spool } = core;
-  const { activation } = enforcement;
+  const { activation, workers } = enforcement;
   const trustedClock: Clock = { ...systemClock, now: () => trusted.now() };
   const collect = createCollector(
     {
@@ -37,7 +37,12 @@ export function openCloudLink(core: EdgeCore, enforcement: Enforcement, control:
     },
   );
   const dialled = { stream: control.dialer(), delivery: control.dialer() };
-  const handlers = handlersOf(enforcement.orders, () => enforcement.firewall.refresh());
+  const handlers = handlersOf(
+    enforcement.orders,
+    () => enforcement.firewall.refresh(),
+    () => workers.subjectsChanged(),
+  );
+  const renewal = own.renewal(trustedClock);
   const stream = createStreamClient({
     dial: () => dialStream(dialled.stream(), own, trusted),
     clock: systemClock,
@@ -49,12 +54,20 @@ export function openCloudLink(core: EdgeCore, enforcement: Enforcement, control:
         [ResourceType.ORDERS]: handlers.orders,
         [ResourceType.DEVICE_STATE]: handlers.deviceState,
         [ResourceType.REVOCATIONS]: handlers.revocations,
-        [ResourceType.POLICY]: activation.handler,
-        [ResourceType.TRUST_BUNDLE]: own.anchorsHandler,
+        [ResourceType.POLICY]: {
+          ...activation.handler,
+          apply: (resource, fetchChunks) =>
+            told(activation.handler.apply(resource, fetchChunks), workers.policyChanged),
+        },
+        [ResourceType.TRUST_BUNDLE]: {
+          ...own.anchorsHandler,
+          apply: (resource, fetchChunks) =>
+            told(own.anchorsHandler.apply(resource, fetchChunks), workers.identityChanged),
+        },
       },
       time: async (jws) => await trusted.observe(jws),
       evidence: async ({ nonce }) => await collect(nonce),
-      renewal: own.renewal(trustedClock),
+      renewal: { ...renewal, accept: (response) => told(renewal.accept(response), workers.identityChanged) },
     },
   });
   const delivery = createDelivery({
@@ -70,9 +83,28 @@ export function openCloudLink(core: EdgeCore, enforcement: Enforcement, control:
   return { stream, delivery };
 }
 
+/** Every process of this edge has it before it is acknowledged, and also when not all of it could be taken. */
+async function told<T>(work: Promise<T>, tell: () => Promise<void>): Promise<T> {
+  try {
+    return await work;
+  } finally {
+    await tell();
+  }
+}
+
 /** Device states change what packets may pass: after each that was taken, the firewall is planned again. */
-function handlersOf({ handlers }: OrdersStore, refresh: () => void): OrdersStore['handlers'] {
-  const after = (handler: OrdersStore['handlers']['orders']): OrdersStore['handlers']['orders'] => ({
+function handlersOf(
+  { handlers }: OrdersStore,
+  refresh: () => void,
+  tell: () => Promise<void>,
+): OrdersStore['handlers'] {
+  type Handler = OrdersStore['handlers']['orders'];
+  const everywhere = (handler: Handler): Handler => ({
+    version: () => handler.version(),
+    apply: (resource) => told(handler.apply(resource), tell),
+    confirm: () => told(handler.confirm(), tell),
+  });
+  const after = (handler: Handler): Handler => ({
     ...handler,
     apply: async (resource) => {
       const inForce = await handler.apply(resource);
@@ -81,8 +113,8 @@ function handlersOf({ handlers }: OrdersStore, refresh: () => void): OrdersStore
     },
   });
   return {
-    orders: after(handlers.orders),
-    deviceState: after(handlers.deviceState),
-    revocations: handlers.revocations,
+    orders: after(everywhere(handlers.orders)),
+    deviceState: after(everywhere(handlers.deviceState)),
+    revocations: everywhere(handlers.revocations),
   };
 }

@@ -37,6 +37,7 @@ export const edgeConfigSchema = z.strictObject({
       tcp: address.optional(),
       forwardAuthTcp: address.optional(),
       transport: z.enum(checkTransports).default('h2'),
+      processes: z.int().min(1).max(16).default(1),
       jwtSvid: z
         .strictObject({
           bundle: z.string().startsWith('/'),

@@ -26,6 +26,7 @@ import type { FirstRules } from './first-rules.ts';
 import { createProxies, type Proxies } from './proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
+import { openWorkers, type Workers } from './workers/index.ts';
 
 /** How often the kernel's table is compared with the plan. */
 const driftCheckMs = 5_000;
@@ -36,6 +37,7 @@ export interface Enforcement {
   readonly firewall: EdgeFirewall;
   readonly authz: Pick<RequestPoints, 'close'>;
   readonly glass: BreakGlass;
+  readonly workers: Workers;
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
   readonly health: RequestPoints['health'];
@@ -95,7 +97,13 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     onChange: async (change) => await firewall.contain(change),
   });
   late.orders = orders;
-  const tokens = await openBearerTokens(core);
+  const tokens = await openBearerTokens({
+    config,
+    trustDomain: core.trustDomain,
+    now: () => trusted.now(),
+    fs: stored.fs,
+    log,
+  });
   late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce', tokens);
   const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
@@ -118,6 +126,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     active: () => activation.current(),
     time: () => trusted.time(),
   });
+  const workers = openWorkers({ core, activation, orders, usage, glass });
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   await proxies.listen();
   return {
@@ -127,16 +136,18 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     authz: {
       close: async (graceMs) => {
         tickets.close();
-        await points.close(graceMs);
+        await Promise.all([points.close(graceMs), workers.close()]);
       },
     },
     glass,
+    workers,
     serving: points.serving,
     health: points.health,
     tasks: {
       glass: glass.task,
       proxies: proxies.task,
       ...points.tasks,
+      workers: workers.task,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),
       ...firewallTasks(core, firewall),
     },

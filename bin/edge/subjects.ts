@@ -7,8 +7,7 @@ import { errorTable } from '../../runtime/errors.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import type { AccessRequest } from '../../policy/engine/index.ts';
 import type { BearerTokens } from './bearer-tokens.ts';
-import type { OwnIdentity } from './identity.ts';
-import { createVerifiedPeers } from './verified-peers.ts';
+import { createVerifiedPeers, type PeerIdentity } from './verified-peers.ts';
 
 type Subject = AccessRequest['subject'];
 
@@ -45,7 +44,7 @@ export interface Subjects {
 }
 
 export function createSubjects(
-  own: OwnIdentity,
+  own: PeerIdentity,
   orders: Pick<OrdersStore, 'subjectState' | 'view'>,
   now: () => number,
   /** The firewall drops what comes from another port or MAC than the inventory says; without it nobody looks. */

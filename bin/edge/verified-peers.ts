@@ -1,7 +1,15 @@
 // Certificates of peers, verified once and asked again at each request for what may have changed: dates and revocation. A new
 // identity or new roots of ours begin anew.
 import { certificatesFromPem, type VerifiedSvid, verifyAgain, verifyChain } from '../../identity/index.ts';
-import type { OwnIdentity } from './identity.ts';
+import type { DeviceIdentity } from '../../ca/edge/index.ts';
+
+/** What of our own identity peers are verified with; another object when it changes. */
+export interface PeerIdentity {
+  current(): Pick<DeviceIdentity, 'chain'> & {
+    readonly anchors: Pick<DeviceIdentity['anchors'], 'trustDomain' | 'roots'>;
+  };
+  anchors(): { readonly trustDomain: string };
+}
 
 /** Peers whose verification is kept, about 4 KiB each; more are verified anew. Only who was verified gets in. */
 const KEPT_PEERS = 8_192;
@@ -11,7 +19,7 @@ export type VerifyPeer = (pem: string, now: number) => VerifiedSvid | undefined;
 
 /** Undefined for text without a certificate. */
 export function createVerifiedPeers(
-  own: Pick<OwnIdentity, 'current'>,
+  own: Pick<PeerIdentity, 'current'>,
   /** Serials that are revoked, lower case hex; another set when they change. */
   revocations: () => ReadonlySet<string>,
 ): VerifyPeer {

@@ -8,7 +8,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { OwnIdentity } from '../../bin/edge/identity.ts';
 import { createSubjects } from '../../bin/edge/subjects.ts';
 import type { SubjectView } from '../../enforcer/activation/index.ts';
 import type { AuthzPorts } from '../../enforcer/authz/index.ts';
@@ -100,7 +99,7 @@ export function plantPorts(
   const identity = { chain: [Buffer.alloc(0), intermediate], anchors };
   const own = { current: () => identity, anchors: () => anchors };
   const subjects = createSubjects(
-    own as unknown as OwnIdentity,
+    own,
     {
       subjectState: (id) => ({ state: orders.quarantined.has(id) ? 'quarantined' : 'trusted', attributes: {} }),
       view: () => ({ revoked: orders.revoked }) as SubjectView,
