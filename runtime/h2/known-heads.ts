@@ -19,7 +19,8 @@ export class KnownHeads {
 
   keep(source: Uint8Array, start: number, end: number, head: RequestHead): void {
     if (end - start > maxKnownHeadBytes) return;
-    this.#known[this.#next] = { bytes: source.slice(start, end), head };
+    // A copy: `slice` of a Buffer is a view, and its octets are those of the next frame soon.
+    this.#known[this.#next] = { bytes: Uint8Array.from(source.subarray(start, end)), head };
     this.#next = (this.#next + 1) % maxKnownHeads;
   }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { test } from 'node:test';
 import {
+  ack,
   block,
   callFields,
   endHeaders,
@@ -154,4 +155,23 @@ test('a header block that was read before is the same call again, another one is
     assert.equal(fields['grpc-status'], path === echo ? '0' : '12');
     assert.deepEqual(messages, path === echo ? [Buffer.from(String(round))] : []);
   }
+});
+
+test('a head that came in pieces is not taken for the next one that comes in pieces', async (t) => {
+  const { open } = await startRaw(t);
+  const client = await open();
+  client.call(1, echo, hello);
+  await client.answer(1);
+  /** Cut inside its header block, with a PING before it whose answer says that the first piece was read. */
+  const inPieces = async (streamId: number, path: string): Promise<string | undefined> => {
+    const head = frame(types.headers, endHeaders, streamId, block(callFields(path)));
+    const mark = Buffer.alloc(8, streamId);
+    client.send(frame(types.ping, 0, 0, mark), head.subarray(0, 20));
+    await client.until(({ type, flags, payload }) => type === types.ping && flags === ack && payload.equals(mark));
+    client.send(head.subarray(20), frame(types.data, endStream, streamId, message(hello)));
+    return (await client.answer(streamId)).fields['grpc-status'];
+  };
+  assert.equal(await inPieces(3, '/t.T/Othe'), '12');
+  assert.equal(await inPieces(5, echo), '0');
+  assert.equal(await inPieces(7, '/t.T/Othe'), '12');
 });
