@@ -83,9 +83,13 @@ export class Connection {
     }
     this.#sender.uncork();
     if (this.#reader.isInsideFrame) this.#frameMs ??= this.#budgets.nowMs;
-    if (this.#sender.isStuffed) this.#socket.pause();
+    // While a peer goes on sending, libuv reads up to 32 chunks before anything else in the process has a turn.
+    this.#socket.pause();
+    setImmediate(this.#resumeLater);
     this.#endWhenDone();
   }
+
+  readonly #resumeLater = (): void => this.#resume();
 
   #resume(): void {
     if (!this.#sender.isStuffed) this.#socket.resume();
