@@ -40,10 +40,11 @@ test('between two turns of the event loop a connection is read for two chunks at
     rmSync(folder, { recursive: true });
   });
   let most = 0;
-  while (calls < 20_000) {
-    const before = calls;
+  const read = (): number => calls;
+  while (read() < 20_000) {
+    const before = read();
     await nextTurn();
-    most = Math.max(most, calls - before);
+    most = Math.max(most, read() - before);
   }
   const inAChunk = Math.ceil(65_536 / messageBytes);
   assert.ok(most <= 3 * inAChunk, `${most} calls in one turn`);
