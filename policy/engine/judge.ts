@@ -291,18 +291,21 @@ function judgeGrants(
     if (grants.length === 0) trace?.('grant', `none opens ${operation.name} to ${request.subject.id || 'nobody'}`);
     // Model and package do not look at the grant: they are asked once for all of them.
     let narrowed: Narrowed | undefined;
-    const narrowing = (): Narrowed => (narrowed ??= narrow(entry, operation, request, row, trace));
     for (const grant of grants) {
-      const outcome = judgeGrant(grant, request, row, narrowing, trace);
-      if (outcome.reason !== 'opened') {
-        if (progress[outcome.reason] > progress[best.reason]) best = { ...outcome, operation };
-        if (outcome.reason === 'casbin' || outcome.reason === 'rego') break;
+      const failure = failureOf(grant, request, row, trace);
+      if (failure !== undefined) {
+        if (progress[failure.reason] > progress[best.reason]) best = { ...failure, operation };
         continue;
       }
-      const { limit } = grant;
-      const opening = { rule: grant, operation, obligations: outcome.obligations };
-      if (limit === undefined) return { ...opening, reason: 'granted' };
-      (limited ??= []).push({ limit, opening });
+      narrowed ??= narrow(entry, operation, request, row, trace);
+      if (narrowed.reason !== 'opened') {
+        if (progress[narrowed.reason] > progress[best.reason]) best = { ...narrowed, operation };
+        break;
+      }
+      const { limit, obligations: own } = grant;
+      const obligations = own === undefined ? narrowed.obligations : [...own, ...narrowed.obligations];
+      if (limit === undefined) return { rule: grant, operation, obligations, reason: 'granted' };
+      (limited ??= []).push({ limit, opening: { rule: grant, operation, obligations } });
     }
   }
   // Taken only where nothing else would open it.
@@ -321,13 +324,13 @@ function judgeGrants(
 const satisfies = (shown: Binding, asked: Binding): boolean =>
   shown === asked || (shown === 'port+mac+ip' && asked === 'ip');
 
-function judgeGrant(
+/** Why the grant does not open it, before model and package are asked; undefined when it does. */
+function failureOf(
   grant: CompiledGrant,
   request: AccessRequest,
   row: StateRow,
-  narrowing: () => Narrowed,
   trace: Trace | undefined,
-): Failure | Opened {
+): Failure | undefined {
   const { binding } = request.subject;
   if (!satisfies(binding, grant.binding)) {
     trace?.('grant', `asks for binding ${grant.binding}, the subject has ${binding}`, grant);
@@ -340,9 +343,7 @@ function judgeGrant(
     return { reason: 'condition', rule: grant, condition: condition.name };
   }
   trace?.('grant', 'opens it', grant);
-  const outcome = narrowing();
-  if (outcome.reason !== 'opened' || grant.obligations === undefined) return outcome;
-  return { reason: 'opened', obligations: [...grant.obligations, ...outcome.obligations] };
+  return undefined;
 }
 
 /** The interface's Casbin model and Rego package, where it names them, both have to allow what a grant opened. */

@@ -7,7 +7,7 @@ import { maxContextAttributes } from '../limits.ts';
 import { parseFulfils } from '../obligations.ts';
 import { exactPrincipal } from '../principal.ts';
 import type { PeerEvidence, Question } from '../question.ts';
-import { ruleOf } from '../watched-headers.ts';
+import { mayBeWatched, ruleOf } from '../watched-headers.ts';
 import { WireFault, WireReader } from './wire-reader.ts';
 import { textOf, Words } from './wire-text.ts';
 
@@ -101,7 +101,8 @@ class CheckReader {
 
   readonly #extensions = new Configured();
   readonly #labels = new Configured();
-  #principal = '';
+  /** Where it stands: it is read only without a certificate. */
+  #principal: readonly [number, number] | undefined;
   #certificate = '';
   #host = '';
   #port = 0;
@@ -134,12 +135,16 @@ class CheckReader {
     const attributes = said.attributes();
     const fulfils = parseFulfils(said.fulfils);
     const ambiguous = this.#isHttp ? this.#ambiguity() : undefined;
-    return {
+    const question: Question = {
       interface: said.interface ?? '',
       operation: this.#isHttp ? { protocol: 'http', method: this.#method, path: this.#path } : { protocol: 'port' },
       peer: this.#peer(),
       connection: this.#connection(),
       source: 'ext-authz',
+    };
+    if (attributes === undefined && fulfils === undefined && ambiguous === undefined) return question;
+    return {
+      ...question,
       ...(attributes === undefined ? {} : { attributes }),
       ...(fulfils === undefined ? {} : { fulfils }),
       ...(ambiguous === undefined ? {} : { ambiguous }),
@@ -161,9 +166,11 @@ class CheckReader {
 
   #peer(): PeerEvidence {
     const bearer = this.#bearer();
+    const certificatePem = this.#certificate;
+    if (certificatePem !== '') return bearer === undefined ? { certificatePem } : { certificatePem, bearer };
     const said = bearer === undefined ? {} : { bearer };
-    if (this.#certificate !== '') return { certificatePem: this.#certificate, ...said };
-    return this.#principal === '' ? said : { principal: this.#principal, ...said };
+    const principal = this.#principal === undefined ? '' : principals.text(this.#bytes, ...this.#principal);
+    return principal === '' ? said : { principal, ...said };
   }
 
   /** Of the one Authorization line; with two the question is ambiguous too. */
@@ -216,7 +223,7 @@ class CheckReader {
       if (tag === PEER.address) this.#readAddress(this.#once(1 << 3, end));
       else if (tag === PEER.principal) {
         const stop = this.#once(1 << 4, end);
-        this.#principal = principals.text(this.#bytes, wire.at, stop);
+        this.#principal = [wire.at, stop];
         wire.at = stop;
       } else if (tag === PEER.certificate) {
         const stop = this.#once(1 << 5, end);
@@ -248,8 +255,12 @@ class CheckReader {
     const wire = this.#wire;
     while (wire.at < end) {
       const tag = wire.tag(end);
-      if (tag === SOCKET.address) this.#host = this.#word(this.#once(1 << 7, end));
-      else if (tag === SOCKET.port) this.#port = wire.uint32(end);
+      if (tag === SOCKET.address) {
+        const stop = this.#once(1 << 7, end);
+        // Not a word: there are too many of them to come again.
+        this.#host = textOf(this.#bytes, wire.at, stop);
+        wire.at = stop;
+      } else if (tag === SOCKET.port) this.#port = wire.uint32(end);
       else wire.skip(tag, end, READ.socket);
     }
   }
@@ -296,6 +307,7 @@ class CheckReader {
   /** A HeaderValue, or an entry of the map of joined headers, whose fields have the same numbers. */
   #readHeader(end: number): void {
     const wire = this.#wire;
+    const bytes = this.#bytes;
     let name: string | undefined;
     let value = wire.at;
     let stop = -1;
@@ -305,7 +317,7 @@ class CheckReader {
       const tag = wire.tag(end);
       if (tag === HEADER.key && name === undefined) {
         const last = wire.span(end);
-        name = last === wire.at ? emptyName : headerNames.text(this.#bytes, wire.at, last);
+        name = last === wire.at ? emptyName : headerName(bytes, wire.at, last);
         wire.at = last;
       } else if ((tag === HEADER.value || tag === HEADER.raw) && stop === -1) {
         stop = wire.span(end);
@@ -314,8 +326,25 @@ class CheckReader {
       } else if (tag < 32) throw new WireFault('a header with two names or values');
       else wire.skip(tag, end, READ.header);
     }
-    if (name === '' && !hasControl(this.#bytes, value, stop)) return;
-    this.#headers.push(name ?? emptyName, stop === -1 ? '' : this.#bytes.toString('latin1', value, stop));
+    if (name === '' && !hasControl(bytes, value, stop)) return;
+    if (name !== undefined && stop !== -1 && this.#isKnown(name, value, stop)) return;
+    this.#headers.push(name ?? emptyName, stop === -1 ? '' : bytes.toString('latin1', value, stop));
+  }
+
+  /** A pseudo header that says what its field has said already. */
+  #isKnown(name: string, start: number, end: number): boolean {
+    switch (name) {
+      case ':path':
+        return (this.#seen & (1 << 10)) !== 0 && isText(this.#bytes, start, end, this.#path);
+      case ':method':
+        return (this.#seen & (1 << 9)) !== 0 && isText(this.#bytes, start, end, this.#method);
+      case ':authority':
+        return (this.#seen & (1 << 12)) !== 0 && isText(this.#bytes, start, end, this.#authority);
+      case ':scheme':
+        return (this.#seen & (1 << 13)) !== 0 && isText(this.#bytes, start, end, this.#scheme);
+      default:
+        return false;
+    }
   }
 
   #readEntry(end: number, into: Configured): void {
@@ -331,6 +360,29 @@ class CheckReader {
     }
     into.take(key ?? '', value ?? '');
   }
+}
+
+/** As `headerNames` says, found out for most names without looking there. */
+function headerName(bytes: Buffer, start: number, end: number): string {
+  if (!mayBeWatched(bytes[start] as number, bytes[start + 2] ?? 0, end - start)) {
+    let at = start;
+    while (at < end && plainInName[bytes[at] as number] === 1) at++;
+    if (at === end) return '';
+  }
+  return headerNames.text(bytes, start, end);
+}
+
+/** 1 for the bytes of [a-z0-9-]. */
+const plainInName = Uint8Array.from({ length: 256 }, (_, byte) => Number(/[a-z0-9-]/.test(String.fromCharCode(byte))));
+
+/** Whether the bytes are this text, which is ASCII where they are. */
+function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let at = 0; at < text.length; at++) {
+    const byte = bytes[start + at] as number;
+    if (byte >= 0x80 || byte !== text.charCodeAt(at)) return false;
+  }
+  return true;
 }
 
 function pemOf(bytes: Buffer, start: number, end: number): string {
