@@ -15,7 +15,7 @@ test('a name that has a rule is never passed over', () => {
     'remote-',
   );
   const own = fc.constantFrom('host', 'connection', 'authorization', 'x-real-ip', 'forwarded', 'content-length');
-  const tail = fc.string({ unit: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz0123456789-'), maxLength: 20 });
+  const tail = fc.stringMatching(/^[a-z0-9-]{0,20}$/);
   const name = fc.oneof(
     own,
     fc.tuple(start, tail).map((parts) => parts.join('')),
