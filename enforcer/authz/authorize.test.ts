@@ -135,6 +135,19 @@ test('a use is on disk before the answer leaves; one that is not there is denied
   assert.equal((await answering(true, { usage: explode })).decision.allow, true, 'nothing was taken');
 });
 
+test('a request with two readings takes no use', async () => {
+  let taken = 0;
+  const limit = { words: { rate: '', uses: '', unavailable: '' } };
+  const given = ports({
+    usage: () => ({ ...noRequestUsage, take: () => (taken++ < 0 ? 'uses' : 'taken'), look: () => 'taken' }),
+    decide: (_request, { usage }) => (usage.take(limit, 'press-1', 0) === 'taken' ? allow : deny('condition')),
+  });
+  assert.equal((await authorize(given, { ...question, ambiguous: 'two hosts' })).decision.reason, 'ambiguous');
+  assert.equal(taken, 0);
+  assert.equal((await authorize(given, question)).decision.allow, true);
+  assert.equal(taken, 1);
+});
+
 test('a request that waited for its use is judged again, by the same counts, which give nothing more', async () => {
   const usage = { ...noRequestUsage, recorded: () => Promise.resolve(true) };
   const usages: unknown[] = [];

@@ -186,7 +186,9 @@ function judge(ports: AuthzPorts, question: Question, { subject, message }: Call
       asked = what;
       limited = counted;
     };
-    const decision = ports.decide(request, { usage, fulfilment, heard });
+    // What is denied whatever the policy says takes no use.
+    const counts = question.ambiguous === undefined ? usage : lookOnly(usage);
+    const decision = ports.decide(request, { usage: counts, fulfilment, heard });
     return { subject: subject.id, decision: readOneWay(question, decision), message, asked, limited, fulfilment };
   } catch {
     return { subject: subject.id, decision: fault(''), message };
