@@ -28,7 +28,15 @@ test('an ordinary request has one reading', () => {
   ].flat();
   assert.equal(withHeaders(...usual), undefined);
   assert.equal(joined(...usual.slice(0, 18)), undefined);
-  assert.equal(withHeaders('authorization', 'Digest username="a, b", realm="plant", nc=00000001'), undefined);
+  for (const credential of [
+    'Digest username="a, b", realm="plant", nc=00000001',
+    'Digest username*=UTF-8\'\'J%C3%A4s, realm="plant",uri="/a,b"',
+    'AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-central-1/s3/aws4_request, SignedHeaders=host;range, Signature=5d67',
+    'OAuth realm="", oauth_version="1.0"',
+    'SCRAM-SHA-256 realm="plant", data=biwsbj11c2Vy==',
+  ]) {
+    assert.equal(withHeaders('authorization', credential), undefined, credential);
+  }
 });
 
 const ambiguousHeaders: readonly [string, readonly string[]][] = [
@@ -36,6 +44,9 @@ const ambiguousHeaders: readonly [string, readonly string[]][] = [
   ['the same authorization twice', ['authorization', 'Bearer a', 'authorization', 'Bearer a']],
   ['two credentials in one line', ['authorization', 'Bearer a, Basic b']],
   ['a second credential behind a parameter', ['authorization', 'Digest a="b", Basic c=d']],
+  ['a second credential behind a parameter without quotes', ['authorization', 'AWS4 a=b/c, Basic c=d']],
+  ['a second credential behind base64', ['authorization', 'Basic YTpi=, Bearer=c']],
+  ['a second credential of base64', ['authorization', 'Digest a="b", Basic YTpi']],
   ['a quote that never ends', ['authorization', 'Digest a="b, c="d']],
   ['x-edgeward-subject twice', ['x-edgeward-subject', 'a', 'x-edgeward-subject', 'b']],
   ['x-edgeward-subject of two', ['x-edgeward-subject', 'a,b']],

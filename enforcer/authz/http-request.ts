@@ -178,8 +178,13 @@ function isOneCredential(value: string, joined: boolean): boolean {
   return !joined && parameters.test(value.replaceAll(/"[^"\\]*"/g, '""'));
 }
 
-/** `Digest realm="", nc=1`, the quoted texts being empty by then. */
-const parameters = /^[\w-]+ +[\w-]+ *= *(?:""|[\w!#$%&'*+.^`|~-]+)(?: *, *[\w-]+ *= *(?:""|[\w!#$%&'*+.^`|~-]+))*$/;
+/**
+ * `Digest realm="", nc=1`, the quoted texts being empty by then. Values without quotes have more characters in the field than
+ * RFC 9110 gives them (`Credential=AKIA/20260101/eu-central-1/s3/aws4_request, SignedHeaders=host;range` of AWS, S3 and what
+ * speaks like it), but none that could part two credentials: space, comma, quote.
+ */
+const parameter = /[\w!#$%&'*+.^`|~-]+ *= *(?:""|[\w!#$%&'*+.^`|~:;/@-]+=*)/.source;
+const parameters = new RegExp(`^[\\w-]+ +${parameter}(?: *, *${parameter})*$`);
 
 /** A client that has the proxy drop an end-to-end header unmakes what the proxy says (RFC 9110, 7.6.1; CVE-2024-45410). */
 function connectionFault(value: string): string | undefined {
