@@ -175,6 +175,23 @@ export async function runMatrix(t: TestContext, web: GuardedWeb, traits: ProxyTr
     }
   });
 
+  await t.test('a body that waits to be asked for is asked about, and comes', async () => {
+    const put = { certificate, method: 'PUT', curl: ['--data-binary', 'x'.repeat(20_000)] } as const;
+    const waiting = { ...put, headers: ['Expect: 100-continue'] };
+    assert.match((await web.ask('/status', waiting)).text, /^HTTP\/1\.1 200/m);
+    assert.match((await web.ask('/admin', waiting)).text, /^HTTP\/1\.1 403/m);
+  });
+
+  await t.test('a client cannot have dropped what the workload is told of it', async () => {
+    for (const options of ['X-Edgeward-Subject', 'close, x-edgeward-decision', 'Upgrade, X-Edgeward-Rule']) {
+      for (const headers of [[`Connection: ${options}`], ['Connection: close', `Connection: ${options}`]]) {
+        const { heard, ...seen } = await during(async () => await web.ask('/status', { certificate, headers }));
+        if (heard.status === 200) assertIdentity(seen.reached[0]);
+        else assert.deepEqual([heard.status, seen.reached.length], [403, 0], headers.join());
+      }
+    }
+  });
+
   await t.test('a WebSocket is asked about before it is opened', async () => {
     const upgrade = [
       'Connection: Upgrade',

@@ -17,6 +17,7 @@ export const caddyHeaders = [
   'x-edgeward-certificate',
   'x-edgeward-authorization',
   'x-edgeward-fulfils',
+  'x-edgeward-client-connection',
 ] as const;
 
 /** What Caddy says for a placeholder that has no value: the client showed no certificate. */
@@ -26,11 +27,15 @@ const noCertificate = '{http.request.tls.client.certificate_der_base64}';
 const ofCaddy =
   /^(?:x-edgeward-|x-forwarded-(?:for|host|proto|method|uri)$|accept-encoding$|host$|connection$|upgrade$)/;
 
+const isClientConnection = (name: string): boolean => name.toLowerCase() === 'x-edgeward-client-connection';
+
 export function readCaddy(headers: readonly string[]): Question | undefined {
   const own = ownHeaders(headers, caddyHeaders);
-  if (own === undefined) return undefined;
+  // Empty for most clients, but never absent: a configuration that does not set it leaves this unseen.
+  if (own === undefined || !headers.some((name, at) => at % 2 === 0 && isClientConnection(name))) return undefined;
   const certificate = own['x-edgeward-certificate'];
   const fulfils = own['x-edgeward-fulfils'];
+  const options = own['x-edgeward-client-connection'];
   return questionOf({
     interface: own['x-edgeward-interface'],
     method: own['x-edgeward-method'],
@@ -41,6 +46,7 @@ export function readCaddy(headers: readonly string[]): Question | undefined {
     certificatePem: certificate === noCertificate ? '' : fromBase64Der(certificate),
     bearer: bearerOf(own['x-edgeward-authorization']),
     fulfils: fulfils === '' ? undefined : parseFulfils(fulfils),
-    clientHeaders: clientHeaders(headers, ofCaddy),
+    // Caddy obeys Connection on the way to us and again on the way to the workload, there for our identity headers too.
+    clientHeaders: [...clientHeaders(headers, ofCaddy), ...(options === '' ? [] : ['connection', options])],
   });
 }

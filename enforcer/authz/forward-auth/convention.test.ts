@@ -41,6 +41,7 @@ const conventions = {
       'x-edgeward-certificate': leaf,
       'x-edgeward-authorization': `Bearer ${token}`,
       'x-edgeward-fulfils': 'custom:badge',
+      'x-edgeward-client-connection': 'keep-alive, Upgrade',
     },
   },
   traefik: {
@@ -95,6 +96,21 @@ test('a header twice, or beside an alias of it, is no question', () => {
       }
     }
   }
+});
+
+test('a client that has Caddy drop what it says of the client is ambiguous', () => {
+  const { url, headers } = conventions.caddy;
+  for (const options of ['X-Edgeward-Subject', 'close,x-edgeward-rule', 'close, Authorization']) {
+    const said = { ...headers, 'x-edgeward-client-connection': options };
+    assert.match(readQuestion({ url, headers: linesOf(said) })?.ambiguous ?? '', /^Connection/, options);
+  }
+  const unseen = Object.fromEntries(Object.entries(headers).filter(([name]) => !name.endsWith('client-connection')));
+  assert.equal(
+    readQuestion({ url, headers: linesOf({ ...unseen, 'x-a': 'x-edgeward-client-connection' }) }),
+    undefined,
+  );
+  const none = { ...unseen, 'X-Edgeward-Client-Connection': '' };
+  assert.deepEqual(readQuestion({ url, headers: linesOf(none) }), readQuestion({ url, headers: linesOf(headers) }));
 });
 
 test('an alias alone is not read as the header', () => {
