@@ -6,6 +6,8 @@ export interface Counters {
   /** Requests with a well-formed head. */
   streamsOpened: number;
   streamsOpen: number;
+  /** Bytes of messages that are not complete, of all connections. */
+  bytesHeld: number;
   /** Calls whose request came and whose answer left, whatever its status. */
   callsAnswered: number;
   resetsReceived: number;
@@ -25,6 +27,7 @@ export const newCounters = (): Counters => ({
   connectionsOpen: 0,
   streamsOpened: 0,
   streamsOpen: 0,
+  bytesHeld: 0,
   callsAnswered: 0,
   resetsReceived: 0,
   resetsSent: 0,

@@ -19,6 +19,8 @@ export interface UnaryServerLimits {
   readonly maxContinuations: number;
   /** Bytes that a connection may hold of messages that are not complete. */
   readonly maxBufferedBytes: number;
+  /** The same of all connections together: who may open one may open them all. */
+  readonly maxBufferedBytesOfAll: number;
   /** Bytes of answers that a connection may hold because its peer does not take them. */
   readonly maxQueuedBytes: number;
   /** Frames that ask nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, frames of closed or unknown kinds. */
@@ -47,6 +49,7 @@ export const defaultLimits: UnaryServerLimits = {
   maxHeaderBlockBytes: 64 * 1024,
   maxContinuations: 16,
   maxBufferedBytes: 8 * 1024 * 1024,
+  maxBufferedBytesOfAll: 32 * 1024 * 1024,
   maxQueuedBytes: 4 * 1024 * 1024,
   // Clients that measure bandwidth send a PING a round trip while they have calls, so calls pay for them.
   idleFrames: { burst: 1000, perSecond: 100, perCall: 4 },

@@ -104,6 +104,7 @@ test('what is counted', async (t) => {
     connectionsOpen: 1,
     streamsOpened: 2,
     streamsOpen: 0,
+    bytesHeld: 0,
     callsAnswered: 1,
     resetsReceived: 0,
     resetsSent: 0,

@@ -251,11 +251,13 @@ export class Streams {
   }
 
   #hold(stream: Stream, bytes: Buffer, start: number, end: number): void {
+    const { limits, counters } = this.#ports;
     const before = stream.heldBytes;
     stream.append(bytes, start, end);
     this.#held += stream.heldBytes - before;
+    counters.bytesHeld += stream.heldBytes - before;
     const refusal =
-      this.#held > this.#ports.limits.maxBufferedBytes
+      this.#held > limits.maxBufferedBytes || counters.bytesHeld > limits.maxBufferedBytesOfAll
         ? runtimeErrors.error('RPC_RESOURCE_EXHAUSTED', 'too many messages are not complete')
         : this.#messageOf(stream.buffered ?? nothing).tooLarge;
     if (refusal !== undefined) this.#calls.refuse(stream, refusal);
@@ -263,6 +265,7 @@ export class Streams {
 
   #release(stream: Stream): void {
     this.#held -= stream.heldBytes;
+    this.#ports.counters.bytesHeld -= stream.heldBytes;
     stream.releaseBuffer();
   }
 

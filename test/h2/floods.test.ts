@@ -27,6 +27,7 @@ const budgets = { idleFrames: few, resets: few };
 async function nothingLeft({ server }: RawSetup): Promise<void> {
   await until('no connection is left', async () => server.counters.connectionsOpen === 0, 5_000, 2);
   assert.equal(server.counters.streamsOpen, 0);
+  assert.equal(server.counters.bytesHeld, 0);
 }
 
 /** Sends `one` again and again and says what the connection ended with. */
@@ -233,6 +234,24 @@ test('messages that are not complete hold a bounded number of bytes', async (t) 
   const refused = Array.from({ length: 20 }, (_, index) => client.answered(2 * index + 3).fields['grpc-status']);
   assert.equal(refused.filter((status) => status === '8').length, 11);
   assert.equal(server.counters.streamsOpen, 9);
+});
+
+test('messages that are not complete hold a bounded number of bytes, however many connections they come by', async (t) => {
+  const setup = await startRaw(t, { maxBufferedBytesOfAll: 100_000 });
+  const clients = [];
+  for (let index = 0; index < 20; index++) {
+    const client = await setup.open();
+    clients.push(client);
+    client.call(1, echo, hello);
+    const part = Buffer.concat([Buffer.from([0, 0, 1, 0, 0]), Buffer.alloc(10_000)]);
+    client.send(opened(3), frame(types.data, 0, 3, part));
+    await client.settled();
+  }
+  const refused = clients.map((client) => client.answered(3).fields['grpc-status']);
+  assert.equal(refused.filter((status) => status === '8').length, 11);
+  assert.ok(setup.server.counters.bytesHeld <= 100_000);
+  for (const client of clients) client.close();
+  await nothingLeft(setup);
 });
 
 test('a frame larger than announced', async (t) => {
