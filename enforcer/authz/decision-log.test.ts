@@ -6,9 +6,8 @@ import * as fc from 'fast-check';
 import type { NewEvent } from '../../audit/spool/index.ts';
 import type { Decision } from '../../policy/engine/index.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
-import { maxRateLimitKeys } from '../../runtime/limits.ts';
 import { createDecisionLog, type CountingLog } from './decision-log.ts';
-import { denialBurst, maxDistinctAllows, maxDistinctDenials } from './limits.ts';
+import { allDenialsBurst, denialBurst, maxDistinctAllows, maxDistinctDenials } from './limits.ts';
 import type { Judged, Question } from './question.ts';
 
 const granted: Decision = {
@@ -80,20 +79,37 @@ test('a few denials are recorded as they came, a flood as counts, and none is fo
   }
 });
 
+/** Whole ones, then two for each window of an exact and of a coarse count, the last coarse one by reason alone. */
+const atMostDenials = allDenialsBurst + 2 * (2 * maxDistinctDenials + 1);
+
 test('neither a new path, a new address nor a new interface each time gets around the bound', async () => {
   const unknown = { ...denied, decision: { ...denied.decision, reason: 'unknown-interface' as const } };
   for (const [judged, next] of [
     [denied, (n: number) => question(`/p${n}`)],
     [unknown, (n: number) => question('/', '10.77.0.66', `web${n}`)],
     [denied, (n: number) => question('/', `10.77.${n >> 8}.${n & 255}`)],
+    // Each address again and again, so that each has its burst.
+    [denied, (n: number) => question('/', `[2001:db8::${(n % 5_000).toString(16)}]`)],
   ] as const) {
     const { log, events, clock } = world();
     for (let n = 0; n < 50_000; n++) log.note(next(n), judged);
     await log.close();
     await clock.advance(1);
     assert.equal(countOf(events), 50_000);
-    // Each address has its burst, until there are too many of them.
-    assert.ok(events.length <= maxRateLimitKeys + denialBurst + 2 * maxDistinctDenials + 2, `${events.length} events`);
+    assert.ok(events.length <= atMostDenials, `${events.length} events`);
+  }
+});
+
+test('nor does a new subject each time, which a caller of AuthZEN may assert, or a new interface without a bundle', async () => {
+  for (const [name, subject] of [
+    [() => 'web', (n: number) => `device-${n}`],
+    [(n: number) => `web${n}`, () => ''],
+  ] as const) {
+    const { log, events } = world();
+    for (let n = 0; n < 50_000; n++) log.note(question(`/p${n}`, '', name(n)), { ...denied, subject: subject(n) });
+    await log.close();
+    assert.equal(countOf(events), 50_000);
+    assert.ok(events.length <= atMostDenials, `${events.length} events`);
   }
 });
 

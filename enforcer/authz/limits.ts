@@ -19,9 +19,12 @@ export const maxRecordedText = 256;
 /** Denials of one subject and address recorded one by one after a rest, and each second from then on. */
 export const denialBurst = 20;
 export const denialsPerSecond = 1;
+/** Denials of all together recorded one by one after a rest, and each second from then on: what a spool keeps for weeks. */
+export const allDenialsBurst = 2_000;
+export const allDenialsPerSecond = 100;
 /** Milliseconds over which identical denials above that become one event with a count. */
 export const denialWindowMs = 1_000;
-/** Different denials kept apart within a window; above, they are counted by subject, interface and reason. */
+/** Different denials kept apart within a window; above, so many by subject, interface and reason, and then by reason. */
 export const maxDistinctDenials = 256;
 /** Different subjects, interfaces, operations and rules of which sampled allows are counted apart; above, by interface. */
 export const maxDistinctAllows = 1_024;

@@ -1,10 +1,18 @@
-// Denied requests, bounded: each is recorded as it came while they are few; a flood of one caller becomes counts, so that
-// whoever reaches the proxy cannot fill the spool and with it close the interfaces whose audit is durable.
+// Denied requests, bounded: each is recorded as it came while they are few; a flood of one caller, or of callers who are many,
+// becomes counts, so that whoever reaches the proxy cannot fill the spool and with it close the interfaces whose audit is durable.
 import type { EmitEvent, NewEvent } from '../../../audit/spool/index.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { createRateLimit } from '../../../runtime/rate-limit.ts';
 import { type Counter, createCounters } from '../../event-window.ts';
-import { denialBurst, denialsPerSecond, denialWindowMs, maxDistinctDenials, maxRecordedPath } from '../limits.ts';
+import {
+  allDenialsBurst,
+  allDenialsPerSecond,
+  denialBurst,
+  denialsPerSecond,
+  denialWindowMs,
+  maxDistinctDenials,
+  maxRecordedPath,
+} from '../limits.ts';
 import type { Judged, Question } from '../question.ts';
 import { addressOf } from './connection.ts';
 import { decisionEvent } from './decision-event.ts';
@@ -28,6 +36,8 @@ interface Flood {
 
 export function createDenials(emit: EmitEvent, clock: Clock, onLost: (error: unknown) => void): Denials {
   const limit = createRateLimit({ burst: denialBurst, perSecond: denialsPerSecond }, clock);
+  // Addresses are free where there is IPv6, and so are subjects that a caller of AuthZEN asserts.
+  const all = createRateLimit({ burst: allDenialsBurst, perSecond: allDenialsPerSecond }, clock);
   const counters = createCounters(emit, clock, denialWindowMs, onLost);
   /** By what differs most. A flood is found without making a key: that would cost more than all the rest. */
   const floods = new Map<string, Flood[]>();
@@ -62,17 +72,23 @@ export function createDenials(emit: EmitEvent, clock: Clock, onLost: (error: unk
       }
       const { subject, decision } = judged;
       // Subjects are ids, and hold no line feed.
-      if (limit.take(`${subject}\n${address}`) === 0) return true;
+      if (limit.take(`${subject}\n${address}`) === 0 && all.take('') === 0) return true;
       if (distinct < maxDistinctDenials && path.length <= maxRecordedPath) {
         begin(path, address, question, judged);
         return false;
       }
       // What stands for many different requests names none of them, and nothing that is not of the bundle.
-      const name = decision.reason === 'unknown-interface' ? '' : question.interface;
-      const key = `${subject}\n${decision.reason}\n${name}`;
+      const named = decision.reason === 'unknown-interface' ? '' : question.interface;
+      const wanted = `${subject}\n${decision.reason}\n${named}`;
+      const isNamed = coarse.has(wanted) || coarse.size < maxDistinctDenials;
+      // Beyond the bound by reason alone, and there are only so many of those.
+      const key = isNamed ? wanted : `\n${decision.reason}\n`;
       const open = coarse.get(key);
       if (open !== undefined) open.further++;
-      else beginCoarse(key, { ...decisionEvent(question, judged), data: coarseData(name, question, judged) });
+      else {
+        const data = isNamed ? coarseData(named, subject, question, judged) : coarseData('', '', question, judged);
+        beginCoarse(key, { ...decisionEvent(question, judged), data });
+      }
       return false;
     },
     shed(name) {
@@ -105,7 +121,7 @@ function isAlike(flood: Flood, address: string, question: Question, { subject, d
   );
 }
 
-const coarseData = (name: string, { source }: Question, { subject, decision }: Judged): NewEvent['data'] => ({
+const coarseData = (name: string, subject: string, { source }: Question, { decision }: Judged): NewEvent['data'] => ({
   decision: 'deny',
   enforcement_point: source,
   interface: name,
