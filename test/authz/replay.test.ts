@@ -49,7 +49,12 @@ const situation: fc.Arbitrary<Situation> = fc
     more: fc.dictionary(text, said, { maxKeys: 3 }),
     connection: fc.constantFrom('10.0.0.1:443', '[2001:db8::1]:443', '2001:db8::1:443', 'unix:', '', '10.0.0.1:0443'),
     ambiguous: fc.option(fc.constant('two hosts'), { nil: undefined, freq: 8 }),
-    fulfilment: fc.constantFrom<Fulfilment>(own, { ...own, custom: ['badge'] }, { ...own, levels: ['mfa'] }),
+    fulfilment: fc.constantFrom<Fulfilment>(
+      own,
+      { ...own, custom: ['badge'] },
+      { ...own, levels: ['mfa'] },
+      { ...own, anyLevel: true },
+    ),
   })
   .filter(({ asked }) => asked.operation.protocol !== 'modbus')
   .map(({ asked, floor, more, ...rest }) => ({

@@ -65,12 +65,14 @@ function isCut({ operation, connection }: Question): boolean {
 }
 
 /** What every point fulfils goes without saying. */
-const isSpecial = ({ custom, levels = [] }: Fulfilment): boolean => custom.length > 0 || levels.length > 0;
+const isSpecial = ({ custom, levels = [], anyLevel = false }: Fulfilment): boolean =>
+  custom.length > 0 || levels.length > 0 || anyLevel;
 
-const fulfilsOf = ({ ids, custom, levels = [] }: Fulfilment): string[] => [
+const fulfilsOf = ({ ids, custom, levels = [], anyLevel = false }: Fulfilment): string[] => [
   ...ids,
   ...custom.map((name) => obligationName({ id: 'custom', name })),
   ...levels.map((level) => `step-up:${level}`),
+  ...(anyLevel ? ['step-up'] : []),
 ];
 
 function severityOf(decision: Decision): 'info' | 'medium' | 'high' {

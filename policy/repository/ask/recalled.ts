@@ -127,6 +127,7 @@ function fulfilmentOf(texts: readonly string[] = ['log', 'notification']): Fulfi
   const ids: Fulfilment['ids'][number][] = [];
   const custom: string[] = [];
   const levels: string[] = [];
+  let anyLevel = false;
   for (const text of texts) {
     const colon = text.indexOf(':');
     const id = (colon === -1 ? text : text.slice(0, colon)) as Obligation['id'];
@@ -139,11 +140,12 @@ function fulfilmentOf(texts: readonly string[] = ['log', 'notification']): Fulfi
         custom.push(text.slice(colon + 1));
         break;
       case 'step-up':
-        levels.push(text.slice(colon + 1));
+        if (colon === -1) anyLevel = true;
+        else levels.push(text.slice(colon + 1));
         break;
       default:
         return undefined;
     }
   }
-  return { ids, custom, levels };
+  return { ids, custom, levels, anyLevel };
 }
