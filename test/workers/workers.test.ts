@@ -57,6 +57,27 @@ test('a quarantine is in force in every worker when the edge says that it is', a
   for (const index of [2, 3]) assert.equal(await world.ask(index, '/status'), allow);
 });
 
+test('what people had opened is closed in the worker when the edge says that what ends it is in force', async (t) => {
+  const world = await open(t, withGrant({ subjects: ['camera-1'] }));
+  const opening = {
+    rule: 'break-glass:read/00',
+    place: 'break-glass/read.yaml:1',
+    subject: 'gateway-1',
+    binding: 'svid',
+  } as const;
+  const openings = [
+    { ...opening, interface: 'web', device: keys.deviceId, operations: ['read'], afterHardExpiry: false },
+  ];
+  for (let time = 0; time < 3; time++) {
+    world.settings.openings = openings;
+    await until('the worker has heard of the opening', async () => (await world.ask(2, '/status')) === allow);
+    // As when an order contains this edge: no opening is told of any more, and the order goes to the workers.
+    world.settings.openings = [];
+    await world.states({ 'gateway-1': 'trusted', [keys.deviceId]: 'quarantined' });
+    assert.equal(await world.ask(2, '/status'), forbidden);
+  }
+});
+
 test('a new bundle is in force in the worker when the edge says that it is', async (t) => {
   const world = await open(t);
   assert.equal(await world.ask(2, '/status'), allow);

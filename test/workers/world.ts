@@ -10,7 +10,7 @@ import { createWorkerPool } from '../../bin/edge/workers/pool.ts';
 import { createActivation, hostBoot, type SubjectView } from '../../enforcer/activation/index.ts';
 import { certificatesToPem } from '../../identity/index.ts';
 import { knownFeatures, openBundle, sealBundle, type Slice } from '../../policy/bundle/index.ts';
-import { compileSlice, type Engine } from '../../policy/engine/index.ts';
+import { compileSlice, type Engine, type Opening } from '../../policy/engine/index.ts';
 import { Authorization } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -60,7 +60,7 @@ export interface WorkersWorld {
   /** Code of the answer of worker `index`, from 2 on; undefined when it does not answer. No device: no certificate. */
   ask(index: number, path: string, device?: string): Promise<number | undefined>;
   health(index: number): Promise<number | undefined>;
-  readonly settings: { uses: number; spoolWorks: boolean; heartbeats: boolean };
+  readonly settings: { uses: number; spoolWorks: boolean; heartbeats: boolean; openings: readonly Opening[] };
   close(): Promise<void>;
 }
 
@@ -76,7 +76,12 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
   const boot = await hostBoot(nodeFiles, 'boot');
   const events: NewEvent[] = [];
   const used: WantedUse[] = [];
-  const settings = { uses: Number.POSITIVE_INFINITY, spoolWorks: true, heartbeats: true };
+  const settings = {
+    uses: Number.POSITIVE_INFINITY,
+    spoolWorks: true,
+    heartbeats: true,
+    openings: [] as readonly Opening[],
+  };
   let subjects = viewOf({ 'gateway-1': 'trusted' });
   let version = 0;
   const activation = await createActivation<Engine>({
@@ -105,7 +110,7 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
   const digest = (): string => activation.current()?.bundle.digest ?? '';
   const heartbeat = () => ({
     mark: { time: { now: Date.now(), trusted: true }, uptimeMs: boot.uptimeMs() },
-    openings: [],
+    openings: settings.openings,
   });
   const chain = [authority.issue(`spiffe://${trustDomain}/device/${deviceId}`).der, authority.intermediate];
   const pool = createWorkerPool({

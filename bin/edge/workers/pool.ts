@@ -58,7 +58,14 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
   return {
     async tell(change) {
-      await Promise.all(alive().map((worker) => worker.take(change)));
+      // What people opened may end with the change, and so may the time be another: neither waits for the next second.
+      const now = heartbeat();
+      await Promise.all(
+        alive().map((worker) => {
+          worker.hear(now);
+          return worker.take(change);
+        }),
+      );
     },
     ready: () => alive().filter((worker) => worker.ready).length,
     async task(signal) {
