@@ -108,6 +108,8 @@ async function measureIn(
     atStart = (await server.ask('use')).rssBytes / MB;
     contestants.push(...seriesOf(server, transport, prepared));
   }
+  const all = keep(await startEdge(folder, 'edge-all', 'h2', prepared.stateDirAll));
+  contestants.push({ ...certified(all, prepared), kind: 'edge-all', transport: 'h2' });
   const seen = await compare(contestants, generator, plan.compare, progress);
   const ours = contestants.findLast(({ kind, series }) => kind === 'edge' && series === 'certificate');
   if (ours === undefined) throw new Error('no edge was measured');
@@ -157,13 +159,16 @@ async function aroundProxies(
 }
 
 function seriesOf(server: MeasuredServer, transport: Transport, prepared: Prepared): Contestant[] {
-  const { check, checkByName = '' } = server.listening;
+  const { checkByName = '' } = server.listening;
   const edge = { kind: 'edge', transport, server } as const;
   return [
     { ...edge, series: 'principal', socket: checkByName, corpus: prepared.series.principal.path },
-    { ...edge, series: 'certificate', socket: check, corpus: prepared.series.certificate.path },
+    { ...edge, ...certified(server, prepared) },
   ];
 }
+
+const certified = (server: MeasuredServer, { series }: Prepared) =>
+  ({ server, series: 'certificate', socket: server.listening.check, corpus: series.certificate.path }) as const;
 
 /** Half of them with certificates, which most changes break, half with names, which more survive. */
 async function mutateBoth(

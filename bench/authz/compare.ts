@@ -4,8 +4,8 @@ import type { LoadResult } from './load.ts';
 import type { Generator, MeasuredServer } from './processes.ts';
 
 export interface Contestant {
-  /** `edge` decides; `canned` gives one answer to everything. */
-  readonly kind: 'edge' | 'canned';
+  /** `edge` decides, `edge-all` has every decision whole in the log too; `canned` gives one answer to everything. */
+  readonly kind: 'edge' | 'edge-all' | 'canned';
   readonly transport: 'grpc-js' | 'h2';
   readonly series: Evidence;
   readonly server: MeasuredServer;

@@ -19,6 +19,7 @@ import { createLogger } from '../../runtime/log.ts';
 import { runTasks } from '../../runtime/tasks.ts';
 import { nodeFiles } from '../../store/files.ts';
 import { deviceOf } from './check-requests.ts';
+import { ALLOWS_SAMPLED } from './policy.ts';
 import type { Running, ServerTask } from './server.ts';
 
 /** How often the cloud is said to have stored what is on disk: a spool that nobody empties is full after some seconds. */
@@ -60,7 +61,7 @@ export async function edgeServer({
   const decisions = createDecisionLog(core.emit, {
     clock: systemClock,
     random: randomBytes,
-    allowsSampled: () => undefined,
+    allowsSampled: () => ALLOWS_SAMPLED,
     onLost: () => undefined,
   });
   await serveAuthz(

@@ -20,6 +20,8 @@ export interface Series {
 
 export interface Prepared {
   readonly stateDir: string;
+  /** The same edge, whose policy has every allow recorded whole. */
+  readonly stateDirAll: string;
   readonly authority: TestAuthority;
   readonly policy: Pick<FleetPolicy, 'rules' | 'accesses'>;
   readonly oracle: Oracle;
@@ -40,6 +42,8 @@ export async function prepare(folder: string, rules: number, requests: number): 
   const authority = createTestAuthority(trustDomain);
   const stateDir = join(folder, 'state');
   const edge = await writeEdgeState(stateDir, authority, policy);
+  const stateDirAll = join(folder, 'state-all');
+  await writeEdgeState(stateDirAll, authority, { ...policy, slice: recordingAll(policy.slice) });
   const oracle = createOracle(edge, authority);
   const certificates = certificatesOf(accesses, authority);
   const make = (evidence: Evidence): Series => {
@@ -61,6 +65,7 @@ export async function prepare(folder: string, rules: number, requests: number): 
   const distinct = (of: (access: FleetPolicy['accesses'][number]) => string): number => new Set(accesses.map(of)).size;
   return {
     stateDir,
+    stateDirAll,
     authority,
     policy: { rules: policy.rules, accesses },
     oracle,
@@ -71,4 +76,13 @@ export async function prepare(folder: string, rules: number, requests: number): 
     allowedShare: accesses.filter(({ allow }) => allow).length / accesses.length,
     certificates,
   };
+}
+
+function recordingAll(slice: FleetPolicy['slice']): FleetPolicy['slice'] {
+  const interfaces = slice.interfaces.map((entry) => {
+    const whole = { ...entry };
+    delete whole.allowsSampled;
+    return whole;
+  });
+  return { ...slice, interfaces };
 }

@@ -21,7 +21,7 @@ const START_MS = 120_000;
 const LEAVE_MS = 5_000;
 
 /** As the product's programs run; the flag for `collect` only lets us ask for a collection. */
-const programFlags = ['--disallow-code-generation-from-strings', '--expose-gc'];
+const programFlags = ['--disallow-code-generation-from-strings', '--max-semi-space-size=2', '--expose-gc'];
 
 class Talk {
   readonly child: ChildProcess;

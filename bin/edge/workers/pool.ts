@@ -102,7 +102,8 @@ class Worker {
     this.#options = options;
     this.#child = fork(options.program, [], {
       serialization: 'advanced',
-      execArgv: ['--disallow-code-generation-from-strings'],
+      // As bin/edgeward starts the edge.
+      execArgv: ['--disallow-code-generation-from-strings', '--max-semi-space-size=2'],
       // The service manager hears of the edge alone.
       env: { ...process.env, NOTIFY_SOCKET: undefined, WATCHDOG_USEC: undefined },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
