@@ -24,9 +24,13 @@ interface Word {
   readonly text: string;
 }
 
+/** Bytes that one table remembers, and as many characters of text: then it begins anew. Strangers choose what it holds. */
+const mostBytes = 16 * 1024 * 1024;
+
 /** Remembers texts by their bytes. A word has two slots; where both are taken, the newcomer replaces one of them. */
 export class Words {
   readonly #slots: (Word | undefined)[];
+  #remembered = 0;
   readonly #longest: number;
   readonly #read: (bytes: Buffer, start: number, end: number) => string;
 
@@ -48,8 +52,25 @@ export class Words {
     const other = slots[second];
     if (other !== undefined && isSame(other.bytes, bytes, start, end)) return other.text;
     const text = this.#read(bytes, start, end);
-    slots[found === undefined ? first : second] = { bytes: Uint8Array.prototype.slice.call(bytes, start, end), text };
+    this.#remember(found === undefined ? first : second, {
+      bytes: Uint8Array.prototype.slice.call(bytes, start, end),
+      text,
+    });
     return text;
+  }
+
+  /** Bytes that are remembered. */
+  get size(): number {
+    return this.#remembered;
+  }
+
+  #remember(slot: number, word: Word): void {
+    this.#remembered += word.bytes.length - (this.#slots[slot]?.bytes.length ?? 0);
+    if (this.#remembered > mostBytes) {
+      this.#slots.fill(undefined);
+      this.#remembered = word.bytes.length;
+    }
+    this.#slots[slot] = word;
   }
 }
 
