@@ -25,6 +25,7 @@ test('an ordinary request has one reading', () => {
     ['x-forwarded-for', '192.0.2.1, 10.0.0.1', 'x-forwarded-proto', 'https', 'x_trace', '1', 'Connection', 'TE'],
     ['x-request-id', 'b1946ac9', 'x-request-id', 'again', 'x-edgeward-subject', 'somebody'],
     ['x-forwarded-client-cert', 'By=spiffe://a/b;Subject="CN=a,O=b",By=spiffe://a/c', 'x-http-method', 'GET'],
+    ['X-Envoy-Auth-Partial-Body', 'false'],
   ].flat();
   assert.equal(withHeaders(...usual), undefined);
   assert.equal(joined(...usual.slice(0, 18)), undefined);
@@ -89,6 +90,11 @@ const ambiguousHeaders: readonly [string, readonly string[]][] = [
   ['connection: any other header', ['connection', 'cookie']],
   ['a second connection', ['connection', 'close', 'connection', 'x-forwarded-for']],
   ['another method', ['x-http-method-override', 'DELETE']],
+  ['a part of the body', ['x-envoy-auth-partial-body', 'true']],
+  ['a part of the body, in other words', ['x-envoy-auth-partial-body', 'True']],
+  ['nothing said of the body', ['x-envoy-auth-partial-body', '']],
+  ['a part of the body and all of it', ['x-envoy-auth-partial-body', 'false', 'x-envoy-auth-partial-body', 'true']],
+  ['a part of the body, joined', ['x-envoy-auth-partial-body', 'false,true']],
   ['another method, lower case name of others', ['X-HTTP-Method', 'PUT']],
   ['another method, third way', ['x-method-override', 'get']],
   ['the method twice', ['x-http-method-override', 'GET', 'x-http-method-override', 'GET']],
@@ -222,4 +228,14 @@ test('property: what has one reading is read by fetch as it was written', () => 
     }),
     { numRuns: 5_000 },
   );
+});
+
+test('a body that came with the question has the length that the request says', () => {
+  const of = (bodyBytes: number | undefined, ...headers: readonly string[]) =>
+    ambiguityOf({ ...plain, method: 'POST', headers, bodyBytes });
+  assert.equal(of(undefined, 'content-length', '20000'), undefined, 'no body was asked for');
+  assert.equal(of(16_384, 'content-length', '16384', 'x-envoy-auth-partial-body', 'false'), undefined);
+  assert.equal(of(16_384, 'x-envoy-auth-partial-body', 'false'), undefined, 'chunked');
+  assert.match(of(16_384, 'content-length', '20000', 'x-envoy-auth-partial-body', 'false') ?? '', /only a part/);
+  assert.match(of(16_384, 'content-length', '100') ?? '', /only a part/);
 });

@@ -28,6 +28,8 @@ export interface ReportedRequest {
   readonly characters?: number;
   /** Lines of one name come joined by commas, as in Envoy's `headers`: a comma may then hide a second line. */
   readonly joined?: boolean;
+  /** Bytes of the body that came with the question, where the proxy sends one. */
+  readonly bodyBytes?: number | undefined;
 }
 
 /**
@@ -89,6 +91,8 @@ function headersFault(request: ReportedRequest, host: string | undefined): strin
   return seen & framing.length && seen & framing.coding ? 'content-length beside transfer-encoding' : undefined;
 }
 
+const partOfBody = 'a body of which only a part was sent';
+
 const framing = { length: ruleOf('content-length')?.bit ?? 0, coding: ruleOf('transfer-encoding')?.bit ?? 0 };
 
 const colon = 0x3a;
@@ -148,7 +152,7 @@ function valueFault(
   rule: HeaderRule,
   name: string,
   value: string,
-  { method, joined = false }: ReportedRequest,
+  { method, joined = false, bodyBytes }: ReportedRequest,
   host: string | undefined,
 ): string | undefined {
   if (rule === 'connection') return connectionFault(value);
@@ -158,11 +162,15 @@ function valueFault(
     case 'host':
       return value === host ? undefined : 'Host differs from :authority';
     case 'length':
-      return /^(?:0|[1-9][0-9]{0,17})$/.test(value) ? undefined : 'content-length that is no number';
+      if (!/^(?:0|[1-9][0-9]{0,17})$/.test(value)) return 'content-length that is no number';
+      // Envoy 1.40 says of a body that fills its buffer exactly that it is whole, also when more comes behind it.
+      return bodyBytes === undefined || Number(value) === bodyBytes ? undefined : partOfBody;
     case 'coding':
       return value === 'chunked' ? undefined : 'transfer-encoding other than chunked';
     case 'override':
       return value === method ? undefined : `${name} that asks for another method`;
+    case 'whole':
+      return value === 'false' ? undefined : partOfBody;
     case 'credentials':
       return isOneCredential(value, joined) ? undefined : `${name} with several values`;
     case 'single':

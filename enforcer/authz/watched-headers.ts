@@ -4,8 +4,18 @@
 /**
  * `single`: one line, one value. `list`: one line, whose commas belong to it. `credentials`: one credential. `length`,
  * `coding`: how the message ends. `override`: the method again. `host`: `:authority` again. `connection`: hop-by-hop names.
+ * `whole`: whether the body is all of it.
  */
-export type HeaderRule = 'single' | 'list' | 'credentials' | 'length' | 'coding' | 'override' | 'host' | 'connection';
+export type HeaderRule =
+  | 'single'
+  | 'list'
+  | 'credentials'
+  | 'length'
+  | 'coding'
+  | 'override'
+  | 'host'
+  | 'connection'
+  | 'whole';
 
 export interface WatchedHeader {
   readonly rule: HeaderRule;
@@ -29,6 +39,8 @@ const rules: Readonly<Record<string, HeaderRule>> = {
   'x-forwarded-proto': 'single',
   'x-real-ip': 'single',
   'x-rewrite-url': 'single',
+  // Envoy's, of the body that it sends with the question (allow_partial_message).
+  'x-envoy-auth-partial-body': 'whole',
   'x-http-method': 'override',
   'x-http-method-override': 'override',
   'x-method-override': 'override',

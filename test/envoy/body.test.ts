@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { serveAuthz } from '../../enforcer/authz/index.ts';
+import { checkTransports, serveAuthz } from '../../enforcer/authz/index.ts';
 import { requires } from '../support/capabilities.ts';
+import { until } from '../support/until.ts';
 import { placed } from './envoy-process.ts';
 import { openPlant } from './plant.ts';
 import { startStub } from './stub-enforcer.ts';
@@ -78,4 +79,42 @@ test('the enforcer takes the question with the longest body', async (t) => {
   assert.equal(status, 200);
   const target = `/status?${'z'.repeat(2_000)}`;
   assert.equal((await plant.ask(target, 'gateway-1', ['--data-binary', `@${body}`, ...headers])).status, 200);
+});
+
+test('of a body that Envoy cuts off nothing is allowed, by either carrier', async (t) => {
+  if (!requires(t, 'envoy', 'curl')) return;
+  await using plant = await openPlant();
+  const { ports, enforcerAddress, reached } = plant;
+  const partial = {
+    'allow_partial_message: false, pack_as_bytes: true': 'allow_partial_message: true, pack_as_bytes: true',
+  };
+  await plant.envoy('http.yaml', (config) => placed(withBody(config), partial));
+  const fits = join(plant.folder, 'fits');
+  const long = join(plant.folder, 'long');
+  writeFileSync(fits, 'x'.repeat(limit - 1));
+  writeFileSync(long, 'x'.repeat(limit + 1));
+  const post = async (path: string, version = '--http2') =>
+    await plant.ask('/status', 'gateway-1', [version, '--data-binary', `@${path}`]);
+  for (const transport of checkTransports) {
+    const enforcer = await serveAuthz(ports, () => true, {
+      grpc: [enforcerAddress],
+      forwardAuthSocket: undefined,
+      transport,
+    });
+    try {
+      await until('the enforcer is asked', async () => (await post(fits)).status === 200);
+      reached.splice(0);
+      // Over HTTP/2 this Envoy says `x-envoy-auth-partial-body: false` of it: its length tells.
+      for (const version of ['--http1.1', '--http2']) {
+        const { status, body } = await post(long, version);
+        assert.deepEqual(
+          { transport, version, status, body },
+          { transport, version, status: 403, body: 'ambiguous\n' },
+        );
+      }
+      assert.deepEqual(reached, []);
+    } finally {
+      await enforcer.close(0);
+    }
+  }
 });

@@ -61,6 +61,7 @@ function ambiguity(http: AttributeContext_HttpRequest): string | undefined {
     scheme,
     headers: linesOf(http),
     joined: Object.keys(http.headers).length > 0,
+    bodyBytes: http.rawBody.length || Buffer.byteLength(http.body) || undefined,
   });
 }
 
@@ -112,6 +113,7 @@ const headerName = fc.oneof(
     'accept',
     'x-request-id',
     'authorization',
+    'content-length',
     'x-forwarded-host',
     'x-edgeward-rule',
     ':path',
@@ -119,7 +121,7 @@ const headerName = fc.oneof(
   ),
   fc.string(),
 );
-const headerValue = fc.oneof(fc.constantFrom('', 'a', '/status', 'Bearer a'), text);
+const headerValue = fc.oneof(fc.constantFrom('', 'a', '/status', 'Bearer a', '1', '2'), text);
 const peer = fc.record(
   {
     labels: configured,
@@ -241,6 +243,18 @@ test('what has two readings is refused', () => {
   for (const [name, bytes] of Object.entries(cases)) {
     assert.throws(() => readCheckRequest(bytes), WireFault, name);
   }
+});
+
+test('a body that is not as long as the request says is ambiguous, in either form', () => {
+  const sent = (length: string, body: { readonly body?: string; readonly rawBody?: Uint8Array }) => {
+    const headerMap = { headers: [{ key: 'content-length', rawValue: Buffer.from(length) }] };
+    return asked({ request: { http: { ...http, host: 'plant.example', headerMap, ...body } } }).ambiguous;
+  };
+  assert.equal(sent('3', { rawBody: Buffer.from('abc') }), undefined);
+  assert.equal(sent('3', { body: 'abc' }), undefined);
+  assert.equal(sent('3', {}), undefined, 'the filter sends no body');
+  assert.match(sent('4', { rawBody: Buffer.from('abc') }) ?? '', /only a part/);
+  assert.match(sent('4', { body: 'abc' }) ?? '', /only a part/);
 });
 
 const asked = (attributes: NonNullable<Init['attributes']>): Question => readCheckRequest(bytesOf({ attributes }));

@@ -19,7 +19,16 @@ const PEER = { address: 10, principal: 34, certificate: 42 } as const;
 const ADDRESS = { socket: 10 } as const;
 const SOCKET = { address: 18, port: 24 } as const;
 const REQUEST = { http: 18 } as const;
-const HTTP = { method: 18, headers: 26, path: 34, host: 42, scheme: 50, headerMap: 106 } as const;
+const HTTP = {
+  method: 18,
+  headers: 26,
+  path: 34,
+  host: 42,
+  scheme: 50,
+  body: 90,
+  rawBody: 98,
+  headerMap: 106,
+} as const;
 const HEADER_MAP = { headers: 10 } as const;
 const HEADER = { key: 10, value: 18, raw: 26 } as const;
 const ENTRY = { key: 10, value: 18 } as const;
@@ -116,6 +125,7 @@ class CheckReader {
   #headerLines = 0;
   #headerBytes = 0;
   #joined = false;
+  #bodyBytes: number | undefined;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -161,6 +171,7 @@ class CheckReader {
       lines: this.#headerLines,
       characters: this.#headerBytes,
       joined: this.#joined,
+      bodyBytes: this.#bodyBytes,
     });
   }
 
@@ -290,6 +301,10 @@ class CheckReader {
       else if (tag === HTTP.headers) {
         this.#joined = true;
         this.#readHeader(wire.span(end));
+      } else if (tag === HTTP.body || tag === HTTP.rawBody) {
+        const stop = this.#once(1 << 15, end);
+        this.#bodyBytes = stop - wire.at;
+        wire.at = stop;
       } else wire.skip(tag, end, READ.http);
     }
   }
