@@ -74,6 +74,40 @@ test('the documented keys of AuthZEN are read, and refused where they would let 
   }
 });
 
+test('the documented keys of authz.tls are read; who may ask is named by exact SPIFFE IDs of devices and workloads', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8');
+  const [, block = ''] = /^( {2}# tls:\n(?: {2}# {3}.*\n)+)/m.exec(text) ?? [];
+  const uncommented = block.replaceAll(/^ {2}# /gm, '  ');
+  const load = async (from = '', to = '') => {
+    writeFileSync(file, text.replace(block, uncommented.replace(from, to)));
+    return (await loadEdgeConfig(file)).authz.tls;
+  };
+  const listed = 'spiffe://plant.example/device/gateway-1/workload/envoy';
+  assert.deepEqual(await load(), { listen: '0.0.0.0:9443', proxies: [listed] });
+  assert.equal((await loadEdgeConfig(join(examples, 'edge.yaml'))).authz.tls, undefined);
+  for (const [from, to] of [
+    [listed, 'SPIFFE://plant.example/device/gateway-1'],
+    [listed, 'spiffe://plant.example/device/*'],
+    [listed, 'spiffe://plant.example/operator/ann'],
+    [listed, 'spiffe://plant.example/control/server'],
+    [listed, 'gateway-1'],
+    [`[${listed}]`, '[]'],
+    ['listen: 0.0.0.0:9443', ''],
+    ['0.0.0.0:9443', 'unix:/run/edgeward/remote.sock'],
+    ['proxies:', 'clients:'],
+  ] as const) {
+    assert.ok(uncommented.includes(from), from);
+    await assert.rejects(
+      async () => await load(from, to),
+      (error) => error instanceof CodedError && error.code === 'CONFIG_INVALID',
+      `${from} as ${to}`,
+    );
+  }
+});
+
 test('an unknown key is refused with file, line, column and a suggestion', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -1,5 +1,11 @@
 // A gRPC server for protobuf-es services: handlers are async functions and generators, refusals are coded errors.
-import { type sendUnaryData, Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import type { DescMethodUnary, DescService, MessageInitShape, MessageShape, DescMessage } from '@bufbuild/protobuf';
 import type { Socket } from 'node:net';
 import {
@@ -10,7 +16,14 @@ import {
   type ServiceOptions,
 } from './grpc-handler.ts';
 import type { Interceptor } from './grpc-handler.ts';
-import { openListener, type Connection, type Listener, type ListenerLimits, type Refusal } from './grpc-listener.ts';
+import {
+  connectionOf,
+  openListener,
+  type Connection,
+  type Listener,
+  type ListenerLimits,
+  type Refusal,
+} from './grpc-listener.ts';
 import * as limits from './limits.ts';
 import type { ServerTls } from './grpc-tls.ts';
 import { methodPath, serviceDefinition, statusOf } from './grpc-wire.ts';
@@ -31,6 +44,8 @@ type Handler<M> = M extends { methodKind: infer Kind; input: infer I; output: in
   : never;
 
 export type Implementation<S extends DescService> = { readonly [K in keyof S['method']]: Handler<S['method'][K]> };
+
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 
 export interface GrpcServerOptions extends Partial<ListenerLimits> {
   readonly log?: Logger;
@@ -60,8 +75,14 @@ export interface GrpcServer {
     implementation: Implementation<S>,
     options?: ServiceOptions | Interceptor,
   ): void;
-  /** A unary method whose bytes are not decoded here, for a handler that reads them itself. */
-  addUnary(method: DescMethodUnary, answer: (message: Buffer) => Uint8Array | Promise<Uint8Array>): void;
+  /**
+   * A unary method whose bytes are not decoded here, for a handler that reads them itself. `connection` is found when asked;
+   * undefined for a client without a certificate.
+   */
+  addUnary(
+    method: DescMethodUnary,
+    answer: (message: Buffer, connection: () => Connection | undefined) => Uint8Array | Promise<Uint8Array>,
+  ): void;
   /** `host:port` (port 0 for any), `[v6]:port` or `unix:/path`. Resolves with the port, 0 for a unix socket. */
   listen(address: string, tls: ServerTls | 'insecure'): Promise<number>;
   /** New key, chain and roots for new connections of all TLS listeners; open connections stay. */
@@ -97,9 +118,9 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
     },
     addUnary(method, answer) {
       const same = (bytes: Buffer): Buffer => bytes;
-      const handle = async (call: { request: Buffer }, done: sendUnaryData<Buffer>): Promise<void> => {
+      const handle = async (call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> => {
         try {
-          const bytes = await answer(call.request);
+          const bytes = await answer(call.request, () => connectionOf(call.getAuthContext().sslPeerCertificate));
           done(null, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
         } catch (error) {
           done(statusOf(error));
@@ -108,7 +129,7 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
       const path = methodPath(method);
       const added = server.register(
         path,
-        (call: { request: Buffer }, done: sendUnaryData<Buffer>) => void handle(call, done),
+        (call: UnaryCall, done: sendUnaryData<Buffer>) => void handle(call, done),
         same,
         same,
         'unary',

@@ -8,6 +8,7 @@ import { attributeNamePattern } from '../../policy/bundle/index.ts';
 import { attributeNames } from '../../policy/engine/index.ts';
 import { eventFields } from '../../audit/spool/index.ts';
 import { checkTransports } from '../../enforcer/authz/index.ts';
+import { parseSpiffeId } from '../../identity/index.ts';
 import { loadConfig } from '../../runtime/config.ts';
 
 /** What a rule can name: no zone, not IPv4-mapped. Found out here, because a plan that cannot be made leaves no rules. */
@@ -28,6 +29,16 @@ export function isAssertable(path: string): boolean {
   return source !== undefined && attributeNamePattern.test(name) && !own.includes(name);
 }
 
+/** A SPIFFE ID that a proxy can have, in its one spelling. */
+export function isProxyId(text: string): boolean {
+  try {
+    const { kind, uri } = parseSpiffeId(text);
+    return uri === text && (kind === 'device' || kind === 'workload');
+  } catch {
+    return false;
+  }
+}
+
 export const edgeConfigSchema = z.strictObject({
   state: z.string().default('/var/lib/edgeward'),
   run: z.string().default('/run/edgeward'),
@@ -36,6 +47,14 @@ export const edgeConfigSchema = z.strictObject({
     .strictObject({
       tcp: address.optional(),
       forwardAuthTcp: address.optional(),
+      tls: z
+        .strictObject({
+          listen: address,
+          proxies: z
+            .array(z.string().refine(isProxyId, 'expected the SPIFFE ID of a device or of a workload, exactly'))
+            .min(1),
+        })
+        .optional(),
       transport: z.enum(checkTransports).default('h2'),
       processes: z.int().min(1).max(16).default(1),
       jwtSvid: z

@@ -24,6 +24,7 @@ import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
 import type { FirstRules } from './first-rules.ts';
 import { createProxies, type Proxies } from './proxies.ts';
+import { remoteProxies } from './remote-proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
 import { openWorkers, type Workers } from './workers/index.ts';
@@ -52,6 +53,7 @@ interface Late {
   glass?: BreakGlass;
   subjects?: Subjects;
   proxies?: Proxies;
+  points?: RequestPoints;
 }
 
 function opened<T>(part: T | undefined): T {
@@ -94,7 +96,10 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     ...stored,
     clock: trusted,
     stateMaxAgeMs: STATE_MAX_AGE_MS,
-    onChange: async (change) => await firewall.contain(change),
+    onChange: async (change) => {
+      late.points?.recheck();
+      await firewall.contain(change);
+    },
   });
   late.orders = orders;
   const tokens = await openBearerTokens({
@@ -125,7 +130,9 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     subjects: late.subjects,
     active: () => activation.current(),
     time: () => trusted.time(),
+    remote: remoteProxies(core, orders),
   });
+  late.points = points;
   const workers = openWorkers({ core, activation, orders, usage, glass });
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   await proxies.listen();

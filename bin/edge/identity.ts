@@ -22,12 +22,16 @@ export interface OwnIdentity {
   anchors(): ParsedTrustAnchors;
   /** Renewal over the stream, with a new key. */
   renewal(clock: Clock): Renewal;
+  /** Calls back after each renewal and each change of anchors. */
+  follow(changed: () => void): void;
   /** Takes signed trust anchors from the stream. */
   readonly anchorsHandler: ResourceHandler;
 }
 
 export async function openOwnIdentity(state: StateDirectory): Promise<OwnIdentity> {
   let identity = await loadIdentity(state);
+  const followers: (() => void)[] = [];
+  const changed = (): void => followers.forEach((follower) => follower());
   let anchorsVersion = 0n;
   let anchorsDigest = new Uint8Array();
   writeRoots(state.path, identity.anchors);
@@ -35,11 +39,13 @@ export async function openOwnIdentity(state: StateDirectory): Promise<OwnIdentit
   return {
     current: () => identity,
     anchors: () => identity.anchors,
+    follow: (follower) => void followers.push(follower),
     renewal: (clock) => ({
       dueInMs: () => renewalTime(identity.leaf) - clock.now(),
       createRequest: async () => (await prepareRenewal(state)).csrDer,
       accept: async (response) => {
         identity = await saveRenewed(state, response, clock);
+        changed();
       },
     }),
     anchorsHandler: {
@@ -60,6 +66,7 @@ export async function openOwnIdentity(state: StateDirectory): Promise<OwnIdentit
         writeRoots(state.path, anchors);
         anchorsVersion = version;
         anchorsDigest = new Uint8Array(createHash('sha256').update(payload).digest());
+        changed();
         return { digest: anchorsDigest };
       },
     },

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { EmitEvent, Spool } from '../../audit/spool/index.ts';
 import { type Abilities, type Active, freshnessOf, type TrustedTime } from '../../enforcer/activation/index.ts';
-import { type AuthzPorts, createDecisionLog, serveAuthz } from '../../enforcer/authz/index.ts';
+import { type AuthzPorts, createDecisionLog, type RemoteProxies, serveAuthz } from '../../enforcer/authz/index.ts';
 import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
 import type { AccessRequest, Decision, Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -27,6 +27,8 @@ export interface RequestPointsParts {
   readonly subjects: Subjects;
   readonly active: () => Active<Engine> | undefined;
   readonly time: () => TrustedTime;
+  /** Proxies on other hosts that may ask. */
+  readonly remote?: RemoteProxies | undefined;
 }
 
 export interface RequestPoints {
@@ -35,6 +37,8 @@ export interface RequestPoints {
   readonly health: Pick<Health, 'admission' | 'ailments'>;
   /** Counts of requests, and looks at how this process fares. */
   readonly tasks: Readonly<Record<string, Task>>;
+  /** After a change of orders: ends the connections of proxies on other hosts that may not ask any more. */
+  recheck(): void;
   close(graceMs: number): Promise<void>;
 }
 
@@ -71,12 +75,18 @@ export async function openRequestPoints(parts: RequestPointsParts): Promise<Requ
     forwardAuthTcp: isEdge ? authz.forwardAuthTcp : undefined,
     socketMode: Number.parseInt(authz.socketMode, 8),
     transport: authz.transport,
+    remote: parts.remote,
     log,
   });
   return {
     serving,
     health,
-    tasks: { requests: decisions.task, ...health.tasks },
+    tasks: {
+      requests: decisions.task,
+      ...health.tasks,
+      ...(proxied.remote === undefined ? {} : { remote: proxied.remote.task }),
+    },
+    recheck: () => void proxied.remote?.recheck(),
     close: async (graceMs) => {
       await Promise.all([authzen?.close(), proxied.close(graceMs)]);
       await decisions.close();

@@ -26,6 +26,9 @@ export const allDenialsPerSecond = 100;
 export const denialWindowMs = 1_000;
 /** Different denials kept apart within a window; above, so many by subject, interface and reason, and then by reason. */
 export const maxDistinctDenials = 256;
+/** Milliseconds over which identical refusals of proxies on other hosts are one event, and how many are kept apart. */
+export const refusalWindowMs = 10_000;
+export const maxDistinctRefusals = 64;
 /** Different subjects, interfaces, operations and rules of which sampled allows are counted apart; above, by interface. */
 export const maxDistinctAllows = 1_024;
 /** Milliseconds after which counts of allows leave. */

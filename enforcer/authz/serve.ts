@@ -1,12 +1,13 @@
 // Serves the request enforcement points: ext_authz and health over gRPC on a unix socket and on loopback TCP, and
-// forward-auth over HTTP likewise. What is not reachable here is denied by the proxies that ask.
+// forward-auth over HTTP likewise; gRPC over mutual TLS for proxies on other hosts. What is not reachable here is denied by the proxies that ask.
 import type { Server } from 'node:http';
 import type { Logger } from '../../runtime/log.ts';
 import type { AuthzPorts } from './authorize.ts';
-import { type CheckTransport, createCheckServer } from './envoy/check-server.ts';
+import { type CheckServices, type CheckTransport, createCheckServer } from './envoy/check-server.ts';
 import { check } from './envoy/ext-authz.ts';
 import { createForwardAuth } from './forward-auth/server.ts';
 import { listenTcp, listenUnix, mustBeLocal } from './listen.ts';
+import { type RemoteProxies, type RemoteServer, serveRemote } from './remote.ts';
 
 export interface AuthzEndpoints {
   /** `unix:/path` and loopback `host:port` addresses of the gRPC server. */
@@ -19,10 +20,14 @@ export interface AuthzEndpoints {
   readonly socketMode?: number;
   /** What carries gRPC. Default `h2`, our own. */
   readonly transport?: CheckTransport | undefined;
+  /** Proxies on other hosts that may ask; without it nothing listens beyond this host. */
+  readonly remote?: RemoteProxies | undefined;
   readonly log?: Logger | undefined;
 }
 
 export interface AuthzServer {
+  /** Of `AuthzEndpoints.remote`. */
+  readonly remote: RemoteServer | undefined;
   close(graceMs: number): Promise<void>;
 }
 
@@ -33,24 +38,27 @@ export async function serveAuthz(
 ): Promise<AuthzServer> {
   const mode = endpoints.socketMode ?? 0o660;
   const { transport = 'h2', log } = endpoints;
-  const grpc = createCheckServer(transport, {
+  const services: CheckServices = {
     check: (message, deadlineMs) => check(ports, message, deadlineMs),
     serving,
     socketMode: mode,
     log,
-  });
+  };
+  const grpc = createCheckServer(transport, services);
   for (const address of endpoints.grpc) {
     mustBeLocal(address);
     await grpc.listen(address);
   }
   const http = await listenForwardAuth(ports, endpoints, mode);
+  const remote = endpoints.remote && (await serveRemote(services, endpoints.remote));
   return {
+    remote,
     close: async (graceMs) => {
       for (const server of http) {
         server.close();
         server.closeAllConnections();
       }
-      await grpc.close(graceMs);
+      await Promise.all([grpc.close(graceMs), remote?.close(graceMs)]);
     },
   };
 }

@@ -23,6 +23,13 @@ export function placed(text: string, changes: Readonly<Record<string, string>>):
   return result;
 }
 
+/** http.yaml with another cluster `edgeward`, which is the last thing in it. */
+export function withCluster(config: string, cluster: string): string {
+  const [before, ...after] = config.split('    - name: edgeward\n');
+  assert.equal(after.length, 1);
+  return `${before}${cluster.replaceAll(/^(?=.)/gm, '    ')}`;
+}
+
 export interface Envoy {
   /** A statistic by its full name; undefined when there is none. */
   readonly stat: (name: string) => Promise<number | undefined>;

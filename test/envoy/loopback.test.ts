@@ -5,7 +5,7 @@ import { requires } from '../support/capabilities.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { until } from '../support/until.ts';
 import { enforcersOf } from './enforcers.ts';
-import { placed, snippet } from './envoy-process.ts';
+import { placed, snippet, withCluster } from './envoy-process.ts';
 import { startLoad } from './load.ts';
 import { openPlant } from './plant.ts';
 
@@ -36,10 +36,3 @@ test('two enforcers over TCP share the questions, and one alone answers all of t
   );
   assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.failure_mode_allowed'), 0);
 });
-
-/** The cluster `edgeward` is the last thing in http.yaml. */
-function withCluster(config: string, cluster: string): string {
-  const [before, ...after] = config.split('    - name: edgeward\n');
-  assert.equal(after.length, 1);
-  return `${before}${cluster.replaceAll(/^(?=.)/gm, '    ')}`;
-}

@@ -10,10 +10,12 @@ import {
   parseCertificate,
 } from '../../identity/index.ts';
 import { AuditIngestService } from '../../proto/gen/edgeward/audit/v1/ingest_pb.ts';
+import { Health, HealthCheckResponse_ServingStatus } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { createGrpcClient } from '../../runtime/grpc.ts';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { hello, identityOf, openStream, tlsOf } from './device-stream.ts';
 import { checkByEnvoy } from './proxies.ts';
+import { freePort } from '../support/free-ports.ts';
 import { collect } from '../support/grpc-loopback.ts';
 import { createSite, type Site } from './site.ts';
 import { until } from '../support/until.ts';
@@ -80,6 +82,11 @@ test('a renewal for another name or with the key of another device is refused an
 });
 
 test('revocation ends the stream at once, and neither the control plane nor an edge takes the certificate again', async () => {
+  const remote = `127.0.0.1:${await freePort()}`;
+  appendFileSync(
+    site.paths.edgeConfig('hmi-1'),
+    `authz: {tls: {listen: "${remote}", proxies: [spiffe://plant.example/device/gateway-1]}}\n`,
+  );
   await Promise.all([site.startEdge('hmi-1'), site.startEdge('gateway-1')]);
   const view = { interface: 'hmi-web', path: '/status', chain: site.paths.chain('gateway-1') };
   const asked = async () => await checkByEnvoy(site.paths.grpcSocket('hmi-1'), view);
@@ -87,6 +94,17 @@ test('revocation ends the stream at once, and neither the control plane nor an e
   await using stream = openStream(site.addresses.edges, identityOf(site, 'gateway-1'));
   stream.say(hello());
   await stream.next('welcome');
+
+  const proxy = createGrpcClient(Health, remote, {
+    ...identityOf(site, 'gateway-1'),
+    verifyServer: ([leaf]) =>
+      assert.equal(parseCertificate(leaf ?? Buffer.alloc(0)).spiffeId?.uri, deviceId('plant.example', 'hmi-1').uri),
+  });
+  assert.equal((await proxy.check({})).status, HealthCheckResponse_ServingStatus.SERVING, 'as a proxy it is answered');
+  const watching = collect(proxy.watch({})).then(
+    () => 'ended',
+    (error: { code: string }) => error.code,
+  );
 
   const started = performance.now();
   await site.operators.revokeDevice({ deviceId: 'gateway-1', reason: 'stolen' });
@@ -99,6 +117,9 @@ test('revocation ends the stream at once, and neither the control plane nor an e
     return !answer.allow && answer.subject === '' && answer;
   });
   assert.equal(refused.status, 401);
+  assert.equal(await watching, 'RPC_UNAVAILABLE', 'what was open ends');
+  await assert.rejects(proxy.check({}), { code: 'RPC_UNAVAILABLE' });
+  proxy.close();
   await until(
     'its edge is not let in again',
     async () => (await site.status('gateway-1')).stream.lastError?.code === 'IDENTITY_REVOKED',
@@ -111,8 +132,11 @@ test('revocation ends the stream at once, and neither the control plane nor an e
 
   const events = await until('the refusals are in the log', async () => {
     const found = await site.events();
-    const byPanel = found.some(
-      ({ device, kind, data }) => device === 'hmi-1' && kind === 'authz' && /revoked/.test(String(data['message'])),
+    const byPanel = ['deny', 'refuse'].every((verb) =>
+      found.some(
+        ({ device, kind, activity, data }) =>
+          device === 'hmi-1' && kind === 'authz' && activity === verb && /revoked/.test(String(data['message'])),
+      ),
     );
     return byPanel && found;
   });

@@ -8,7 +8,7 @@ import {
   type HealthCheckResponse,
   HealthCheckResponseSchema,
 } from '../../../proto/gen/grpc/health/v1/health_pb.ts';
-import { createGrpcServer } from '../../../runtime/grpc.ts';
+import { type Connection, createGrpcServer, type GrpcServer, type Refusal } from '../../../runtime/grpc.ts';
 import { createUnaryServer } from '../../../runtime/h2/server.ts';
 import type { Logger } from '../../../runtime/log.ts';
 import { authzErrors } from '../errors.ts';
@@ -81,18 +81,43 @@ function ownServer({ check, serving, socketMode, log }: CheckServices): CheckSer
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-function grpcJsServer({ check, serving, socketMode, log }: CheckServices): CheckServer {
+function grpcJsServer(services: CheckServices): CheckServer {
+  const server = createGrpcCheckServer(services);
+  return { listen: (address) => server.listen(address, 'insecure'), close: (graceMs) => server.close(graceMs) };
+}
+
+/** Who may ask over TLS: at the handshake `ServerTls.verifyClient` said yes; this is asked again at each call. */
+export interface CheckGate {
+  /** Throws what the call is refused with. `connection` is undefined for a client without a certificate. */
+  readonly admit: (connection: Connection | undefined) => void;
+  /** Told of every client that TLS or `verifyClient` did not let in. */
+  readonly refused: (refusal: Refusal) => void;
+}
+
+/** The services on grpc-js, to listen on with TLS or without. */
+export function createGrpcCheckServer(
+  { check, serving, socketMode, log }: CheckServices,
+  gate?: CheckGate,
+): GrpcServer {
   const server = createGrpcServer({
     maxMessageBytes: maxCheckRequestBytes,
     maxConnectionIdleMs: idleConnectionMs,
     maxCallsPerConnection: maxChecksPerConnection,
     socketMode,
     ...(log === undefined ? {} : { log }),
+    ...(gate === undefined ? {} : { onRefused: gate.refused }),
   });
-  server.addUnary(Authorization.method.check, check);
-  server.addService(Health, {
-    check: async ({ service }) => await Promise.resolve(healthOf(service, serving)),
-    watch: (request, call) => watchHealth(request.service, serving, call.signal),
+  server.addUnary(Authorization.method.check, (message, connection) => {
+    gate?.admit(connection());
+    return check(message);
   });
-  return { listen: (address) => server.listen(address, 'insecure'), close: (graceMs) => server.close(graceMs) };
+  server.addService(
+    Health,
+    {
+      check: async ({ service }) => await Promise.resolve(healthOf(service, serving)),
+      watch: (request, call) => watchHealth(request.service, serving, call.signal),
+    },
+    gate === undefined ? {} : ({ connection }) => gate.admit(connection),
+  );
+  return server;
 }
