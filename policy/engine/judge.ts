@@ -364,12 +364,15 @@ function narrow(
     return casbin === undefined ? { reason: 'rego', ...(rego && { rule: rego }) } : { reason: 'casbin', rule: casbin };
   }
   const obligations = new Map<string, Obligation>();
-  for (const one of requests) {
-    const outcome = narrowRequest(entry, operation, { ...request, operation: one }, row, trace);
-    if (outcome.reason !== 'opened') return outcome;
-    for (const obligation of outcome.obligations) obligations.set(JSON.stringify(obligation), obligation);
-  }
-  return { reason: 'opened', obligations: [...obligations.values()] };
+  // One budget for all of them: it is one decision.
+  return withinWork(() => {
+    for (const one of requests) {
+      const outcome = narrowRequest(entry, operation, { ...request, operation: one }, row, trace);
+      if (outcome.reason !== 'opened') return outcome;
+      for (const obligation of outcome.obligations) obligations.set(JSON.stringify(obligation), obligation);
+    }
+    return { reason: 'opened', obligations: [...obligations.values()] };
+  });
 }
 
 function narrowRequest(

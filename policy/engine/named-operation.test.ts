@@ -136,6 +136,22 @@ test('a Casbin model is asked for every request of the name, and refuses where t
   assert.equal(answer('narrow', 'all', narrow('/pumps/*')), 'casbin casbin:app');
 });
 
+test('what the requests of a name cost a Casbin model together is bounded as one decision is', () => {
+  const long = 'a'.repeat(700);
+  const costly =
+    (many: number) =>
+    ({ interfaces, casbin }: LooseSlice): void => {
+      const paths = Array.from({ length: many }, (_, n) => `/${long}${n}`);
+      const operation = { protocol: 'http', methods: ['GET'], class: 'normal', island: false };
+      (interfaces[2] as { operations: object[] }).operations = [{ ...operation, name: 'all', paths }];
+      const large = Array.from({ length: 4 }, (_, n) => `p, gateway-1, ^/(a?){200}b${n}$, GET, deny`);
+      const model = casbinModel.replace('keyMatch2', 'regexMatch');
+      casbin[0] = { ...casbin[0], model, policy: ['p, gateway-1, ^/a.*$, GET, allow', ...large, ''].join('\n') };
+    };
+  assert.equal(answer('narrow', 'all', costly(1)), 'grant:narrow all');
+  assert.equal(answer('narrow', 'all', costly(16)), 'casbin casbin:app');
+});
+
 test('a port is opened by the name of any of its operations', () => {
   const engine = compileSlice(sampleSlice(), meta);
   const decide = (name: string) =>
