@@ -230,3 +230,24 @@ test('the three semantics: in order, and nothing after the one that ends it', as
     { numRuns: 60 },
   );
 });
+
+test('a batch of slow decisions lets others have their turn', async () => {
+  const point = decisionPoint(sampleSlice());
+  const { decide } = point.ports;
+  const slow: typeof decide = (...asked) => {
+    const until = performance.now() + 1;
+    while (performance.now() < until) continue;
+    return decide(...asked);
+  };
+  let turns = 0;
+  const others = setInterval(() => turns++, 1);
+  const items = Array.from({ length: 40 }, () => ({}));
+  const outcome = await evaluations({ ...point.ports, decide: slow }, options, {
+    ...ask('status'),
+    evaluations: items,
+  });
+  clearInterval(others);
+  assert.ok(outcome.ok && 'evaluations' in outcome.body);
+  assert.equal(outcome.body.evaluations.filter(({ decision }) => decision).length, 40);
+  assert.ok(turns > 0);
+});

@@ -7,6 +7,7 @@ import { maxEvaluations } from './limits.ts';
 import { type MappingOptions, questionOf } from './mapping.ts';
 import { type Entities, evaluationSchema, evaluationsSchema, parse } from './messages.ts';
 import { type ObligationBody, obligationBodies } from './obligations.ts';
+import { createTurns } from './turns.ts';
 
 export interface InForce {
   readonly slice: Slice;
@@ -78,7 +79,9 @@ export async function evaluations(
   if (items.length > maxEvaluations)
     return { ok: false, status: 413, fault: `more than ${maxEvaluations} evaluations` };
   const decided: DecisionBody[] = [];
+  const othersTurn = createTurns();
   for (const item of items) {
+    await othersTurn();
     const body = await evaluateItem(ports, options, defaults, item);
     decided.push(body);
     if (body.decision === stopsAt[wanted.evaluations_semantic]) break;

@@ -11,6 +11,8 @@ export const maxPageResults = 1_000;
 export const defaultPageResults = 100;
 /** Decisions for one page: it ends early rather than hold up other requests. */
 export const maxPageDecisions = 512;
+/** Milliseconds of a batch or page after which others have their turn: proxies wait for the same event loop. */
+export const maxTurnMs = 2;
 /** Characters of a page token that is looked at. */
 export const maxTokenLength = 512;
 /** Searches after a rest, and each second from then on. */

@@ -327,3 +327,23 @@ test('a search finds exactly what evaluations allow', async () => {
   );
   assert.ok(allowed > 200 && denied > 200, `${allowed} allowed, ${denied} denied`);
 });
+
+test('a page of slow decisions lets others have their turn, and an order that comes meanwhile counts', async () => {
+  const subjects = Array.from({ length: 40 }, (_, n) => `gateway-${n}`);
+  const many = (slice: LooseSlice) => void (slice.grants = slice.grants.map((grant) => ({ ...grant, subjects })));
+  const point = decisionPoint(sampleSlice(many));
+  const { decide } = point.ports;
+  const slow: typeof decide = (...asked) => {
+    const until = performance.now() + 1;
+    while (performance.now() < until) continue;
+    return decide(...asked);
+  };
+  const slowly: Point = { ...point, ports: { ...point.ports, decide: slow } };
+  const message = { subject: anyDevice, action: { name: 'status' }, resource: web };
+  assert.equal(found(await page(slowly, 'subject', message)).length, 40);
+  setImmediate(() => {
+    for (const subject of subjects) point.states.set(subject, 'quarantined');
+  });
+  const some = found(await page(slowly, 'subject', message)).length;
+  assert.ok(some > 0 && some < 40, `${some} results`);
+});

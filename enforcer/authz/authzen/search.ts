@@ -13,6 +13,7 @@ import { type MappingOptions, peerOf, questionOf, resourceType, subjectType } fr
 import { type Entities, type PageRequest, parse, type SearchKind, searchSchemas } from './messages.ts';
 import { type ObligationBody, obligationBodies } from './obligations.ts';
 import type { PagePosition, PageTokens } from './page-token.ts';
+import { createTurns } from './turns.ts';
 
 export interface SearchPorts extends EvaluationPorts {
   /** Where the event of a search goes. */
@@ -128,11 +129,14 @@ async function pageFrom(
   inForce: InForce | undefined,
 ): Promise<{ next: number; results: readonly ResultBody[] } | undefined> {
   const results: ResultBody[] = [];
-  const caller = callers(ports);
+  const othersTurn = createTurns();
+  let caller = callers(ports);
   let next = from;
   while (next < candidates.length && results.length < limit && next - from < maxPageDecisions) {
     const candidate = candidates[next++];
     if (candidate === undefined) break;
+    // Meanwhile an order may have come.
+    if (await othersTurn()) caller = callers(ports);
     const { entities, result } = candidate;
     const question = questionOf(entities, options, inForce?.engine);
     const { decision } = (await caller(entities.subject.id, question)).judge(question);
