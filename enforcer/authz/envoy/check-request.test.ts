@@ -300,6 +300,13 @@ test('neither filter can ask the question of the other one', () => {
   assert.equal(asked({ destination: { labels }, request: { http } }).interface, '');
 });
 
+test('a principal that is not UTF-8 is refused beside a certificate too', () => {
+  const source = { principal: 'spiffe://plant.example/device/a', certificate: 'pem' };
+  const bytes = bytesOf({ attributes: { source, request: { http } } });
+  bytes[bytes.indexOf('/device/')] = 0xe5;
+  assert.throws(() => readCheckRequest(bytes), WireFault);
+});
+
 test('a text whose slot another one took is still itself', () => {
   const path = (n: number): string => `method-${n}`;
   for (let n = 0; n < 5_000; n++) {

@@ -110,8 +110,7 @@ class CheckReader {
 
   readonly #extensions = new Configured();
   readonly #labels = new Configured();
-  /** Where it stands: it is read only without a certificate. */
-  #principal: readonly [number, number] | undefined;
+  #principal = '';
   #certificate = '';
   #host = '';
   #port = 0;
@@ -180,8 +179,7 @@ class CheckReader {
     const certificatePem = this.#certificate;
     if (certificatePem !== '') return bearer === undefined ? { certificatePem } : { certificatePem, bearer };
     const said = bearer === undefined ? {} : { bearer };
-    const principal = this.#principal === undefined ? '' : principals.text(this.#bytes, ...this.#principal);
-    return principal === '' ? said : { principal, ...said };
+    return this.#principal === '' ? said : { principal: this.#principal, ...said };
   }
 
   /** Of the one Authorization line; with two the question is ambiguous too. */
@@ -234,7 +232,7 @@ class CheckReader {
       if (tag === PEER.address) this.#readAddress(this.#once(1 << 3, end));
       else if (tag === PEER.principal) {
         const stop = this.#once(1 << 4, end);
-        this.#principal = [wire.at, stop];
+        this.#principal = principals.text(this.#bytes, wire.at, stop);
         wire.at = stop;
       } else if (tag === PEER.certificate) {
         const stop = this.#once(1 << 5, end);
