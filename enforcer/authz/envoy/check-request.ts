@@ -61,7 +61,7 @@ const words = new Words(4_096, 256);
 const certificates = new Words(8_192, 8_192, pemOf);
 
 /** Principals; empty for nobody. */
-const principals = new Words(1_024, 256, (bytes, start, end) => exactPrincipal(textOf(bytes, start, end)) ?? '');
+const principals = new Words(8_192, 256, (bytes, start, end) => exactPrincipal(textOf(bytes, start, end)) ?? '');
 /** Names of headers; empty for one on which nothing rests, so that its value stays bytes. */
 const headerNames = new Words(1_024, 64, (bytes, start, end) => {
   const name = textOf(bytes, start, end);

@@ -31,21 +31,27 @@ export function checkResponse(answer: Answer): Uint8Array {
   }
 }
 
+/** Of the answer that is being made: filled and joined before anything else runs. */
+const reply: Uint8Array[] = [];
+const metadata: Uint8Array[] = [];
+
 function allowed(answer: Answer): Uint8Array {
-  return joinSpans(statusOk, [
-    { tag: CHECK.ok, parts: headersOf(identityHeaders(answer)) },
-    { tag: CHECK.metadata, parts: metadataOf(answer) },
-  ]);
+  reply.length = 0;
+  addHeaders(identityHeaders(answer));
+  addMetadata(answer);
+  return joinSpans(statusOk, CHECK.ok, reply, CHECK.metadata, metadata);
 }
 
 function denied(answer: Answer): Uint8Array {
-  const { reason } = answer.decision;
+  const { reason, stepUp } = answer.decision;
   const known = denialStatus(answer) === forbidden.http;
-  const headers = { ...identityHeaders(answer), ...challengeHeaders(answer) };
-  return joinSpans((known ? forbiddenStatus : unauthenticatedStatus)(reason), [
-    { tag: CHECK.denied, parts: [(known ? forbiddenReply : unauthenticatedReply)(reason), ...headersOf(headers)] },
-    { tag: CHECK.metadata, parts: metadataOf(answer) },
-  ]);
+  reply.length = 0;
+  reply.push((known ? forbiddenReply : unauthenticatedReply)(reason));
+  addHeaders(identityHeaders(answer));
+  if (stepUp !== undefined) addHeaders(challengeHeaders(answer));
+  addMetadata(answer);
+  const status = (known ? forbiddenStatus : unauthenticatedStatus)(reason);
+  return joinSpans(status, CHECK.denied, reply, CHECK.metadata, metadata);
 }
 
 const statusField = (code: number) => kept((reason) => spanField(1, [varintField(1, code), stringField(2, reason)]));
@@ -53,51 +59,53 @@ const forbiddenStatus = statusField(forbidden.code);
 const unauthenticatedStatus = statusField(unauthenticated.code);
 
 /** Status and body of a DeniedHttpResponse. */
-const reply = (http: number) =>
+const replyFields = (http: number) =>
   kept((reason) => Buffer.concat([spanField(1, [varintField(1, http)]), stringField(3, `${reason}\n`)]));
-const forbiddenReply = reply(forbidden.http);
-const unauthenticatedReply = reply(unauthenticated.http);
+const forbiddenReply = replyFields(forbidden.http);
+const unauthenticatedReply = replyFields(unauthenticated.http);
 
 const headerFields = new Map<string, (value: string) => Buffer>();
 
 /** `headers` of an OkHttpResponse or a DeniedHttpResponse. */
-function headersOf(headers: Readonly<Record<string, string>>): Buffer[] {
-  return fieldsOf(headers, headerFields, (name, value) =>
-    spanField(2, [
-      spanField(1, [stringField(1, name), stringField(2, printable(value))]),
-      // Both forms: an Envoy that reads the old field and one that reads the new one overwrite alike.
-      spanField(2, []),
-      varintField(3, OVERWRITE_IF_EXISTS_OR_ADD),
-      // An empty value overwrites too: dropped, it would leave the client's own in place.
-      varintField(4, 1),
-    ]),
-  );
+function addHeaders(headers: Readonly<Record<string, string>>): void {
+  addFields(reply, headers, headerFields, headerField);
 }
+
+const headerField = (name: string, value: string): Buffer =>
+  spanField(2, [
+    spanField(1, [stringField(1, name), stringField(2, printable(value))]),
+    // Both forms: an Envoy that reads the old field and one that reads the new one overwrite alike.
+    spanField(2, []),
+    varintField(3, OVERWRITE_IF_EXISTS_OR_ADD),
+    // An empty value overwrites too: dropped, it would leave the client's own in place.
+    varintField(4, 1),
+  ]);
 
 const metadataFields = new Map<string, (value: string) => Buffer>();
 
 /** Fields of a google.protobuf.Struct, for filters and access logs: `%DYNAMIC_METADATA(envoy.filters.http.ext_authz:rule)%`. */
-function metadataOf({ subject, decision }: Answer): Buffer[] {
+function addMetadata({ subject, decision }: Answer): void {
   const { allow, reason, rule, operation, bundle } = decision;
   const obligations = obligationsOfProxy(decision);
   const said = { subject, decision: allow ? 'allow' : 'deny', reason, rule, operation, bundle, obligations };
-  return fieldsOf(said, metadataFields, (name, value) =>
-    spanField(1, [stringField(1, name), spanField(2, [stringField(3, value)])]),
-  );
+  metadata.length = 0;
+  addFields(metadata, said, metadataFields, metadataField);
 }
 
-function fieldsOf(
+const metadataField = (name: string, value: string): Buffer =>
+  spanField(1, [stringField(1, name), spanField(2, [stringField(3, value)])]);
+
+function addFields(
+  fields: Uint8Array[],
   values: Readonly<Record<string, string>>,
   made: Map<string, (value: string) => Buffer>,
   make: (name: string, value: string) => Buffer,
-): Buffer[] {
-  const fields: Buffer[] = [];
+): void {
   for (const name in values) {
     let field = made.get(name);
     if (field === undefined) made.set(name, (field = kept((value) => make(name, value))));
     fields.push(field(values[name] ?? ''));
   }
-  return fields;
 }
 
 /** Header values that no proxy reads two ways. */

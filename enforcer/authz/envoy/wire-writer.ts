@@ -22,30 +22,35 @@ export function spanField(field: number, parts: readonly Uint8Array[]): Buffer {
   return Buffer.concat([Buffer.from([...varint(field * 8 + BYTES), ...varint(length)]), ...parts]);
 }
 
-/** Several spans, each of joined parts, as one buffer: `head`, then for each its tag, length and parts. */
+/** `head`, then two spans, each a tag of one byte, a length and its joined parts. */
 export function joinSpans(
   head: Uint8Array,
-  spans: readonly { tag: number; parts: readonly Uint8Array[] }[],
+  firstTag: number,
+  first: readonly Uint8Array[],
+  secondTag: number,
+  second: readonly Uint8Array[],
 ): Uint8Array {
-  let total = head.length;
-  for (const { parts } of spans) {
-    const length = lengthOf(parts);
-    total += 1 + lengthBytes(length) + length;
-  }
+  const firstLength = lengthOf(first);
+  const secondLength = lengthOf(second);
+  const total = head.length + 2 + lengthBytes(firstLength) + firstLength + lengthBytes(secondLength) + secondLength;
   const bytes = Buffer.allocUnsafe(total);
   bytes.set(head);
-  let at = head.length;
-  for (const { tag, parts } of spans) {
-    bytes[at++] = tag;
-    let rest = lengthOf(parts);
-    for (; rest >= 0x80; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
-    bytes[at++] = rest;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-  }
+  const at = writeSpan(bytes, head.length, firstTag, firstLength, first);
+  writeSpan(bytes, at, secondTag, secondLength, second);
   return bytes;
+}
+
+function writeSpan(bytes: Buffer, start: number, tag: number, length: number, parts: readonly Uint8Array[]): number {
+  let at = start;
+  bytes[at++] = tag;
+  let rest = length;
+  for (; rest >= 0x80; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
+  bytes[at++] = rest;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return at;
 }
 
 function lengthOf(parts: readonly Uint8Array[]): number {
