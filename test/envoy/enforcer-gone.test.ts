@@ -2,40 +2,45 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { checkTransports } from '../../enforcer/authz/index.ts';
 import { requires } from '../support/capabilities.ts';
 import { until } from '../support/until.ts';
 import { enforcersOf } from './enforcers.ts';
 import { startLoad } from './load.ts';
 import { openPlant, type Reached, valuesOf } from './plant.ts';
 
-test('killed under load and started again: what reached the web server, the engine allowed', async (t) => {
-  if (!requires(t, 'envoy', 'curl')) return;
-  await using plant = await openPlant();
-  await using enforcers = enforcersOf(plant);
-  let enforcer = await enforcers.start(plant.enforcerAddress);
-  const envoy = await plant.envoy('http.yaml', undefined, 'shipped');
-  await until('the enforcer is asked', async () => (await plant.ask('/status')).status === 200);
-  await using load = startLoad(plant);
-  const more = async (status: number, by: number) => {
-    const before = load.statuses.get(status) ?? 0;
-    await until(`${by} more answers ${status}`, () => Promise.resolve((load.statuses.get(status) ?? 0) >= before + by));
-  };
-  for (let round = 0; round < 2; round++) {
+for (const transport of checkTransports) {
+  test(`killed under load and started again: what reached the web server, the engine allowed (${transport})`, async (t) => {
+    if (!requires(t, 'envoy', 'curl')) return;
+    await using plant = await openPlant();
+    await using enforcers = enforcersOf(plant, transport);
+    let enforcer = await enforcers.start(plant.enforcerAddress);
+    const envoy = await plant.envoy('http.yaml', undefined, 'shipped');
+    await until('the enforcer is asked', async () => (await plant.ask('/status')).status === 200);
+    await using load = startLoad(plant);
+    const more = async (status: number, by: number) => {
+      const before = load.statuses.get(status) ?? 0;
+      await until(`${by} more answers ${status}`, () =>
+        Promise.resolve((load.statuses.get(status) ?? 0) >= before + by),
+      );
+    };
+    for (let round = 0; round < 2; round++) {
+      await more(200, 100);
+      await enforcers.kill(enforcer);
+      await more(503, 50);
+      const passed = plant.reached.length;
+      await more(503, 50);
+      assert.equal(plant.reached.length, passed, 'nothing passes while there is nobody to ask');
+      enforcer = await enforcers.start(plant.enforcerAddress);
+    }
     await more(200, 100);
-    await enforcers.kill(enforcer);
-    await more(503, 50);
-    const passed = plant.reached.length;
-    await more(503, 50);
-    assert.equal(plant.reached.length, passed, 'nothing passes while there is nobody to ask');
-    enforcer = await enforcers.start(plant.enforcerAddress);
-  }
-  await more(200, 100);
-  await load.stop();
-  mustBeAllowed(plant.reached, enforcers.allowed());
-  assert.deepEqual(new Set(load.statuses.keys()), new Set([200, 403, 503]));
-  assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.failure_mode_allowed'), 0);
-  assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.invalid'), 0);
-});
+    await load.stop();
+    mustBeAllowed(plant.reached, enforcers.allowed());
+    assert.deepEqual(new Set(load.statuses.keys()), new Set([200, 403, 503]));
+    assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.failure_mode_allowed'), 0);
+    assert.equal(await envoy.stat('http.hmi-web.ext_authz.edgeward.invalid'), 0);
+  });
+}
 
 test('an enforcer that hangs denies in time, and what it says too late allows nothing', async (t) => {
   if (!requires(t, 'envoy', 'curl')) return;

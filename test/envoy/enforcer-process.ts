@@ -1,12 +1,14 @@
 // The enforcer of test/envoy/plant.ts as a process that can be killed. Before an allow leaves, its path is in a file: what
 // reached the web server and is not there was allowed by nobody. Arguments: address, folder with root.der and intermediate.der,
-// file. Prints a line when it listens; SIGUSR1 turns its health to NOT_SERVING and back.
+// file, transport. Prints a line when it listens; SIGUSR1 turns its health to NOT_SERVING and back.
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { serveAuthz } from '../../enforcer/authz/index.ts';
+import { checkTransports, serveAuthz } from '../../enforcer/authz/index.ts';
 import { plantPorts } from './plant.ts';
 
-const [address = '', folder = '', file = ''] = process.argv.slice(2);
+const [address = '', folder = '', file = '', carrier] = process.argv.slice(2);
+const transport = checkTransports.find((name) => name === carrier);
+if (transport === undefined) throw new Error(`no transport ${carrier}`);
 const record = openSync(file, 'a');
 const ports = plantPorts({
   root: readFileSync(join(folder, 'root.der')),
@@ -27,6 +29,6 @@ await serveAuthz(
     },
   },
   () => serving,
-  { grpc: [address], forwardAuthSocket: undefined },
+  { grpc: [address], forwardAuthSocket: undefined, transport },
 );
 process.stdout.write('listening\n');

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CheckTransport } from '../../enforcer/authz/index.ts';
 import type { Plant } from './plant.ts';
 
 export interface Enforcers extends AsyncDisposable {
@@ -14,7 +15,7 @@ export interface Enforcers extends AsyncDisposable {
   readonly allowed: () => ReadonlySet<string>;
 }
 
-export function enforcersOf(plant: Plant): Enforcers {
+export function enforcersOf(plant: Plant, transport: CheckTransport = 'h2'): Enforcers {
   const record = join(plant.folder, 'allowed');
   const running = new Set<ChildProcess>();
   writeFileSync(join(plant.folder, 'root.der'), plant.authority.root);
@@ -28,7 +29,7 @@ export function enforcersOf(plant: Plant): Enforcers {
   return {
     start: async (address) => {
       const program = join(import.meta.dirname, 'enforcer-process.ts');
-      const enforcer = spawn(process.execPath, [program, address, plant.folder, record], {
+      const enforcer = spawn(process.execPath, [program, address, plant.folder, record, transport], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       running.add(enforcer);
