@@ -26,9 +26,8 @@ function openTo(files: Readonly<Record<string, object>>) {
   const of = (device: string, side: 'served' | 'reached') => {
     const slice = slices.get(device);
     assert.ok(slice);
-    return openingsOf(slice, state)
-      [side].filter(({ port }) => port === 9443)
-      .map(({ peer, transport }) => `${transport} ${peer}`);
+    const openings = openingsOf(slice, state)[side];
+    return openings.filter(({ port }) => port === 9443).map(({ peer, transport }) => `${transport} ${peer}`);
   };
   return { served: of('plc-1', 'served'), reached: of('gateway-1', 'reached') };
 }
