@@ -47,6 +47,14 @@ export type Implementation<S extends DescService> = { readonly [K in keyof S['me
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 
+/** What else is known of a call; each found when asked. */
+export interface RawCall {
+  /** Undefined for a client without a certificate. */
+  readonly connection: () => Connection | undefined;
+  /** On the clock of `performance.now()`; undefined where the client waits for ever. */
+  readonly deadlineMs: () => number | undefined;
+}
+
 export interface GrpcServerOptions extends Partial<ListenerLimits> {
   readonly log?: Logger;
   /** Told of every call when it ends: metrics, access log. */
@@ -75,14 +83,8 @@ export interface GrpcServer {
     implementation: Implementation<S>,
     options?: ServiceOptions | Interceptor,
   ): void;
-  /**
-   * A unary method whose bytes are not decoded here, for a handler that reads them itself. `connection` is found when asked;
-   * undefined for a client without a certificate.
-   */
-  addUnary(
-    method: DescMethodUnary,
-    answer: (message: Buffer, connection: () => Connection | undefined) => Uint8Array | Promise<Uint8Array>,
-  ): void;
+  /** A unary method whose bytes are not decoded here, for a handler that reads them itself. */
+  addUnary(method: DescMethodUnary, answer: (message: Buffer, call: RawCall) => Uint8Array | Promise<Uint8Array>): void;
   /** `host:port` (port 0 for any), `[v6]:port` or `unix:/path`. Resolves with the port, 0 for a unix socket. */
   listen(address: string, tls: ServerTls | 'insecure'): Promise<number>;
   /** New key, chain and roots for new connections of all TLS listeners; open connections stay. */
@@ -120,7 +122,10 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
       const same = (bytes: Buffer): Buffer => bytes;
       const handle = async (call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> => {
         try {
-          const bytes = await answer(call.request, () => connectionOf(call.getAuthContext().sslPeerCertificate));
+          const bytes = await answer(call.request, {
+            connection: () => connectionOf(call.getAuthContext().sslPeerCertificate),
+            deadlineMs: () => deadlineOf(call),
+          });
           done(null, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
         } catch (error) {
           done(statusOf(error));
@@ -154,6 +159,12 @@ export function createGrpcServer(options: GrpcServerOptions = {}): GrpcServer {
     closeConnections: (match) => listeners.reduce((count, listener) => count + listener.closeConnections(match), 0),
     close: (graceMs) => (closing ??= shutDown(server, injector, listeners, graceMs)),
   };
+}
+
+function deadlineOf(call: UnaryCall): number | undefined {
+  const deadline = call.getDeadline();
+  const at = typeof deadline === 'number' ? deadline : deadline.getTime();
+  return Number.isFinite(at) ? performance.now() + at - Date.now() : undefined;
 }
 
 function defined(options: GrpcServerOptions): Partial<ListenerLimits> {

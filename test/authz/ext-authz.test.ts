@@ -36,6 +36,33 @@ const question = (principal: string, path: string, headers: Record<string, strin
 });
 
 for (const transport of checkTransports) {
+  test(`the deadline of a call reaches admission, by ${transport}`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ew-authz-'));
+    const socket = `unix:${join(folder, 'authz.sock')}`;
+    const left: (number | undefined)[] = [];
+    const admission: AuthzPorts['admission'] = {
+      admits: ({ deadlineMs }) => {
+        left.push(deadlineMs === undefined ? undefined : deadlineMs - performance.now());
+        return true;
+      },
+      wait: async (_, answer) => await answer,
+      status: () => ({ waiting: 0, oldestMs: 0, shed: 0 }),
+    };
+    const server = await serveAuthz({ ...ports, admission }, () => true, {
+      grpc: [socket],
+      forwardAuthSocket: undefined,
+      transport,
+    });
+    const client = createGrpcClient(Authorization, socket, 'insecure');
+    t.after(async () => {
+      client.close();
+      await server.close(0);
+      rmSync(folder, { recursive: true });
+    });
+    await client.check(question('', '/status'), { timeoutMs: 60_000 });
+    assert.ok((left[0] ?? 0) > 0 && (left[0] ?? 0) <= 60_000, String(left[0]));
+  });
+
   test(`Check and health over unix socket and TCP, by ${transport}`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'ew-authz-'));
     const socket = `unix:${join(folder, 'authz.sock')}`;

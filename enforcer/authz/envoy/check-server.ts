@@ -107,9 +107,9 @@ export function createGrpcCheckServer(
     ...(log === undefined ? {} : { log }),
     ...(gate === undefined ? {} : { onRefused: gate.refused }),
   });
-  server.addUnary(Authorization.method.check, (message, connection) => {
-    gate?.admit(connection());
-    return check(message);
+  server.addUnary(Authorization.method.check, (message, call) => {
+    gate?.admit(call.connection());
+    return check(message, call.deadlineMs());
   });
   server.addService(
     Health,
