@@ -11,6 +11,8 @@ import { SimulatedFiles } from '../../store/simulated-files.ts';
 import { silent, slice, stateDir } from '../../test/activation/world.ts';
 import { anna, cleo, hour, profile, start, ticket } from '../../test/break-glass/people.ts';
 import { type BreakGlass, openBreakGlass } from './break-glass.ts';
+import { MAX_SPENT } from './limits.ts';
+import { readSpent, type SpentTicket, writeSpent } from './spent-tickets.ts';
 
 const minute = 60_000;
 
@@ -391,4 +393,60 @@ test('property: over power cuts, kills, full disks, clocks and replays a ticket 
     { numRuns: 300 },
   );
   assert.ok(opened > 100, String(opened));
+});
+
+test('what has ended stays closed, also when its end could not be recorded', async () => {
+  for (const [spoil, mend] of [
+    [(place: World) => void (place.state = 'quarantined'), (place: World) => void (place.state = 'trusted')],
+    [(place: World) => void (place.profiles = []), (place: World) => void (place.profiles = [profile()])],
+  ] as const) {
+    const place = await world();
+    assert.equal(await place.use(await ticket()), 'open');
+    place.spoolFull = true;
+    spoil(place);
+    await place.tick();
+    mend(place);
+    assert.deepEqual(place.open, []);
+    place.spoolFull = false;
+    await place.tick();
+    assert.equal(place.told('break-glass-end').length, 1);
+    assert.deepEqual(place.open, []);
+  }
+});
+
+const long = (n: number): string => `${n}`.padStart(64, 'a');
+/** As many as are kept, each as large as it can be. */
+const largest: SpentTicket[] = Array.from({ length: MAX_SPENT }, (_, n) => ({
+  ticket: n.toString(16).padStart(32, 'f'),
+  profile: 'stop-line',
+  generation: 1,
+  subject: long(0),
+  operations: Array.from({ length: 64 }, (__, operation) => long(operation)),
+  requestedBy: long(0),
+  approvers: Array.from({ length: 16 }, (__, approver) => long(approver)),
+  keys: Array.from({ length: 16 }, () => 'k'.repeat(43)),
+  reason: '\u0001'.repeat(512),
+  minutes: 60,
+  notAfter: start,
+  boot: 'b'.repeat(36),
+  uptimeMs: 1.5,
+  ended: true,
+}));
+
+test('the largest tickets there can be are read again, as many as are kept', async () => {
+  const fs = new SimulatedFiles();
+  await writeSpent(fs, stateDir, largest);
+  assert.deepEqual(await readSpent(fs, stateDir), largest);
+});
+
+test('as many as are kept leave room for a new one once they are long over and of an earlier generation', async () => {
+  const fs = new SimulatedFiles();
+  await writeSpent(fs, stateDir, largest);
+  const place = await new World(fs).start();
+  place.profiles = [profile({ generation: 2 })];
+  const next = await ticket({ generation: 2, notBefore: start + 8 * 24 * hour, notAfter: start + 9 * 24 * hour });
+  place.wall = start + 6 * 24 * hour;
+  assert.equal(await place.use(next), 'BREAK_GLASS_WHEN');
+  place.wall = start + 8 * 24 * hour;
+  assert.equal(await place.use(next), 'open');
 });

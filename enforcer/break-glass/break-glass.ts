@@ -91,6 +91,14 @@ export async function openBreakGlass(options: BreakGlassOptions): Promise<BreakG
     pending = notEnded();
   };
 
+  /** What was seen to have ended. It stays closed whatever comes, recorded or not. */
+  const over = new Map<string, End>();
+  const standing = (record: SpentTicket): SliceBreakGlass | End => {
+    const state = over.get(record.ticket) ?? stateOf(record, options);
+    if (typeof state === 'string') over.set(record.ticket, state);
+    return state;
+  };
+
   const accept = async (text: string): Promise<OpenGlass> => {
     if (damage !== undefined) throw openingErrors.error('BREAK_GLASS_DAMAGED', messageOf(damage), { cause: damage });
     const policy = options.policy();
@@ -99,11 +107,12 @@ export async function openBreakGlass(options: BreakGlassOptions): Promise<BreakG
     const profiles = policy.slice.breakGlass ?? [];
     const ticket = await verifyTicket(text, { trustDomain, device, profiles, time: options.time() });
     mayOpen(ticket, policy.freshness, options.ownState());
-    hasQuota(ticket, spent);
+    const kept = spent.filter((one) => !isForgotten(one, profiles, options.time()));
+    hasQuota(ticket, kept);
     const record = recordOf(ticket, options.boot);
     await announce(options, ticket, policy.digest);
     try {
-      await write([...spent.filter((one) => !isForgotten(one, profiles, options.time())), record]);
+      await write([...kept, record]);
     } catch (cause) {
       throw openingErrors.error('BREAK_GLASS_NOT_RECORDED', `the ticket was not used: ${messageOf(cause)}`, { cause });
     }
@@ -113,19 +122,20 @@ export async function openBreakGlass(options: BreakGlassOptions): Promise<BreakG
 
   const live = (): { record: SpentTicket; profile: SliceBreakGlass }[] =>
     pending.flatMap((record) => {
-      const state = stateOf(record, options);
+      const state = standing(record);
       return typeof state === 'string' ? [] : [{ record, profile: state }];
     });
 
   const endAll = async (): Promise<void> => {
     for (const record of pending) {
-      const end = stateOf(record, options);
+      const end = standing(record);
       if (typeof end !== 'string') continue;
       await options.emit(
         { kind: 'authz', activity: 'break-glass-end', severity: 'high', data: endOf(record, end) },
         true,
       );
       await write(spent.map((one) => (one === record ? { ...one, ended: true } : one)));
+      over.delete(record.ticket);
     }
   };
 
