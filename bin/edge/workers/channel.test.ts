@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { NewEvent } from '../../../audit/spool/index.ts';
+import { createDecisionLog } from '../../../enforcer/authz/index.ts';
+import { FakeClock } from '../../../runtime/fake-clock.ts';
 import { createChannel } from './channel.ts';
 import type { FromWorker } from './messages.ts';
 
@@ -67,6 +70,45 @@ test('an event that has to be on disk is kept when the edge says so, and only th
   await kept;
   await assert.rejects(lost);
   channel.answered(99, true);
+});
+
+test('counts that the edge keeps late are counted once', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { channel, sent } = world();
+  const log = createDecisionLog(channel.emit, {
+    clock: new FakeClock(0),
+    random: randomBytes,
+    allowsSampled: () => 0,
+    onLost: () => undefined,
+  });
+  const decision = {
+    allow: true,
+    reason: 'granted',
+    rule: 'grant:a',
+    place: '',
+    operation: 'view',
+    bundle: 'ab',
+  } as const;
+  const operation = { protocol: 'port' } as const;
+  log.note(
+    { interface: 'web', operation, peer: {}, connection: '', source: 'ext-authz' },
+    { subject: 'a', decision, message: '' },
+  );
+  const answer = (): void => {
+    for (const message of sent.splice(0)) if (message.kind === 'keep') channel.answered(message.id, true);
+  };
+  const asked = (): number => sent.filter(({ kind }) => kind === 'keep').length;
+  const closed = log.close();
+  const first = asked();
+  t.mock.timers.tick(60_000);
+  await turn();
+  answer();
+  await closed;
+  const again = log.close();
+  const second = asked();
+  answer();
+  await again;
+  assert.deepEqual([first, second], [1, 0]);
 });
 
 test('a use is taken on trust and waits for the edge; without one nothing is asked', async () => {

@@ -1,5 +1,6 @@
-// The worker's end of the channel: what it cannot do itself (write the spool, count uses) it asks of the edge, and waits no
-// longer for the answer than its asker would. Bounded: what finds no room is dropped and counted, as the spool does.
+// The worker's end of the channel: what it cannot do itself (write the spool, count uses) it asks of the edge, and waits until
+// that has an answer: what was called lost and then kept would be counted twice, and asked again it would pile up there. For how
+// long a request waits is for admission to say. Bounded: what finds no room is dropped and counted, as the spool does.
 import type { EmitEvent, NewEvent } from '../../../audit/spool/index.ts';
 import type { RequestUsage } from '../../../enforcer/request-usage.ts';
 import type { FromWorker, WantedUse } from './messages.ts';
@@ -8,7 +9,6 @@ import type { FromWorker, WantedUse } from './messages.ts';
 const MAX_WAITING_EVENTS = 8_192;
 /** Requests that wait for the disk of the edge. */
 const MAX_WAITING_ANSWERS = 2_048;
-const ANSWER_MS = 5_000;
 
 export interface Channel {
   readonly emit: EmitEvent;
@@ -48,10 +48,8 @@ export function createChannel(send: (message: FromWorker, sent: () => void) => v
     const id = next++;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     waiting.set(id, resolve);
-    const late = setTimeout(() => resolve(false), ANSWER_MS);
     send(message(id), () => undefined);
     const ok = await promise;
-    clearTimeout(late);
     waiting.delete(id);
     return ok;
   };
