@@ -12,6 +12,7 @@ import {
   readUnverifiedTicket,
 } from '../policy/bundle/index.ts';
 import { CodedError } from '../runtime/errors.ts';
+import { visible } from '../runtime/table.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, timeText } from './io.ts';
 import { isoTime, notBlank, wholeNumber } from './options.ts';
@@ -152,9 +153,10 @@ function write(file: string, text: string): void {
 const describe = (request: BreakGlassRequest): string =>
   [
     `${request.requestedBy} asks: ${request.subject} may ${request.operations.join(', ')} for ${request.minutes} minutes`,
-    `on edge ${request.device} of ${request.trustDomain}, by profile ${request.profile}, generation ${request.generation}`,
+    `on edge ${request.device} of ${visible(request.trustDomain)}, by profile ${request.profile}, generation ${request.generation}`,
     `to be used from ${timeText(request.notBefore)} to ${timeText(request.notAfter)}, once (ticket ${request.ticket})`,
-    `because: ${request.reason}`,
+    // Whoever asks wrote it, and whoever signs goes by these lines.
+    `because: ${visible(request.reason)}`,
   ].join('\n');
 
 interface Answer {

@@ -23,14 +23,17 @@ export function createIo(json: boolean, streams: Streams = process): Io {
   return {
     json,
     note: (text, always = false) => {
-      if (!json && (always || streams.stderr.isTTY === true)) streams.stderr.write(`${text}\n`);
+      if (!json && (always || streams.stderr.isTTY === true)) streams.stderr.write(`${forPeople(text)}\n`);
     },
     result: (document, human) => {
       if (json) streams.stdout.write(`${JSON.stringify(document, jsonValue)}\n`);
-      else if (human !== '') streams.stdout.write(`${human}\n`);
+      else if (human !== '') streams.stdout.write(`${forPeople(human)}\n`);
     },
   };
 }
+
+/** What others wrote, a request's path or a reason, moves no cursor. A text that may hold a line feed is for who says it. */
+const forPeople = (text: string): string => text.split('\n').map(visible).join('\n');
 
 /** bigint becomes a number where exact, else a decimal string; bytes become lower case hex; names of wire types go. */
 function jsonValue(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
@@ -61,8 +64,7 @@ export function reportError(error: unknown, json: boolean, streams: Streams = pr
     streams.stdout.write(`${JSON.stringify(document)}\n`);
   } else {
     const place = coded?.place === undefined ? '' : `${formatPlace(coded.place)}: `;
-    const lines = `${place}${message}`.split('\n').map(visible);
-    streams.stderr.write(`error: ${lines.join('\n')}\n`);
+    streams.stderr.write(`error: ${forPeople(`${place}${message}`)}\n`);
     if (coded !== undefined) streams.stderr.write(`  code   ${coded.code}\n  remedy ${visible(coded.remedy)}\n`);
   }
   if (coded === undefined) return exitCodes.refused;
