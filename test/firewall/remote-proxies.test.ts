@@ -1,4 +1,4 @@
-// What enforcer/authz/README.md says of the listener for proxies on other hosts: closed by default, and the policy written there
+// What examples/envoy/README.md says of the listener for proxies on other hosts: closed by default, and the policy written there
 // opens its port to the proxy's device and to nobody else.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { openingsOf } from '../../enforcer/firewall/openings.ts';
 import { buildSlices, loadRepository } from '../../policy/repository/index.ts';
 import { sampleFiles, sampleNow, treeOf } from '../../policy/repository/sample-tree.ts';
 
-const readme = readFileSync(join(import.meta.dirname, '../../enforcer/authz/README.md'), 'utf8');
+const readme = readFileSync(join(import.meta.dirname, '../../examples/envoy/README.md'), 'utf8');
 const written = parse(/```yaml\n([^]*?)```/.exec(readme)?.[1] ?? '') as Record<'interfaces' | 'grants', object[]>;
 
 /** Paths to port 9443 of plc-1 and from gateway-1, with these files added to the sample's. */

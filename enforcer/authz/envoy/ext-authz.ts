@@ -6,8 +6,10 @@ import { checkResponse, faultResponse } from './check-response.ts';
 import { readCheckRequest } from './check-request.ts';
 import { WireFault } from './wire-reader.ts';
 
-/** Answers one CheckRequest with one CheckResponse. What is no CheckRequest is denied. Never throws, never rejects. */
-/** `deadlineMs` is that of the call, on the clock of `performance.now()`. */
+/**
+ * Answers one CheckRequest with one CheckResponse. What is no CheckRequest is denied. Never throws, never rejects.
+ * `deadlineMs` is that of the call, on the clock of `performance.now()`.
+ */
 export function check(ports: AuthzPorts, message: Buffer, deadlineMs?: number): Uint8Array | Promise<Uint8Array> {
   try {
     const question = questionOf(message);
