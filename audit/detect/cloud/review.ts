@@ -34,7 +34,9 @@ export function createReview({ findings, read, emit }: ReviewPorts): (review: Re
     if (finding.state !== 'open') throw refused(`${id} is closed: ${finding.closedWhy}`);
     if (note.trim() === '' || note.length > maxNoteLength) throw refused('a review says what it found');
     const people = await peopleOf(finding, read);
-    if (people.has(by)) throw detectErrors.error('DETECT_REVIEW_OWN', `${by} asked for it or approved it`);
+    // Names of approvers are in lower case, those of operators as somebody wrote them.
+    if (people.has(by.toLowerCase()))
+      throw detectErrors.error('DETECT_REVIEW_OWN', `${by} asked for it or approved it`);
     const { ruleId: rule, device, count } = finding;
     await emit({
       kind: 'finding',
@@ -54,7 +56,7 @@ async function peopleOf(finding: Finding, read: ReviewPorts['read']): Promise<Re
     const record = (await read(index, 1)).find((one) => one.index === index);
     const names = record === undefined ? undefined : namesIn(record);
     if (names === undefined) throw unclear(`event ${index} does not say who opened`);
-    for (const name of names) people.add(name);
+    for (const name of names) people.add(name.toLowerCase());
   }
   return people;
 }
