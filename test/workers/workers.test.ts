@@ -100,6 +100,23 @@ test('a worker that is killed is started again, with what is in force', async (t
   await world.states({ 'gateway-1': 'quarantined' });
   process.kill(pids()[0] ?? 0, 'SIGKILL');
   await until('another one is ready', async () => (await world.ask(2, '/status')) === forbidden);
+  assert.deepEqual(world.dropped, [undefined], 'what it had not sent is lost, and the record says so');
+});
+
+test('a worker that is stopped has sent everything', async (t) => {
+  const counted = withGrant({});
+  const world = await open(t, {
+    ...counted,
+    interfaces: counted.interfaces.map((one) => ({ ...one, allowsSampled: 0 })),
+  });
+  for (const path of ['/status', '/other']) await Promise.all(Array.from({ length: 30 }, () => world.ask(2, path)));
+  await world.pool.close();
+  const decided = world.events.filter(({ kind }) => kind === 'authz');
+  assert.equal(
+    decided.reduce((sum, { data }) => sum + Number(data['count'] ?? 1), 0),
+    60,
+  );
+  assert.deepEqual(world.dropped, []);
 });
 
 test('a worker that hears nothing of the edge allows nothing and says that it does not serve', async (t) => {

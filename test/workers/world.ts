@@ -54,6 +54,8 @@ export interface WorkersWorld {
   readonly pool: ReturnType<typeof createWorkerPool>;
   readonly events: NewEvent[];
   readonly used: WantedUse[];
+  /** What the edge hears of records that are lost. */
+  readonly dropped: readonly (number | undefined)[];
   /** Makes a bundle with this slice the one in force, and tells the workers. */
   publish(slice: Slice): Promise<void>;
   states(states: Readonly<Record<string, State>>): Promise<void>;
@@ -76,6 +78,7 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
   const boot = await hostBoot(nodeFiles, 'boot');
   const events: NewEvent[] = [];
   const used: WantedUse[] = [];
+  const dropped: (number | undefined)[] = [];
   const settings = {
     uses: Number.POSITIVE_INFINITY,
     spoolWorks: true,
@@ -133,7 +136,7 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
       used.push(...uses);
       return await Promise.resolve(used.length <= settings.uses);
     },
-    dropped: () => undefined,
+    dropped: (count) => dropped.push(count),
     clock: {
       ...systemClock,
       sleep: async (ms, signal) => {
@@ -151,6 +154,7 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
     pool,
     events,
     used,
+    dropped,
     settings,
     async publish(next) {
       await pool.tell({ kind: 'policy', digest: await offer(next) });

@@ -52,8 +52,9 @@ export function openWorkers({ core, activation, orders, usage, glass }: WorkersP
     emit,
     use: (uses) => takeUses(usage, uses),
     dropped: (requests) => {
-      log.error({ requests }, 'records of an authz worker found no room');
-      void emit({ kind: 'log', activity: 'lost', severity: 'high', data: { lost: requests, source: 'authz-worker' } });
+      log.error({ requests }, 'records of an authz worker are lost');
+      const data = { ...(requests === undefined ? {} : { lost: requests }), source: 'authz-worker' };
+      void emit({ kind: 'log', activity: 'lost', severity: 'high', data });
     },
     clock: systemClock,
     log,

@@ -38,8 +38,8 @@ export interface WorkerPoolOptions {
   readonly emit: EmitEvent;
   /** Whether these uses were taken and are on disk. */
   readonly use: (uses: readonly WantedUse[]) => Promise<boolean>;
-  /** A worker had no room for this many records. */
-  readonly dropped: (count: number) => void;
+  /** So many records of a worker are lost: they found no room. Undefined: what it held when it died, and nobody knows how many. */
+  readonly dropped: (count: number | undefined) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -95,6 +95,8 @@ class Worker {
   readonly #waiting = new Map<number, (error: string | undefined) => void>();
   readonly #ended: Promise<void>;
   #isDead = false;
+  /** It has sent everything, and takes no more requests. */
+  #isFlushed = false;
   #next = 1;
 
   constructor(index: number, options: WorkerPoolOptions, ended: () => void) {
@@ -112,6 +114,7 @@ class Worker {
     this.#ended = new Promise((resolve) => {
       const end = (why: object): void => {
         options.log.error({ worker: index, ...why }, 'an authz worker ended; its proxies are denied');
+        if (this.ready && !this.#isFlushed) options.dropped(undefined);
         this.ready = false;
         this.#isDead = true;
         // What waits for the dead need not wait.
@@ -147,7 +150,7 @@ class Worker {
   }
 
   async stop(): Promise<void> {
-    await this.#ask(TAKE_MS, (id) => ({ kind: 'stop', id }));
+    this.#isFlushed = await this.#ask(TAKE_MS, (id) => ({ kind: 'stop', id }));
     this.#child.kill('SIGKILL');
     await this.#ended;
   }
