@@ -20,6 +20,7 @@ import {
   withdrawn,
 } from '../../policy/engine/index.ts';
 import { freshness, request, slice } from '../../policy/engine/testing/random-policy.ts';
+import { ask, get, sampleSlice } from '../../policy/engine/testing/sample-slice.ts';
 import { readRecord, recordOf, type RecordedDecision } from '../../policy/repository/ask/recorded.ts';
 import { askAgain, replayOn } from '../../policy/repository/ask/replay.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
@@ -192,6 +193,17 @@ test('property: what is masked is not guessed, and what does not matter is not m
     }),
     { numRuns: 600 },
   );
+});
+
+test('a masked client leaves doubt where a model looks at it, whichever device of that name comes first', () => {
+  for (const others of [[], ['other-1']]) {
+    const policy = sampleSlice(({ interfaces }) => {
+      for (const device of others) interfaces.unshift({ ...interfaces[2], device, casbin: undefined });
+    });
+    const question = { request: ask('narrow', get('/pumps/1')), freshness: 'fresh', fulfilment: own } as const;
+    assert.equal(askAgain(policy, engine, { ...question, client: false }).doubt, 'the client (masked)');
+    assert.equal(askAgain(policy, engine, { ...question, client: true }).doubt, '');
+  }
 });
 
 test('property: a request that was too long to be kept depends', () => {

@@ -162,8 +162,11 @@ export function askAgain(slice: Slice | undefined, engine: SliceEngine, question
     return ambiguous === undefined || !decision.allow ? decision : withdrawn(decision, 'ambiguous', ambiguous);
   };
   const decision = decide(unusedUsage);
-  const { casbin, rego } = slice.interfaces.find(({ name }) => name === request.resource.interface) ?? {};
-  if (!client && (casbin !== undefined || rego !== undefined)) return { decision, doubt: 'the client (masked)' };
+  // Several devices may serve an interface of that name.
+  const looked = slice.interfaces.some(
+    ({ name, casbin, rego }) => name === request.resource.interface && (casbin ?? rego) !== undefined,
+  );
+  if (!client && looked) return { decision, doubt: 'the client (masked)' };
   const used = decide(noUsage);
   const hangs = used.allow !== decision.allow || used.observed !== decision.observed;
   return { decision, doubt: hangs ? 'how often the grant had been used' : '' };
