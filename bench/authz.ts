@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { CheckResponseSchema } from '../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { compare, type Contestant, faultOf, PATIENCE_MS } from './authz/compare.ts';
-import { authzFigures, type AuthzResults, type MutationRun } from './authz/figures.ts';
+import { authzFigures, type AuthzResults, enduranceFigures, type MutationRun } from './authz/figures.ts';
 import { growth } from './authz/growth.ts';
 import { runMutations } from './authz/mutations.ts';
 import { prepare, type Prepared, seriesNames } from './authz/prepare.ts';
@@ -71,11 +71,18 @@ const canned = Buffer.from(
 
 const MB = 2 ** 20;
 
-export async function measureAuthz(options: BenchOptions): Promise<readonly Figure[]> {
+export const measureAuthz = async (options: BenchOptions): Promise<readonly Figure[]> =>
+  await inFolder(options, measureIn);
+
+/** Growth and mutated requests alone: no times, so that it may run on a busy machine. */
+export const measureEndurance = async (options: BenchOptions): Promise<readonly Figure[]> =>
+  await inFolder(options, endureIn);
+
+async function inFolder(options: BenchOptions, measure: typeof measureIn): Promise<readonly Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), 'edgeward-bench-authz-'));
   const started: { stop(): Promise<void> }[] = [];
   try {
-    return await measureIn(folder, started, options);
+    return await measure(folder, started, options);
   } finally {
     await Promise.all(started.map((one) => one.stop()));
     rmSync(folder, { recursive: true, force: true });
@@ -141,6 +148,25 @@ async function measureIn(
     proxies,
   };
   return authzFigures(results);
+}
+
+async function endureIn(
+  folder: string,
+  started: { stop(): Promise<void> }[],
+  { quick: isQuick, progress }: BenchOptions,
+): Promise<readonly Figure[]> {
+  const plan = isQuick ? quick : full;
+  progress(`making ${RULES} rules and ${plan.requests} requests`);
+  const prepared = await prepare(folder, RULES, plan.requests);
+  const generator = await startGenerator(seriesNames.map((name) => prepared.series[name].path));
+  const server = await startEdge(folder, 'edge', 'h2', prepared.stateDir);
+  started.push(generator, server);
+  progress('mutated requests');
+  const mutations = await mutateBoth(server, prepared, generator, plan.mutations);
+  progress('growth');
+  const edge = { ...certified(server, prepared), kind: 'edge', transport: 'h2' } as const;
+  const grown = await growth(edge, generator, plan.growth, progress);
+  return enduranceFigures({ quick: isQuick, growth: grown, mutations });
 }
 
 /** Sockets on both sides of the proxies. */

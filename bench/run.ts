@@ -8,6 +8,7 @@ import { allMet, benchDocument, type Figure, writeDocument } from './machine.ts'
 /** Loaded one at a time: reloads loads the engine in its own way. */
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
   authz: async (options) => (await import('./authz.ts')).measureAuthz(options),
+  'authz-endurance': async (options) => (await import('./authz.ts')).measureEndurance(options),
   decide: async (options) => (await import('./decide.ts')).measureDecide(options),
   reloads: async (options) => (await import('./reloads.ts')).measureReloads(options),
 };

@@ -92,9 +92,13 @@ export function authzFigures(results: AuthzResults): Figure[] {
     ...results.proxies.flatMap(proxyFigures),
     ...honestyFigures(results),
     rssFigure(results),
-    growthFigure(results),
-    ...mutationFigures(results),
+    ...enduranceFigures(results),
   ];
+}
+
+/** What no time is measured for. */
+export function enduranceFigures(results: Pick<AuthzResults, 'quick' | 'growth' | 'mutations'>): Figure[] {
+  return [growthFigure(results), ...mutationFigures(results)];
 }
 
 type Key = Partial<Pick<Seen, 'kind' | 'transport' | 'series' | 'streams'>>;
@@ -271,7 +275,7 @@ function honestyFigures(results: AuthzResults): Figure[] {
 const rssFigure = ({ memory }: AuthzResults): Figure =>
   figure(specs.rss, memory.afterLoadMb, { ...memory, of: 'the process after load, nothing collected by hand' });
 
-function growthFigure({ growth, quick }: AuthzResults): Figure {
+function growthFigure({ growth, quick }: Pick<AuthzResults, 'quick' | 'growth'>): Figure {
   const { requests, planned, heapMb, rssMb, samples, fault } = growth;
   const beside = { requests, rssMb, first: samples[0], last: samples.at(-1), samples: samples.length };
   // A quick run tells how it looks and promises nothing.
@@ -282,7 +286,7 @@ function growthFigure({ growth, quick }: AuthzResults): Figure {
   return figure(spec, heapMb, beside);
 }
 
-function mutationFigures({ mutations, quick }: AuthzResults): Figure[] {
+function mutationFigures({ mutations, quick }: Pick<AuthzResults, 'quick' | 'mutations'>): Figure[] {
   const sum = (of: (one: MutationRun) => number): number => mutations.reduce((all, one) => all + of(one), 0);
   const crashes = mutations.filter(({ alive, after, unanswered }) => !alive || after !== undefined || unanswered > 0);
   const counted = quick ? { id: specs.mutated.id, unit: specs.mutated.unit } : specs.mutated;
