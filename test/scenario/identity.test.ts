@@ -91,10 +91,6 @@ test('revocation ends the stream at once, and neither the control plane nor an e
   const view = { interface: 'hmi-web', path: '/status', chain: site.paths.chain('gateway-1') };
   const asked = async () => await checkByEnvoy(site.paths.grpcSocket('hmi-1'), view);
   await until('gateway-1 is served', async () => (await asked()).allow);
-  await using stream = openStream(site.addresses.edges, identityOf(site, 'gateway-1'));
-  stream.say(hello());
-  await stream.next('welcome');
-
   const proxy = createGrpcClient(Health, remote, {
     ...identityOf(site, 'gateway-1'),
     verifyServer: ([leaf]) =>
@@ -106,6 +102,10 @@ test('revocation ends the stream at once, and neither the control plane nor an e
     (error: { code: string }) => error.code,
   );
 
+  // Last of all: its edge comes back after a while, and takes the place of this one.
+  await using stream = openStream(site.addresses.edges, identityOf(site, 'gateway-1'));
+  stream.say(hello());
+  await stream.next('welcome');
   const started = performance.now();
   await site.operators.revokeDevice({ deviceId: 'gateway-1', reason: 'stolen' });
   const reason = await stream.ended;
