@@ -290,7 +290,7 @@ async function run(
   child.stderr?.setEncoding('utf8').on('data', (text: string) => said.push(text));
   const exit = once(child, 'exit');
   const stop = async (): Promise<void> => {
-    child.kill('SIGKILL');
+    child.kill('SIGTERM');
     await exit;
   };
   for (let tries = 0; !(await connects(port)); tries++) {

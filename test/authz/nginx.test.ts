@@ -81,7 +81,8 @@ test('nginx with the shipped snippet', async (t) => {
     rmSync(scratch, { recursive: true, force: true });
   });
   const nginx = await startNginx(scratch, socket, authority);
-  t.after(() => nginx.kill('SIGKILL'));
+  // Not SIGKILL, of which its workers would hear nothing.
+  t.after(() => nginx.kill('SIGTERM'));
 
   const client = {
     'gateway-1': authority.issue('spiffe://plant.example/device/gateway-1'),

@@ -133,7 +133,7 @@ export async function openGuardedWeb(name: string): Promise<GuardedWeb> {
       child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
       const exit = once(child, 'exit');
       stopProxy = async () => {
-        child.kill('SIGKILL');
+        child.kill('SIGTERM');
         await exit;
       };
       for (let tries = 0; !(await connects(port)); tries++) {
