@@ -54,7 +54,10 @@ export function openWorkers({ core, activation, orders, usage, glass }: WorkersP
     dropped: (requests) => {
       log.error({ requests }, 'records of an authz worker are lost');
       const data = { ...(requests === undefined ? {} : { lost: requests }), source: 'authz-worker' };
-      void emit({ kind: 'log', activity: 'lost', severity: 'high', data });
+      // Also while the spool is full or closed: the end of a worker must not become the end of the edge.
+      emit({ kind: 'log', activity: 'lost', severity: 'high', data }).catch((error: unknown) =>
+        log.error({ err: error }, 'the loss of records of an authz worker could not be recorded'),
+      );
     },
     clock: systemClock,
     log,
