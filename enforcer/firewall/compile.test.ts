@@ -39,20 +39,19 @@ const slice = sliceSchema.parse(input.slice);
 test('a chain that would become a list is refused, not cut off', () => {
   const firewall = Array.from({ length: 70 }, (_, index) => ({
     id: `rule-${index}`,
+    tier: 'admin' as const,
+    priority: 500,
     verdict: 'deny' as const,
     direction: 'in' as const,
     transport: 'tcp' as const,
-    peer: '10.0.0.0/8',
+    peers: ['10.0.0.0/8'],
     ports: [index + 1, index + 1] as [number, number],
     place: 'firewall/f.yaml:1',
   }));
   assert.throws(() => compileFirewall({ ...slice, firewall }, input.state, input.host), { code: 'FIREWALL_TOO_LARGE' });
-  // The same prefixes under one id are one rule over one set, however many they are.
-  const feed = Array.from({ length: 5_000 }, (_, index) => ({
-    ...firewall[0]!,
-    peer: `10.${index >> 8}.${index & 255}.0/25`,
-    ports: [22, 22] as [number, number],
-  }));
+  // Many prefixes of one rule are one set, however many they are.
+  const peers = Array.from({ length: 5_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
+  const feed = [{ ...firewall[0]!, peers }];
   const plan = compileFirewall({ ...slice, firewall: feed }, input.state, input.host);
   assert.ok(plan.sets.some((set) => set.interval && set.elements.length === 5_000));
 });

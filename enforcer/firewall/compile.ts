@@ -264,32 +264,33 @@ function wantedOf(opening: Opening): Wanted {
   };
 }
 
-/** One rule per id and service, over one set of all its prefixes. A contained device keeps its denies only. */
+/**
+ * One rule per rule and family over one set of its prefixes, denies before the grants and allows after them. A contained
+ * device keeps its denies only.
+ */
 function packetRules(family: Family, build: Build): PacketRule[] {
-  const groups = Map.groupBy(
-    build.slice.firewall.filter(
-      (rule) => cidrFamily(rule.peer) === family && (rule.verdict === 'deny' || !build.contained),
-    ),
-    (rule: SliceFirewallRule) => JSON.stringify([rule.id, rule.verdict, rule.direction, rule.transport, rule.ports]),
-  );
-  return [...groups.values()].flatMap((group) => {
-    const [rule] = group;
-    const ranges = mergedRanges(
-      group.map((entry) => entry.peer),
-      family,
-    ).map((key) => ({ key: [key] }));
+  return build.slice.firewall.flatMap((rule): PacketRule[] => {
+    const { verdict, direction, transport, ports } = rule;
+    if (verdict === 'pass' || direction === 'through' || transport === 'sctp' || transport === 'udplite') return [];
+    if (rule.observe === true || (verdict === 'allow' && (build.contained || isConditional(rule)))) return [];
+    const cidrs = rule.peers.filter((cidr) => cidrFamily(cidr) === family);
     const peers = build.registry.shared(
-      `firewall rule ${rule?.id ?? ''}`.replaceAll(/[^a-z0-9 ]/g, ' '),
+      `firewall rule ${rule.id}`.replaceAll(/[^a-z0-9 ]/g, ' '),
       [addressType[family]],
-      ranges,
+      mergedRanges(cidrs, family).map((key) => ({ key: [key] })),
       true,
     );
-    if (rule === undefined || peers === undefined) return [];
-    const { verdict, direction, transport, ports } = rule;
+    if (peers === undefined) return [];
     return [
       { id: `firewall:${rule.id}`, verdict, direction, transport, peers, ...(ports === undefined ? {} : { ports }) },
     ];
   });
+}
+
+/** Not yet compiled: an allow under a condition stays closed, a deny holds without it. */
+function isConditional(rule: SliceFirewallRule): boolean {
+  const { tier, workload, rate, maxConnections, conditions, notBefore, until } = rule;
+  return tier === 'admin' || (workload ?? rate ?? maxConnections ?? conditions ?? notBefore ?? until) !== undefined;
 }
 
 /** How a peer in this state is held back whatever else the plan says; undefined when its grants alone decide. */

@@ -6,7 +6,8 @@ import { type JwsSigner, keyId, signJws, verifyJws } from '../../identity/index.
 import { canonicalJson } from '../../runtime/canonical-json.ts';
 import { CodedError, errorTable } from '../../runtime/errors.ts';
 import { parseCanonical } from './signed-json.ts';
-import { idPattern, MAX_BREAK_GLASS_MINUTES, type SliceBreakGlass } from './slice.ts';
+import { idPattern } from './scalars.ts';
+import { MAX_BREAK_GLASS_MINUTES, type SliceBreakGlass } from './slice.ts';
 
 export const breakGlassErrors = errorTable({
   BREAK_GLASS_MALFORMED: {

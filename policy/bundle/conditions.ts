@@ -41,13 +41,18 @@ export const attributeTestSchema = z.strictObject({
   present: z.literal(true).optional(),
 });
 
-const shared = {
-  /** Attestation classes, e.g. `["software", "tpm"]`. */
-  attestation: z.array(z.string()).min(1).optional(),
+/** When a rule holds. */
+export const timeConditions = {
   /** Daily window, minutes of the UTC day, end exclusive; may wrap over midnight. */
   timeWindow: z.strictObject({ fromMinute: z.int().min(0).max(1439), toMinute: z.int().min(0).max(1440) }).optional(),
   /** UTC; of a window over midnight the day on which it begins. */
   weekdays: z.array(z.enum(weekdayNames)).min(1).optional(),
+};
+
+const shared = {
+  /** Attestation classes, e.g. `["software", "tpm"]`. */
+  attestation: z.array(z.string()).min(1).optional(),
+  ...timeConditions,
   attributes: z.array(attributeTestSchema).min(1).max(64).optional(),
 };
 

@@ -25,7 +25,20 @@ const features = {
   obligations: (slice: Slice) => slice.grants.some((grant) => grant.obligations !== undefined),
   'break-glass': (slice: Slice) => slice.breakGlass !== undefined,
   denies: (slice: Slice) => slice.denies.length > 0,
-  firewall: (slice: Slice) => slice.firewall.length > 0,
+  // Not `firewall`: edges of before the tiers know that one, and would read other rules than were written.
+  'firewall-tiers': (slice: Slice) => slice.firewall.length > 0,
+  'firewall-calendar': (slice: Slice) =>
+    slice.firewall.some((rule) => (rule.conditions ?? rule.notBefore ?? rule.until) !== undefined),
+  'firewall-limits': (slice: Slice) =>
+    slice.firewall.some((rule) => rule.rate !== undefined || rule.maxConnections !== undefined),
+  'firewall-names': (slice: Slice) => slice.firewall.some((rule) => rule.names !== undefined),
+  'firewall-observe': (slice: Slice) => slice.firewall.some((rule) => rule.observe !== undefined),
+  'firewall-through': (slice: Slice) => slice.firewall.some((rule) => rule.direction === 'through'),
+  workloads: (slice: Slice) =>
+    slice.workloads !== undefined || [...slice.firewall, ...slice.grants].some((rule) => rule.workload !== undefined),
+  traps: (slice: Slice) => slice.traps !== undefined,
+  meters: (slice: Slice) => slice.meters !== undefined,
+  'island-lease': (slice: Slice) => slice.island !== undefined,
   'durable-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.auditDurable),
   'sampled-audit': (slice: Slice) => slice.interfaces.some((entry) => entry.allowsSampled !== undefined),
   hold: (slice: Slice) => slice.interfaces.some((entry) => entry.onEnforcerDeath === 'hold'),

@@ -13,6 +13,17 @@ export {
 } from './break-glass.ts';
 export { cutChunks, type BundleChunk } from './chunks.ts';
 export { attributeNamePattern } from './conditions.ts';
+export {
+  cgroupPattern,
+  type FlowRate,
+  hostNamePattern,
+  portTransports,
+  type SliceFirewallRule,
+  type SliceIsland,
+  type SliceMeter,
+  type SliceTrap,
+  type SliceWorkload,
+} from './firewall.ts';
 export { knownFeatures, requiredFeatures, type Feature } from './features.ts';
 export { openBundle, readManifest, type OpenBundleOptions, type VerifiedBundle } from './open.ts';
 export { sealBundle, type BundleMeta, type SealedBundle } from './seal.ts';
@@ -26,8 +37,8 @@ export {
   type PublisherPublicKey,
   type VerifiedDocument,
 } from './signed-json.ts';
+export { idPattern } from './scalars.ts';
 export {
-  idPattern,
   regoNamePattern,
   manifestSchema,
   releaseSchema,
@@ -41,7 +52,6 @@ export {
   type SliceCasbin,
   type SliceDeny,
   type SliceDevice,
-  type SliceFirewallRule,
   type SliceGrant,
   type SliceInterface,
   type SliceOperation,

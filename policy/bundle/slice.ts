@@ -14,14 +14,20 @@ import {
   sliceConditionsSchema,
   sliceDenyConditionsSchema,
 } from './conditions.ts';
+import {
+  MAX_METERS,
+  MAX_TRAPS,
+  MAX_WORKLOADS,
+  sliceFirewallRuleSchema,
+  sliceIslandSchema,
+  sliceMeterSchema,
+  sliceTrapSchema,
+  sliceWorkloadSchema,
+} from './firewall.ts';
+import { id, place, range } from './scalars.ts';
 
-/** Ids of devices, interfaces, operations and rules, in the repository as in the bundle. */
-export const idPattern: RegExp = /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
 /** Name of a Rego package and of its folder: an identifier of the language. */
 export const regoNamePattern: RegExp = /^[a-z][a-z0-9_]{0,62}$/;
-const id = z.string().regex(idPattern, 'lower case letters, digits, dots, dashes; 1 to 64 characters');
-/** `file:line` in the policy repository at the published commit. */
-const place = z.string().max(512);
 const labels = z.record(z.string().max(64), z.string().max(256));
 
 /** One request in so many: a busy interface has thousands a second. */
@@ -48,8 +54,6 @@ export const sliceDeviceSchema = z.strictObject({
   labels,
   interfaces: z.array(networkInterfaceSchema).max(16),
 });
-
-const range = z.tuple([z.int().min(0).max(65535), z.int().min(0).max(65535)]);
 
 export const sliceOperationSchema = z.discriminatedUnion('protocol', [
   z.strictObject({
@@ -135,6 +139,8 @@ export const sliceGrantSchema = z.strictObject({
   /** Allowed requests of each subject in all. */
   uses: z.int().min(1).max(MAX_USES).optional(),
   obligations: z.array(obligationSchema).min(1).max(MAX_OBLIGATIONS).optional(),
+  /** On the subject's device only this workload of it may use the grant; one that it does not know may not. */
+  workload: id.optional(),
   place,
 });
 
@@ -188,19 +194,6 @@ export const sliceBreakGlassSchema = z.strictObject({
   place,
 });
 
-/** Packet rules that no grant expresses (repository `firewall/`). */
-export const sliceFirewallRuleSchema = z.strictObject({
-  id,
-  verdict: z.enum(['deny', 'allow']),
-  direction: z.enum(['in', 'out']),
-  transport: z.enum(['tcp', 'udp', 'icmp', 'any']),
-  /** CIDR of the other side. */
-  peer: z.union([z.cidrv4(), z.cidrv6()]),
-  /** Inclusive port range of the service; absent for every port (and for icmp). */
-  ports: range.optional(),
-  place,
-});
-
 export const sliceCasbinSchema = z.strictObject({ name: id, model: z.string(), policy: z.string(), place });
 
 export const sliceRegoSchema = z.strictObject({
@@ -250,6 +243,12 @@ export const sliceSchema = z.strictObject({
   /** Schema of the attributes that conditions read; absent when none does. */
   attributes: z.array(sliceAttributeSchema).max(1024).optional(),
   firewall: z.array(sliceFirewallRuleSchema),
+  /** Each absent when the device has none. */
+  workloads: z.array(sliceWorkloadSchema).min(1).max(MAX_WORKLOADS).optional(),
+  traps: z.array(sliceTrapSchema).min(1).max(MAX_TRAPS).optional(),
+  meters: z.array(sliceMeterSchema).min(1).max(MAX_METERS).optional(),
+  /** Absent: coming back from island mode needs an order. */
+  island: sliceIslandSchema.optional(),
   casbin: z.array(sliceCasbinSchema),
   /** Absent when no interface here names a package. */
   rego: z.array(sliceRegoSchema).min(1).optional(),
@@ -305,7 +304,6 @@ export type SliceInterface = z.infer<typeof sliceInterfaceSchema>;
 export type SliceGrant = z.infer<typeof sliceGrantSchema>;
 export type SliceDeny = z.infer<typeof sliceDenySchema>;
 export type SliceBreakGlass = z.infer<typeof sliceBreakGlassSchema>;
-export type SliceFirewallRule = z.infer<typeof sliceFirewallRuleSchema>;
 export type SliceCasbin = z.infer<typeof sliceCasbinSchema>;
 export type SliceRego = z.infer<typeof sliceRegoSchema>;
 export type SelfTestVector = z.infer<typeof selfTestVectorSchema>;

@@ -2,15 +2,8 @@
 // else of the fleet goes onto a device that can be stolen.
 import { attributeSources } from '../bundle/conditions.ts';
 import type { SliceAttribute } from '../bundle/conditions.ts';
-import type {
-  Slice,
-  SliceBreakGlass,
-  SliceDeny,
-  SliceDevice,
-  SliceFirewallRule,
-  SliceGrant,
-  SliceInterface,
-} from '../bundle/slice.ts';
+import type { Slice, SliceBreakGlass, SliceDeny, SliceDevice, SliceGrant, SliceInterface } from '../bundle/slice.ts';
+import type { SliceFirewallRule } from '../bundle/firewall.ts';
 import { attributePath } from '../engine/attributes.ts';
 import { readsDocument } from '../engine/casbin-request.ts';
 import { parseModelFile } from '../engine/casbin/model-file.ts';

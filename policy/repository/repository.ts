@@ -7,12 +7,12 @@ import type {
   SliceCasbin,
   SliceDeny,
   SliceDevice,
-  SliceFirewallRule,
   SliceGrant,
   SliceInterface,
   SliceOperation,
   SliceRego,
 } from '../bundle/slice.ts';
+import type { SliceFirewallRule } from '../bundle/firewall.ts';
 import type { InvariantScope, TestCase } from './format/tests.ts';
 import type { RegoFolder } from './rego/compiler.ts';
 import type { RuleId } from './rules.ts';

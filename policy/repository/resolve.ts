@@ -255,11 +255,13 @@ export function resolveFirewall(files: Files, resolver: Resolver): FirewallRule[
       const at = entryAt(file, 'rules', index);
       return {
         id: entry.id,
+        tier: entry.tier === 'deny' ? ('admin' as const) : ('baseline' as const),
+        priority: 500,
         verdict: entry.tier,
         devices: chooseDevices(entry.devices, resolver, at('devices')),
         direction: entry.direction,
         transport: entry.transport,
-        peer: entry.peer,
+        peers: [entry.peer],
         ...(entry.ports === undefined ? {} : { ports: entry.ports }),
         at,
       };

@@ -77,14 +77,14 @@ test('packet rules of the repository: a deny beats a grant, an allow opens for w
   await using cell = await openCell();
   await using firewall = await firewallOn(cell, 'plc');
   await serveAll(cell);
-  const base = { direction: 'in', transport: 'tcp', place: 'firewall/base.yaml:1' } as const;
+  const base = { priority: 500, direction: 'in', transport: 'tcp', place: 'firewall/base.yaml:1' } as const;
   const status: [number, number] = [ports.status, ports.status];
   await firewall.apply(
     planWith(
       sliceWith([grant('gateway', 'status')], {
         firewall: [
-          { ...base, id: 'not-the-gateway', verdict: 'deny', peer: '10.20.0.3/32', ports: status },
-          { ...base, id: 'whole-cell', verdict: 'allow', peer: '10.20.0.0/24', ports: status },
+          { ...base, id: 'not-the-gateway', tier: 'admin', verdict: 'deny', peers: ['10.20.0.3/32'], ports: status },
+          { ...base, id: 'whole-cell', tier: 'baseline', verdict: 'allow', peers: ['10.20.0.0/24'], ports: status },
         ],
       }),
     ),

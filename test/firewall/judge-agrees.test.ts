@@ -25,15 +25,23 @@ const services = [
   { protocol: 'udp', port: ports.telemetry },
 ] as const;
 
-const rule = fc.record({
-  id: fc.constantFrom('one', 'two', 'three'),
-  verdict: fc.constantFrom('allow' as const, 'deny' as const),
-  direction: fc.constant('in' as const),
-  transport: fc.constantFrom('tcp' as const, 'udp' as const, 'any' as const),
-  peer: fc.constantFrom('10.20.0.0/24', '10.20.0.3/32', '10.0.0.0/8', 'fd20::/64', 'fd20::5/128'),
-  ports: fc.constantFrom([1, 65_535] as [number, number], [ports.status, ports.status + 1] as [number, number]),
-  place: fc.constant('firewall/f.yaml:1'),
-});
+const rule = fc
+  .record({
+    id: fc.constantFrom('one', 'two', 'three'),
+    priority: fc.constant(500),
+    judged: fc.constantFrom(
+      { tier: 'baseline' as const, verdict: 'allow' as const },
+      { tier: 'admin' as const, verdict: 'deny' as const },
+    ),
+    direction: fc.constant('in' as const),
+    transport: fc.constantFrom('tcp' as const, 'udp' as const, 'any' as const),
+    peers: fc
+      .constantFrom('10.20.0.0/24', '10.20.0.3/32', '10.0.0.0/8', 'fd20::/64', 'fd20::5/128')
+      .map((peer) => [peer]),
+    ports: fc.constantFrom([1, 65_535] as [number, number], [ports.status, ports.status + 1] as [number, number]),
+    place: fc.constant('firewall/f.yaml:1'),
+  })
+  .map(({ judged, ...rest }) => ({ ...rest, ...judged }));
 const subject = fc.constantFrom('gateway', 'camera', 'historian');
 const slices: fc.Arbitrary<Slice> = fc
   .record({

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { requires } from '../support/capabilities.ts';
 import type { Flow } from '../support/netns.ts';
 import { addresses, firewallOn, grant, openCell, planWith, ports, serveAll, sliceWith } from './cell.ts';
@@ -183,12 +184,14 @@ test('a contained peer that invents an address is still cut by its MAC', async (
   await serveAll(cell);
   const open = {
     id: 'open',
+    tier: 'baseline',
+    priority: 500,
     verdict: 'allow',
     direction: 'in',
     transport: 'tcp',
-    peer: '10.20.0.0/24',
+    peers: ['10.20.0.0/24'],
     place: 'f.yaml:1',
-  } as const;
+  } satisfies SliceFirewallRule;
   await firewall.apply(planWith(sliceWith(grants, { firewall: [open] })));
   await cell.exec('camera', ['ip', 'address', 'add', '10.20.0.77/24', 'dev', 'eth0']);
   const asOther = { source: '10.20.0.77' };

@@ -1,6 +1,6 @@
 // reference/*.yaml: accepted digests of executables, signed with the release and compared by the appraisal.
 import { z } from 'zod';
-import { idPattern } from '../../bundle/slice.ts';
+import { idPattern } from '../../bundle/scalars.ts';
 import { sha256, worded } from './scalars.ts';
 
 const deviceOrAll = z

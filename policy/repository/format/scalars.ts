@@ -1,7 +1,7 @@
 // The words every file of a policy repository shares: ids, durations, dates, address blocks, selectors, paths.
 // Refinements rather than patterns, so that a fault says what was expected in words.
 import { z } from 'zod';
-import { idPattern } from '../../bundle/slice.ts';
+import { idPattern } from '../../bundle/scalars.ts';
 
 const worded = (pattern: RegExp, expected: string): z.ZodString =>
   z.string().refine((text) => pattern.test(text), { message: `expected ${expected}`, abort: true });

@@ -90,8 +90,8 @@ export function lintCidrs(repository: Repository, problems: Problems): void {
     network.cidrs.forEach((cidr, index) => checkHostBits(cidr, () => network.at('cidrs', index), problems));
   }
   for (const rule of repository.firewall) {
-    checkHostBits(rule.peer, () => rule.at('peer'), problems);
-    if (rule.verdict === 'allow' && rule.peer.endsWith('/0')) {
+    for (const peer of rule.peers) checkHostBits(peer, () => rule.at('peer'), problems);
+    if (rule.verdict === 'allow' && rule.peers.some((peer) => peer.endsWith('/0'))) {
       problems.add('POLICY_FIREWALL_WIDE', rule.at('peer'), `${rule.id} allows every address`);
     }
   }

@@ -47,7 +47,7 @@ function covers(outer: FirewallRule, inner: FirewallRule): boolean {
     (outer.transport === 'any' || outer.transport === inner.transport) &&
     low <= from &&
     to <= high &&
-    containsPrefix(outer.peer, inner.peer) &&
+    inner.peers.every((peer) => outer.peers.some((block) => containsPrefix(block, peer))) &&
     new Set(inner.devices).isSubsetOf(new Set(outer.devices))
   );
 }
@@ -110,13 +110,14 @@ function pathsBetween(client: Device, server: Device): [string, string][] {
 
 function drops(rule: FirewallRule, peer: string, { transport, port }: Interface): boolean {
   const [low, high] = rule.ports ?? [0, 65535];
-  const [base, bits] = ipaddr.parseCIDR(rule.peer);
   const address = ipaddr.parse(peer);
   return (
     (rule.transport === 'any' || rule.transport === transport) &&
     low <= port &&
     port <= high &&
-    base.kind() === address.kind() &&
-    address.match(base, bits)
+    rule.peers.some((block) => {
+      const [base, bits] = ipaddr.parseCIDR(block);
+      return base.kind() === address.kind() && address.match(base, bits);
+    })
   );
 }
