@@ -1,19 +1,18 @@
 // Reads packets that nftables rules log with `log prefix "…" group N` (linux/netfilter/nfnetlink_log.h): who sent what
 // over which interface, with the rule's prefix, and the exact number of packets the kernel could not hand over.
-import { interfaceName, linuxErrors, openNetlink } from './linux.ts';
+import { CodedError } from './errors.ts';
+import { interfaceName, linuxErrors } from './linux.ts';
+import { exchange, openNetlink } from './linux-netlink.ts';
+import { eachAttribute, NETLINK, netlinkMessages, NetlinkWriter, NLM_F, NLMSG } from './linux-netlink-wire.ts';
 import { parseNetwork } from './linux-packet.ts';
-import type { NetlinkSocket } from './linux.ts';
+import type { NetlinkRequest } from './linux-netlink-wire.ts';
 import type { NetworkHeaders } from './linux-packet.ts';
 
-const NETLINK_NETFILTER = 12;
 const NFNL_SUBSYS_ULOG = 4;
 const MSG_PACKET = (NFNL_SUBSYS_ULOG << 8) | 0;
 const MSG_CONFIG = (NFNL_SUBSYS_ULOG << 8) | 1;
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
-const NLM_F_REQUEST = 1;
-const NLM_F_ACK = 4;
-const HEADER_BYTES = 16 + 4;
+/** `struct nfgenmsg` before the attributes. */
+const HEADER_BYTES = 4;
 
 const CFG_CMD = 1;
 const CFG_MODE = 2;
@@ -95,27 +94,33 @@ export class SequenceGaps {
  * program holds the group.
  */
 export function openNflog(options: NflogOptions, handlers: NflogHandlers): NflogReader {
-  const socket = openNetlink(NETLINK_NETFILTER, options.receiveBufferBytes ?? 8 * 1024 * 1024, BATCH_BYTES);
+  const { receiveBufferBytes } = options;
+  const socket = openNetlink(NETLINK.netfilter, {
+    datagramBytes: BATCH_BYTES,
+    ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
+  });
   const gaps = new SequenceGaps();
   const counts = { received: 0, lost: 0, overruns: 0 };
   const names = interfaceNames();
-  const take = (bytes: Buffer): void => {
-    for (const { packet, sequence } of parseNflog(bytes, names)) {
-      // Packets between BIND and the flag that numbers them carry no number and count as nothing.
-      const missing = sequence === undefined ? 0 : gaps.before(sequence);
-      if (missing > 0) {
-        counts.lost += missing;
-        handlers.lost(missing);
-      }
-      counts.received += 1;
-      handlers.packet(packet);
+  const take = ({ packet, sequence }: Numbered): void => {
+    // Packets between BIND and the flag that numbers them carry no number and count as nothing.
+    const missing = sequence === undefined ? 0 : gaps.before(sequence);
+    if (missing > 0) {
+      counts.lost += missing;
+      handlers.lost(missing);
     }
+    counts.received += 1;
+    handlers.packet(packet);
   };
   try {
-    for (const message of configuration(options.group, options.threshold ?? 50)) {
-      socket.send(message);
-      // The kernel answers inside send(); packets of an earlier step may stand before the answer.
-      acknowledge(socket, take, options.group);
+    for (const request of configuration(options.group, options.threshold ?? 50)) {
+      // Packets of an earlier step may stand before the answer.
+      const [refusal] = exchange(socket, request, {
+        unrelated: ({ type, payload }) => {
+          if (type === MSG_PACKET) take(parsePacket(payload, names));
+        },
+      });
+      if (refusal !== undefined) throw refused(options.group, refusal.errno);
     }
   } catch (error) {
     socket.close();
@@ -127,7 +132,7 @@ export function openNflog(options: NflogOptions, handlers: NflogHandlers): Nflog
         const read = socket.read();
         if (read.kind === 'empty') return;
         if (read.kind === 'overrun') counts.overruns += 1;
-        else take(read.bytes);
+        else for (const numbered of parseNflog(read.bytes, names)) take(numbered);
       }
     } catch (error) {
       socket.close();
@@ -137,69 +142,28 @@ export function openNflog(options: NflogOptions, handlers: NflogHandlers): Nflog
   return { counts: () => ({ ...counts }), close: () => socket.close() };
 }
 
-function acknowledge(socket: NetlinkSocket, take: (datagram: Buffer) => void, group: number): void {
-  for (;;) {
-    const answer = socket.read();
-    if (answer.kind !== 'data') {
-      throw linuxErrors.error('LINUX_CALL', `nfnetlink_log did not answer for group ${group}`);
-    }
-    if (answer.bytes.readUInt16LE(4) !== NLMSG_ERROR) {
-      take(answer.bytes);
-      continue;
-    }
-    const code = -answer.bytes.readInt32LE(HEADER_BYTES - 4);
-    if (code === 0) return;
-    // A process without the right got its error at the receive buffer already: EPERM and EBUSY mean a foreign owner here.
-    const what = code === 1 || code === 16 ? 'another program reads it' : `errno ${code}`;
-    throw linuxErrors.error('LINUX_CALL', `bind NFLOG group ${group}: ${what}`);
-  }
+function refused(group: number, errno: string): Error {
+  // A process without the right got its error at the receive buffer already: EPERM and EBUSY mean a foreign owner here.
+  const what = errno === 'EPERM' || errno === 'EBUSY' ? 'another program reads it' : errno;
+  return linuxErrors.error('LINUX_CALL', `bind NFLOG group ${group}: ${what}`);
 }
 
 /** BIND first: the other settings need the instance that it makes. Sequence numbers start before the first packet. */
-function configuration(group: number, threshold: number): Buffer[] {
+function configuration(group: number, threshold: number): NetlinkRequest[] {
   const mode = Buffer.alloc(6);
   mode.writeUInt32BE(COPY_BYTES, 0);
   mode.writeUInt8(COPY_PACKET, 4);
+  const message = (): NetlinkWriter =>
+    new NetlinkWriter().begin(MSG_CONFIG, NLM_F.request | NLM_F.ack).netfilter(0, group);
   return [
-    configMessage(group, [attribute(CFG_CMD, Buffer.of(CFG_CMD_BIND)), attribute(CFG_FLAGS, u16(FLAG_SEQUENCE))]),
-    configMessage(group, [
-      attribute(CFG_MODE, mode),
-      attribute(CFG_BUFFER, u32(BATCH_BYTES)),
-      attribute(CFG_TIMEOUT, u32(FLUSH_HUNDREDTHS)),
-      attribute(CFG_THRESHOLD, u32(threshold)),
-    ]),
+    message().u8(CFG_CMD, CFG_CMD_BIND).u16(CFG_FLAGS, FLAG_SEQUENCE).finish(),
+    message()
+      .bytes(CFG_MODE, mode)
+      .u32(CFG_BUFFER, BATCH_BYTES)
+      .u32(CFG_TIMEOUT, FLUSH_HUNDREDTHS)
+      .u32(CFG_THRESHOLD, threshold)
+      .finish(),
   ];
-}
-
-// nlmsghdr and attribute headers are in host order; every machine that koffi supports here is little-endian.
-function configMessage(group: number, attributes: Buffer[]): Buffer {
-  const body = Buffer.concat(attributes);
-  const head = Buffer.alloc(HEADER_BYTES);
-  head.writeUInt32LE(HEADER_BYTES + body.length, 0);
-  head.writeUInt16LE(MSG_CONFIG, 4);
-  head.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK, 6);
-  head.writeUInt16BE(group, 18);
-  return Buffer.concat([head, body]);
-}
-
-function attribute(type: number, value: Buffer): Buffer {
-  const padded = Buffer.alloc(4 + Math.ceil(value.length / 4) * 4);
-  padded.writeUInt16LE(4 + value.length, 0);
-  padded.writeUInt16LE(type, 2);
-  padded.set(value, 4);
-  return padded;
-}
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16BE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }
 
 /** Names change rarely and packets come in thousands; an index that had no name is asked again. */
@@ -212,47 +176,43 @@ function interfaceNames(): (index: number) => string {
   };
 }
 
-/** The packets of one datagram. A message that is cut short ends the datagram: what follows it cannot be trusted. */
-export function* parseNflog(
-  bytes: Buffer,
-  nameOf: (index: number) => string,
-): Generator<{ packet: LoggedPacket; sequence: number | undefined }> {
-  for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
-    const length = bytes.readUInt32LE(at);
-    const type = bytes.readUInt16LE(at + 4);
-    if (length < HEADER_BYTES || at + length > bytes.length || type === NLMSG_DONE) return;
-    if (type === MSG_PACKET) yield parsePacket(bytes.subarray(at + HEADER_BYTES, at + length), nameOf);
-    at += Math.ceil(length / 4) * 4;
+interface Numbered {
+  readonly packet: LoggedPacket;
+  readonly sequence: number | undefined;
+}
+
+/**
+ * The packets of one datagram. What is malformed ends it, because what follows cannot be trusted; the next packet's
+ * number then tells how many were lost.
+ */
+export function* parseNflog(datagram: Buffer, nameOf: (index: number) => string): Generator<Numbered> {
+  try {
+    for (const { type, payload } of netlinkMessages(datagram)) {
+      if (type === NLMSG.done) return;
+      if (type === MSG_PACKET) yield parsePacket(payload, nameOf);
+    }
+  } catch (error) {
+    if (!(error instanceof CodedError && error.code === 'LINUX_NETLINK_MALFORMED')) throw error;
   }
 }
 
-function parsePacket(
-  body: Buffer,
-  nameOf: (index: number) => string,
-): {
-  packet: LoggedPacket;
-  sequence: number | undefined;
-} {
+function parsePacket(body: Buffer, nameOf: (index: number) => string): Numbered {
   let prefix = '';
   let inInterface = '';
   let outInterface = '';
   let hardwareSource: string | undefined;
   let network: NetworkHeaders | undefined;
   let sequence: number | undefined;
-  for (let at = 0; at + 4 <= body.length;) {
-    const length = body.readUInt16LE(at);
-    if (length < 4 || at + length > body.length) break;
-    const value = body.subarray(at + 4, at + length);
-    const type = body.readUInt16LE(at + 2) & 0x3fff;
-    at += Math.ceil(length / 4) * 4;
-    if (value.length < (LEAST_BYTES[type] ?? 0)) continue;
+  eachAttribute(body, HEADER_BYTES, body.length, (type, start, end) => {
+    const value = body.subarray(start, end);
+    if (value.length < (LEAST_BYTES[type] ?? 0)) return;
     if (type === ATTRIBUTE.prefix) prefix = value.subarray(0, Math.max(0, value.indexOf(0))).toString();
     else if (type === ATTRIBUTE.indev) inInterface = nameOf(value.readUInt32BE());
     else if (type === ATTRIBUTE.outdev) outInterface = nameOf(value.readUInt32BE());
     else if (type === ATTRIBUTE.hardware) hardwareSource = hardwareAddress(value);
     else if (type === ATTRIBUTE.payload) network = parseNetwork(value);
     else if (type === ATTRIBUTE.sequence) sequence = value.readUInt32BE();
-  }
+  });
   return {
     packet: {
       prefix,

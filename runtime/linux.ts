@@ -1,5 +1,5 @@
-// What Linux offers and Node does not: transparent sockets (ip(7) IP_TRANSPARENT, for TPROXY), netlink sockets (netlink(7),
-// read by linux-nflog.ts) and systemd's notify socket (sd_notify(3)). The only place that loads koffi.
+// What Linux offers and Node does not: transparent sockets (ip(7) IP_TRANSPARENT, for TPROXY), systemd's notify socket
+// (sd_notify(3)), and the calls that linux-netlink.ts is made of. The only place that loads koffi.
 import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
 import { errorTable } from './errors.ts';
@@ -23,36 +23,50 @@ export const linuxErrors = errorTable({
     status: 'INTERNAL',
     remedy: 'Check that the kernel has the feature that the message names',
   },
+  LINUX_NETLINK_MALFORMED: {
+    status: 'DATA_LOSS',
+    remedy: 'Report the kernel version; the answer was not used',
+  },
+  LINUX_NETLINK_NO_ANSWER: {
+    status: 'INTERNAL',
+    remedy: 'Read back what the kernel holds before relying on the change; report the kernel version',
+  },
+  LINUX_NETLINK_OVERRUN: {
+    status: 'RESOURCE_EXHAUSTED',
+    remedy: 'Read back what the kernel holds, and ask for less at once',
+  },
+  LINUX_NETLINK_INTERRUPTED: {
+    status: 'ABORTED',
+    remedy: 'List again',
+  },
+  LINUX_NETLINK_TOO_LONG: {
+    status: 'RESOURCE_EXHAUSTED',
+    remedy: 'Split the list that the attribute holds',
+  },
 });
 
 // Values of x86-64, arm64, arm and riscv64, which share <asm-generic>; other architectures differ and get no koffi either.
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
-const AF_NETLINK = 16;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
-const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
+export const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
-const SO_RCVBUFFORCE = 33;
 const SOL_IP = 0;
 const IP_TRANSPARENT = 19;
 const SOL_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const IPV6_TRANSPARENT = 75;
-const SOL_NETLINK = 270;
-const NETLINK_NO_ENOBUFS = 5;
-const MSG_DONTWAIT = 0x40;
 
 /** Connections the kernel keeps while the process is busy; the kernel lowers it to net.core.somaxconn. */
 const LISTEN_BACKLOG = 1024;
 /** IF_NAMESIZE of <net/if.h>, with the closing zero. */
 const INTERFACE_NAME_BYTES = 16;
 
-interface Libc {
+export interface Libc {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Buffer, length: number): number;
   listen(fd: number, backlog: number): number;
@@ -65,16 +79,18 @@ interface Libc {
     address: Buffer | null,
     addressLength: number,
   ): number;
-  recv(fd: number, into: Buffer, length: number, flags: number): number;
+  recvfrom(fd: number, into: Buffer, length: number, flags: number, address: Buffer, addressLength: Buffer): number;
+  setns(fd: number, kind: number): number;
   close(fd: number): number;
   if_indextoname(index: number, into: Buffer): unknown;
-  errnoName(): string;
+  /** Name of `number`, or of the last call's errno, e.g. `ENOENT`. */
+  errnoName(number?: number): string;
   poll: typeof import('koffi').node.poll;
 }
 
 let loaded: Libc | undefined;
 
-function libc(): Libc {
+export function libc(): Libc {
   loaded ??= loadLibc();
   return loaded;
 }
@@ -92,7 +108,10 @@ function loadLibc(): Libc {
   } catch (cause) {
     throw linuxErrors.error('LINUX_UNAVAILABLE', `koffi does not load: ${String(cause)}`, { cause });
   }
-  const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+  // EWOULDBLOCK and ENOTSUP are second names of EAGAIN and EOPNOTSUPP.
+  const aliases = new Set(['EWOULDBLOCK', 'ENOTSUP']);
+  const entries = Object.entries(koffi.os.errno).filter(([name]) => !aliases.has(name));
+  const names = new Map(entries.map(([name, number]) => [number, name]));
   const call = (definition: string): never => library.func(definition) as never;
   return {
     socket: call('int socket(int family, int type, int protocol)'),
@@ -103,29 +122,35 @@ function loadLibc(): Libc {
     sendto: call(
       'int64_t sendto(int fd, const uint8_t *data, size_t length, int flags, const uint8_t *address, uint32_t addressLength)',
     ),
-    recv: call('int64_t recv(int fd, _Out_ uint8_t *into, size_t length, int flags)'),
+    recvfrom: call(
+      'int64_t recvfrom(int fd, _Out_ uint8_t *into, size_t length, int flags, _Out_ uint8_t *address, _Inout_ uint8_t *addressLength)',
+    ),
+    setns: call('int setns(int fd, int kind)'),
     close: call('int close(int fd)'),
     if_indextoname: call('void *if_indextoname(unsigned int index, _Out_ uint8_t *into)'),
-    errnoName: () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
+    errnoName: (number = koffi.errno()) => names.get(number) ?? `errno ${number}`,
     poll: koffi.node.poll,
   };
 }
 
-function failure(call: string, errno: string): CodedError {
+export function failure(call: string, errno: string): CodedError {
   const message = `${call}: ${errno}`;
   if (errno === 'EPERM' || errno === 'EACCES') return linuxErrors.error('LINUX_PERMISSION', message);
   if (errno === 'EADDRINUSE' || errno === 'EADDRNOTAVAIL') return linuxErrors.error('LINUX_ADDRESS', message);
   return linuxErrors.error('LINUX_CALL', message);
 }
 
+/** Name of an errno, e.g. `ENOENT`. */
+export const errnoName = (number: number): string => libc().errnoName(number);
+
 /** Throws the coded error of the last call when it failed; `what` names the call for the reader. */
-function check(result: number, what: string): number {
+export function check(result: number, what: string): number {
   if (result < 0) throw failure(what, libc().errnoName());
   return result;
 }
 
 /** Opens a socket, prepares it, and closes it again when a step fails. */
-function prepared(family: number, type: number, protocol: number, prepare: (fd: number) => void): number {
+export function prepared(family: number, type: number, protocol: number, prepare: (fd: number) => void): number {
   const fd = check(libc().socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), 'socket');
   try {
     prepare(fd);
@@ -136,7 +161,7 @@ function prepared(family: number, type: number, protocol: number, prepare: (fd: 
   return fd;
 }
 
-function setOption(fd: number, level: number, name: number, value: number, what: string): void {
+export function setOption(fd: number, level: number, name: number, value: number, what: string): void {
   const bytes = Buffer.alloc(4);
   if (endianness === 'LE') bytes.writeInt32LE(value);
   else bytes.writeInt32BE(value);
@@ -145,7 +170,7 @@ function setOption(fd: number, level: number, name: number, value: number, what:
 
 const endianness = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 'LE' : 'BE';
 
-function u16Host(bytes: Buffer, value: number, offset: number): void {
+export function u16Host(bytes: Buffer, value: number, offset: number): void {
   if (endianness === 'LE') bytes.writeUInt16LE(value, offset);
   else bytes.writeUInt16BE(value, offset);
 }
@@ -231,70 +256,6 @@ export function sdNotify(state: string, socketPath: string | undefined = process
     libc().close(fd);
   }
   return true;
-}
-
-/** What one read of a netlink socket gave: a datagram, nothing yet, or the kernel's word that it dropped some. */
-export type NetlinkRead =
-  | { readonly kind: 'data'; readonly bytes: Buffer }
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'overrun' };
-
-export interface NetlinkSocket {
-  send(message: Buffer): void;
-  /** One datagram without waiting; `bytes` is a view that is valid until the next read. */
-  read(): NetlinkRead;
-  /** Calls back on the event loop whenever something can be read; does not keep the process alive. */
-  onReadable(callback: () => void): void;
-  close(): void;
-}
-
-/**
- * A netlink socket of `protocol` (12 = NETLINK_NETFILTER). `receiveBufferBytes` overrides net.core.rmem_max, which needs
- * CAP_NET_ADMIN; `datagramBytes` is the largest datagram that a read returns whole.
- */
-export function openNetlink(protocol: number, receiveBufferBytes: number, datagramBytes: number): NetlinkSocket {
-  const own = libc();
-  const fd = prepared(AF_NETLINK, SOCK_RAW, protocol, (opened) => {
-    setOption(opened, SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferBytes, 'SO_RCVBUFFORCE');
-    setOption(opened, SOL_NETLINK, NETLINK_NO_ENOBUFS, 0, 'NETLINK_NO_ENOBUFS');
-    const address = Buffer.alloc(12);
-    u16Host(address, AF_NETLINK, 0);
-    check(own.bind(opened, address, address.length), 'bind netlink');
-  });
-  const buffer = Buffer.alloc(datagramBytes);
-  let watch: ReturnType<Libc['poll']> | undefined;
-  let open = true;
-  return {
-    send(message): void {
-      check(own.sendto(fd, message, message.length, 0, null, 0), 'send netlink');
-    },
-    read(): NetlinkRead {
-      if (!open) return { kind: 'empty' };
-      const length = own.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-      if (length >= 0) return { kind: 'data', bytes: buffer.subarray(0, length) };
-      const errno = own.errnoName();
-      if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK' || errno === 'EINTR') return { kind: 'empty' };
-      if (errno === 'ENOBUFS') return { kind: 'overrun' };
-      throw failure('recv netlink', errno);
-    },
-    onReadable(callback): void {
-      watch?.close();
-      const again = (): void => {
-        callback();
-        // An overrun raises the socket's error, at which libuv stops watching it; the callback has cleared it by reading.
-        if (open) poll.start({ readable: true }, again);
-      };
-      const poll = own.poll(fd, { readable: true }, again);
-      poll.unref();
-      watch = poll;
-    },
-    close(): void {
-      if (!open) return;
-      open = false;
-      watch?.close();
-      own.close(fd);
-    },
-  };
 }
 
 /** Name of the interface with this index in the process's network namespace; empty when there is none (any more). */
