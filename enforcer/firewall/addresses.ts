@@ -42,8 +42,23 @@ export function cidrFamily(cidr: string): Family {
   return cidr.includes(':') ? 6 : 4;
 }
 
+/** Addresses as numbers, both ends included. */
+export interface AddressRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+export function rangeText(family: Family, { first, last }: AddressRange): string {
+  return `${addressText(family, first)}-${addressText(family, last)}`;
+}
+
 /** The prefixes as disjoint ranges `a-b` in order, neighbours joined: what an nftables interval set takes without auto-merge. */
 export function mergedRanges(cidrs: readonly string[], family: Family): string[] {
+  return addressRanges(cidrs, family).map((range) => rangeText(family, range));
+}
+
+/** The same as numbers. All prefixes have to be of the family. */
+export function addressRanges(cidrs: readonly string[], family: Family): AddressRange[] {
   const bits = family === 4 ? 32n : 128n;
   const ranges = cidrs
     .map((cidr) => {
@@ -60,7 +75,7 @@ export function mergedRanges(cidrs: readonly string[], family: Family): string[]
       if (range.last > previous.last) previous.last = range.last;
     } else merged.push({ ...range });
   }
-  return merged.map(({ first, last }) => `${addressText(family, first)}-${addressText(family, last)}`);
+  return merged;
 }
 
 /** Where a device may be met: an address on a network that this device is attached to, or one behind a router. */

@@ -6,6 +6,9 @@ export const MAX_RULES_PER_CHAIN = 64;
 /** Elements in one set: 100,000 load in about a second and 100 MB of nft; more is refused, never cut off. */
 export const MAX_SET_ELEMENTS = 100_000;
 
+/** Services compared while the rules of one tier become disjoint boxes: some seconds; beyond it the policy is refused. */
+export const MAX_TIER_STEPS = 10_000_000;
+
 /** `log prefix` of nftables holds 127 characters. */
 export const MAX_LOG_PREFIX = 127;
 
