@@ -38,6 +38,7 @@ const demoPackages = [
   { package: 'procps', proof: ['/usr/bin/pkill'], why: 'ending workloads' },
 ];
 const testPackages = [
+  { package: 'python3', proof: ['/usr/bin/python3'], why: 'frames made by hand' },
   { package: 'caddy', proof: ['/usr/bin/caddy'], why: 'a proxy that asks' },
   { package: 'python3-jwt', proof: ['/usr/lib/python3/dist-packages/jwt'], why: 'bearer tokens of a foreign program' },
   {

@@ -23,6 +23,7 @@ export type Capability =
   | 'ping'
   | 'postgres'
   | 'openssl'
+  | 'python3'
   | 'pymodbus'
   | 'pyjwt'
   | 'mbpoll'
@@ -72,6 +73,7 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   curl: () => works('curl', '--version'),
   postgres: () => findPostgres() !== undefined,
   openssl: () => works('openssl', 'version'),
+  python3: () => works('python3', '-c', 'import socket; socket.AF_PACKET'),
   // Debian's own interpreter: a python3 earlier in the PATH does not see Debian's packages.
   pymodbus: () => spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server'], { stdio: 'ignore' }).status === 0,
   pyjwt: () => spawnSync('/usr/bin/python3', ['-c', 'import jwt, cryptography'], { stdio: 'ignore' }).status === 0,

@@ -88,9 +88,15 @@ const forwardingSettings = [
   ['net/ipv4/ip_forward', '1'],
   ['net/ipv6/conf/all/forwarding', '1'],
 ] as const;
+// The bridges only carry frames: they solicit no routers, and no packet filter of theirs looks at what they carry.
+const bridgeSettings = [
+  ['net/ipv6/conf/all/disable_ipv6', '1'],
+  ['net/ipv6/conf/default/disable_ipv6', '1'],
+  ['net/bridge/bridge-nf-call-iptables', '0'],
+  ['net/bridge/bridge-nf-call-ip6tables', '0'],
+] as const;
 
-async function prepareHost(namespace: string, spec: HostSpec): Promise<void> {
-  const settings = spec.forwarding === true ? [...kernelSettings, ...forwardingSettings] : kernelSettings;
+async function prepare(namespace: string, settings: readonly (readonly [string, string])[]): Promise<void> {
   const script = settings.map(([key, value]) => `echo '${value}' > /proc/sys/${key} || true`).join('\n');
   await must(['nsenter', `--net=${join(namespaceFolder, namespace)}`, 'sh', '-c', script]);
 }
@@ -99,7 +105,15 @@ async function prepareHost(namespace: string, spec: HostSpec): Promise<void> {
 export async function build(layout: Layout, hosts: Readonly<Record<string, HostSpec>>): Promise<void> {
   const { bridges, namespaces: names, ports } = layout;
   await must(['ip', '-batch', '-'], [bridges, ...Object.values(names)].map((name) => `netns add ${name}`).join('\n'));
-  await Promise.all(Object.entries(hosts).map(([host, spec]) => prepareHost(names[host] ?? '', spec)));
+  await prepare(bridges, bridgeSettings);
+  await Promise.all(
+    Object.entries(hosts).map(([host, spec]) =>
+      prepare(
+        names[host] ?? '',
+        spec.forwarding === true ? [...kernelSettings, ...forwardingSettings] : kernelSettings,
+      ),
+    ),
+  );
   const bridgeNames = [...new Set(ports.map((entry) => entry.bridge))];
   const links = [
     ...bridgeNames.map(
