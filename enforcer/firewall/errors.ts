@@ -34,6 +34,10 @@ export const firewallErrors = errorTable({
     status: 'INTERNAL',
     remedy: 'Install iproute2 and check that routing table 100 and packet mark 1 are free',
   },
+  FIREWALL_FLOWS: {
+    status: 'DATA_LOSS',
+    remedy: 'Report the kernel version; the peer is cut, only what it had open lingers until it sends or times out',
+  },
   FIREWALL_SAVED_PLAN: {
     status: 'DATA_LOSS',
     remedy:
