@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { policyErrors } from './errors.ts';
 
-const sources = globSync('{repository,bundle,cloud}/**/*.ts', { cwd: import.meta.dirname })
+const sources = globSync('{repository,bundle,cloud,fleet}/**/*.ts', { cwd: import.meta.dirname })
   .filter((file) => !file.endsWith('.test.ts'))
   .map((file) => readFileSync(join(import.meta.dirname, file), 'utf8'))
   .join('\n');

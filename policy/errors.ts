@@ -51,6 +51,10 @@ export const policyErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Reduce the grants, Casbin lines or tests that concern this device',
   },
+  POLICY_FLEET_TOO_LARGE: {
+    status: 'RESOURCE_EXHAUSTED',
+    remedy: 'Split the fleet into trust domains, or choose devices by labels that fewer of them have',
+  },
   POLICY_CHUNK_TOO_LARGE: {
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Cut the bundle into chunks of at most 256 KiB',

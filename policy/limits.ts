@@ -89,3 +89,10 @@ export const MAX_FLIP_EDITS = 4;
 export const MAX_FLIP_TRIES = 100_000;
 /** Lines of a policy.csv that are tried to be removed. */
 export const MAX_CASBIN_EDITS = 100;
+
+/** Devices of one trust domain that are compiled together: ten times the fleet of one control plane. */
+export const MAX_FLEET_DEVICES = 100_000;
+/** Rules of one policy: grants, denies, break-glass profiles and packet rules together. */
+export const MAX_FLEET_RULES = 100_000;
+/** Members of all distinct selectors together: about a gigabyte with what refers to them. */
+export const MAX_FLEET_MEMBERS = 20_000_000;
