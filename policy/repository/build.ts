@@ -2,66 +2,67 @@
 // else of the fleet goes onto a device that can be stolen.
 import { attributeSources } from '../bundle/conditions.ts';
 import type { SliceAttribute } from '../bundle/conditions.ts';
-import type { Slice, SliceBreakGlass, SliceDeny, SliceDevice, SliceGrant, SliceInterface } from '../bundle/slice.ts';
+import type { Slice, SliceBreakGlass, SliceDeny, SliceGrant, SliceInterface } from '../bundle/slice.ts';
 import type { SliceFirewallRule } from '../bundle/firewall.ts';
+import { policyErrors } from '../errors.ts';
+import { MAX_FLEET_DEVICES } from '../limits.ts';
 import { attributePath } from '../engine/attributes.ts';
 import { readsDocument } from '../engine/casbin-request.ts';
 import { parseModelFile } from '../engine/casbin/model-file.ts';
+import { indexCatalogue, memberSet, type Catalogue, type CatalogueInterface, type Ordered } from './catalogue.ts';
+import { PeerRecords } from './peer-records.ts';
 import { placeText } from './repository.ts';
 import { attributesRead, type RuleConditions } from './resolve-conditions.ts';
-import type { BreakGlassProfile, Deny, Device, Grant, Interface, Repository } from './repository.ts';
-import { selfTestVectors } from './self-test.ts';
+import type { BreakGlassProfile, Deny, Device, FirewallRule, Grant, Repository } from './repository.ts';
+import { selfTestVectors, strangerTo } from './self-test.ts';
 
 /** Slices by device id. A pure function of the repository: the same commit gives the same bytes. */
 export function buildSlices(repository: Repository): Map<string, Slice> {
-  const catalogue = expandCatalogue(repository);
+  const build = startBuild(repository);
+  const stranger = strangerTo(new Set(repository.devices.map(({ id }) => id)));
   return new Map(
     repository.devices.map((device) => {
-      const slice = buildSlice(repository, catalogue, device);
-      return [device.id, { ...slice, selfTest: selfTestVectors(slice, repository.devices) }];
+      const slice = buildSlice(build, device);
+      return [device.id, { ...slice, selfTest: selfTestVectors(slice, stranger) }];
     }),
   );
 }
 
 /** The slices of some devices without their self-test vectors: to ask, not to publish. */
 export function slicesToAsk(repository: Repository, devices: ReadonlySet<string>): Map<string, Slice> {
-  const catalogue = expandCatalogue(repository);
+  const build = startBuild(repository);
   return new Map(
     repository.devices
       .filter(({ id }) => devices.has(id))
-      .map((device) => [device.id, { ...buildSlice(repository, catalogue, device), selfTest: [] }]),
+      .map((device) => [device.id, { ...buildSlice(build, device), selfTest: [] }]),
   );
 }
 
-/** Interfaces and rules with the device they concern: an interface on three devices counts three times. */
-interface Catalogue {
-  readonly interfaces: readonly SliceInterface[];
-  readonly grants: readonly SliceGrant[];
-  readonly denies: readonly SliceDeny[];
-  readonly breakGlass: readonly SliceBreakGlass[];
+/** What the slices of one repository share. */
+interface Build {
+  readonly repository: Repository;
+  readonly catalogue: Catalogue;
+  readonly peers: PeerRecords;
 }
 
-function expandCatalogue(repository: Repository): Catalogue {
-  const byName = new Map(repository.interfaces.map((entry) => [entry.name, entry]));
-  const devicesOf = (name: string): readonly string[] => byName.get(name)?.devices ?? [];
-  return {
-    interfaces: repository.interfaces.flatMap((entry) => entry.devices.map((device) => sliceInterface(entry, device))),
-    grants: repository.grants.flatMap((grant) =>
-      devicesOf(grant.interface).flatMap((device) => sliceGrant(grant, device)),
-    ),
-    denies: repository.denies.flatMap((deny) => devicesOf(deny.interface).map((device) => sliceDeny(deny, device))),
-    breakGlass: repository.breakGlass.flatMap((entry) =>
-      devicesOf(entry.interface).flatMap((device) => sliceBreakGlass(entry, device)),
-    ),
-  };
+function startBuild(repository: Repository): Build {
+  if (repository.devices.length > MAX_FLEET_DEVICES) {
+    const message = `${repository.devices.length} devices in the inventory, at most ${MAX_FLEET_DEVICES} are compiled`;
+    throw policyErrors.error('POLICY_FLEET_TOO_LARGE', message);
+  }
+  return { repository, catalogue: indexCatalogue(repository), peers: new PeerRecords(repository.devices) };
 }
 
-function buildSlice(repository: Repository, catalogue: Catalogue, device: Device): Omit<Slice, 'selfTest'> {
-  const grants = catalogue.grants.flatMap((grant) => grantFor(grant, device.id));
-  const interfaces = interfacesFor(catalogue, grants, device.id);
-  const denies = catalogue.denies.flatMap((deny) => denyFor(deny, device.id, interfaces));
+function buildSlice({ repository, catalogue, peers }: Build, device: Device): Omit<Slice, 'selfTest'> {
+  const views = catalogue.interfacesOf(device.id).map((entry) => viewFrom(entry, device.id));
+  const grants = inOrder(views, ({ of }) => of.grants).flatMap(([grant, view]) => grantFor(grant, view));
+  const interfaces = views.flatMap(interfacesFor);
+  const denies = inOrder(views, ({ of }) => of.denies).flatMap(([deny, view]) => denyFor(deny, view));
   // Only who serves an interface is asked about requests to it.
-  const breakGlass = catalogue.breakGlass.filter((entry) => entry.device === device.id);
+  const breakGlass = inOrder(
+    views.filter(({ serves }) => serves),
+    ({ of }) => of.breakGlass,
+  ).flatMap(([entry]) => breakGlassFor(entry, device.id));
   const served = interfaces.filter((entry) => entry.device === device.id);
   const models = new Set(served.map((entry) => entry.casbin));
   const packages = new Set(served.map((entry) => entry.rego));
@@ -75,16 +76,43 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     format: 1,
     trustDomain: repository.trustDomain,
     device: device.id,
-    devices: devicesFor(repository, device, [...grants, ...denies, ...breakGlass], interfaces),
+    devices: peers.of(device, namedBy(device, [...grants, ...denies, ...breakGlass], interfaces)),
     interfaces,
     grants,
     denies,
     ...(breakGlass.length === 0 ? {} : { breakGlass }),
     ...(attributes.length === 0 ? {} : { attributes }),
-    firewall: firewallFor(repository, device.id),
+    firewall: catalogue.firewallOf(device.id).map(firewallFor),
     casbin: casbin.map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
     ...(rego.length === 0 ? {} : { rego }),
   };
+}
+
+/** An interface and its rules as one device sees them. */
+interface View {
+  readonly device: string;
+  readonly of: CatalogueInterface;
+  readonly serves: boolean;
+  /** Operations that grants open to the device on others that serve it. */
+  readonly granted: ReadonlySet<string>;
+}
+
+function viewFrom(of: CatalogueInterface, device: string): View {
+  const own = of.grants.filter(({ rule }) => memberSet(rule.subjects).has(device));
+  return {
+    device,
+    of,
+    serves: memberSet(of.entry.devices).has(device),
+    granted: new Set(own.flatMap(({ rule }) => rule.operations)),
+  };
+}
+
+/** Rules of all views in the order of the repository. */
+function inOrder<R>(views: readonly View[], rulesOf: (view: View) => readonly Ordered<R>[]): [R, View][] {
+  return views
+    .flatMap((view) => rulesOf(view).map(({ rule, order }) => ({ rule, order, view })))
+    .sort((a, b) => a.order - b.order)
+    .map(({ rule, view }) => [rule, view]);
 }
 
 /** The lint has parsed it before anything is built. */
@@ -105,99 +133,83 @@ function attributesFor(
   );
 }
 
-/** As server a device needs every subject of the grant; as client only that it is one itself. */
-function grantFor(grant: SliceGrant, device: string): SliceGrant[] {
-  if (grant.device === device) return [grant];
-  return grant.subjects.includes(device) ? [{ ...grant, subjects: [device] }] : [];
+/**
+ * One for each device that serves the interface, in their order. As server a device needs every subject of the grant; as
+ * client only that it is one itself.
+ */
+function grantFor({ at, ...rule }: Grant, { device, of, serves }: View): SliceGrant[] {
+  const place = placeText(at('id'));
+  const isSubject = memberSet(rule.subjects).has(device);
+  const servers = isSubject ? of.entry.devices : serves ? [device] : [];
+  return servers.flatMap((server) => {
+    if (server !== device) return [{ ...rule, subjects: [device], device: server, place }];
+    const subjects = othersOf(rule.subjects, device);
+    return subjects.length === 0 ? [] : [{ ...rule, subjects, device, place }];
+  });
+}
+
+/** A device needs no grant to reach itself, so it is never its own subject. */
+function othersOf(subjects: string[], device: string): string[] {
+  return memberSet(subjects).has(device) ? subjects.filter((subject) => subject !== device) : subjects;
+}
+
+function breakGlassFor({ at, ...rule }: BreakGlassProfile, device: string): SliceBreakGlass[] {
+  const subjects = othersOf(rule.subjects, device);
+  return subjects.length === 0 ? [] : [{ ...rule, subjects, device, place: placeText(at('id')) }];
 }
 
 /**
  * As client a device needs only the denies that name it, about operations it sees. In a deny an empty list means
  * everyone or everything, so a list that narrowing would empty leaves the deny out instead.
  */
-function denyFor(deny: SliceDeny, device: string, interfaces: readonly SliceInterface[]): SliceDeny[] {
-  if (deny.device === device) return [deny];
-  const seen = interfaces.find((entry) => entry.device === deny.device && entry.name === deny.interface);
-  const operations = deny.operations.filter((name) => seen?.operations.some((operation) => operation.name === name));
-  const everyone = deny.subjects.length === 0;
-  const everything = deny.operations.length === 0;
-  if (seen === undefined || (!everything && operations.length === 0)) return [];
-  if (!everyone && !deny.subjects.includes(device)) return [];
-  return [{ ...deny, subjects: everyone ? [] : [device], operations }];
+function denyFor(deny: Deny, { device, of, serves, granted }: View): SliceDeny[] {
+  const { at, subjects, ...rule } = deny;
+  const place = placeText(at('id'));
+  const everyone = subjects === 'all';
+  const everything = rule.operations.length === 0;
+  const operations = rule.operations.filter((name) => granted.has(name));
+  const concerns =
+    granted.size > 0 && (everything || operations.length > 0) && (everyone || memberSet(subjects).has(device));
+  const servers = concerns ? of.entry.devices : serves ? [device] : [];
+  return servers.map((server) =>
+    server === device
+      ? { ...rule, subjects: everyone ? [] : [...subjects], device, place }
+      : { ...rule, operations, subjects: everyone ? [] : [device], device: server, place },
+  );
 }
 
 /** Own interfaces complete; those of peers with the operations that a grant gives, without Casbin model and Rego package. */
-function interfacesFor(catalogue: Catalogue, grants: readonly SliceGrant[], device: string): SliceInterface[] {
-  return catalogue.interfaces.flatMap((entry) => {
-    if (entry.device === device) return [entry];
-    const granted = new Set(
-      grants
-        .filter((grant) => grant.device === entry.device && grant.interface === entry.name)
-        .flatMap((grant) => grant.operations),
-    );
-    if (granted.size === 0) return [];
-    const { casbin: _, rego: __, ...rest } = entry;
-    return [{ ...rest, operations: entry.operations.filter((operation) => granted.has(operation.name)) }];
-  });
+function interfacesFor({ device, of, serves, granted }: View): SliceInterface[] {
+  const { devices, at, operations: all, ...entry } = of.entry;
+  const place = placeText(at('name'));
+  const operations = [...all].sort(byName);
+  const { casbin: _, rego: __, ...narrowed } = entry;
+  const seen = operations.filter(({ name }) => granted.has(name));
+  const servers = seen.length > 0 ? devices : serves ? [device] : [];
+  return servers.map((server) =>
+    server === device
+      ? { ...entry, device, operations, place }
+      : { ...narrowed, device: server, operations: seen, place },
+  );
 }
 
-function devicesFor(
-  repository: Repository,
+function namedBy(
   device: Device,
   rules: readonly { readonly device: string; readonly subjects: readonly string[] }[],
   interfaces: readonly SliceInterface[],
-): SliceDevice[] {
-  const named = new Set([
-    device.id,
-    ...interfaces.map((entry) => entry.device),
-    ...rules.flatMap((rule) => [rule.device, ...rule.subjects]),
-  ]);
-  const networks = new Set(device.interfaces.map((card) => card.network));
-  return repository.devices
-    .filter((candidate) => named.has(candidate.id))
-    .map((candidate) => ({
-      id: candidate.id,
-      labels: candidate.labels,
-      interfaces: sharedInterfaces(candidate, networks),
-    }));
+): Set<string> {
+  const named = new Set([device.id]);
+  for (const entry of interfaces) named.add(entry.device);
+  for (const rule of rules) {
+    named.add(rule.device);
+    for (const subject of rule.subjects) named.add(subject);
+  }
+  return named;
 }
 
-/** Of a peer only the addresses on networks both are on; all of them when there is none, for routed sites. */
-function sharedInterfaces(device: Device, networks: ReadonlySet<string>): SliceDevice['interfaces'] {
-  const shared = device.interfaces.filter((card) => networks.has(card.network));
-  return shared.length > 0 ? shared : device.interfaces;
-}
-
-function firewallFor(repository: Repository, device: string): SliceFirewallRule[] {
-  return repository.firewall
-    .filter((rule) => rule.devices.includes(device))
-    .map((entry) => {
-      const { devices: _, at, ...rule } = entry;
-      return { ...rule, place: placeText(at('id')) };
-    });
-}
-
-function sliceInterface(entry: Interface, device: string): SliceInterface {
-  const { devices: _, at, operations, ...rest } = entry;
-  return { ...rest, device, operations: [...operations].sort(byName), place: placeText(at('name')) };
-}
-
-/** A device needs no grant to reach itself, so it is never its own subject. */
-function sliceGrant(grant: Grant, device: string): SliceGrant[] {
-  const { at, ...rest } = grant;
-  const subjects = grant.subjects.filter((subject) => subject !== device);
-  return subjects.length === 0 ? [] : [{ ...rest, subjects, device, place: placeText(at('id')) }];
-}
-
-function sliceBreakGlass(entry: BreakGlassProfile, device: string): SliceBreakGlass[] {
-  const { at, ...rest } = entry;
-  const subjects = entry.subjects.filter((subject) => subject !== device);
-  return subjects.length === 0 ? [] : [{ ...rest, subjects, device, place: placeText(at('id')) }];
-}
-
-function sliceDeny(deny: Deny, device: string): SliceDeny {
-  const { at, subjects, ...rest } = deny;
-  return { ...rest, subjects: subjects === 'all' ? [] : [...subjects], device, place: placeText(at('id')) };
+function firewallFor(entry: FirewallRule): SliceFirewallRule {
+  const { devices: _, at, ...rule } = entry;
+  return { ...rule, place: placeText(at('id')) };
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {

@@ -1,5 +1,6 @@
 // Reads a policy repository completely: parse every file, resolve every reference, run every lint rule. Nothing stops
 // at the first problem.
+import { indexInventory } from '../fleet/inventory-index.ts';
 import { checkGivenAttributes } from './given-attributes.ts';
 import { lintEngine } from './lint/engine.ts';
 import { lint } from './lint/index.ts';
@@ -64,7 +65,8 @@ export function loadRepository(
 function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompiler): Repository | undefined {
   const devices = unique(readDevices(files), (device) => device.id, 'id', problems);
   const networks = unique(readNetworks(files), (network) => network.name, 'name', problems);
-  const resolver: Resolver = { problems, broken: files.broken, devices };
+  const index = indexInventory(devices.values());
+  const resolver: Resolver = { problems, broken: files.broken, devices, index };
   const casbin = readCasbin(files, problems);
   const attributes = readAttributes(files, problems);
   const rego = readRego(files, problems, findCompiler);

@@ -3,10 +3,11 @@
 import type { Place } from '../../runtime/errors.ts';
 import { pathNormalisations } from '../bundle/path-normalisations.ts';
 import type { SliceOperation } from '../bundle/slice.ts';
+import type { InventoryIndex } from '../fleet/inventory-index.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
 import { minutesOf } from './format/break-glass.ts';
 import { casesOf } from './format/tests.ts';
-import type { Selector, SelectorOrAll } from './format/scalars.ts';
+import type { SelectorOrAll } from './format/scalars.ts';
 import { denyConditions, grantConditions } from './resolve-conditions.ts';
 import { nearest } from './nearest.ts';
 import type { Problems } from './problems.ts';
@@ -31,6 +32,7 @@ export interface Resolver {
   readonly problems: Problems;
   readonly broken: ReadonlySet<Kind>;
   readonly devices: ReadonlyMap<string, Device>;
+  readonly index: InventoryIndex;
 }
 
 /** `at` of one entry of a list in a file: `entryAt(file, 'grants', 3)('operations', 0)`. */
@@ -373,20 +375,19 @@ function checkOperations(
 }
 
 /** Device ids that a selector chooses, sorted. Empty only with a problem reported, or with devices that did not parse. */
-function chooseDevices(selector: Selector | SelectorOrAll, resolver: Resolver, place: Place): string[] {
-  if (selector === 'all') return [...resolver.devices.keys()].sort();
+function chooseDevices(selector: SelectorOrAll, resolver: Resolver, place: Place): string[] {
+  const chosen = resolver.index.choose(selector);
+  if (selector === 'all') return chosen;
   if (Array.isArray(selector)) {
     const missing = selector.filter((id) => !resolver.devices.has(id));
     for (const id of missing) unknown(resolver, 'inventory', 'device', id, resolver.devices.keys(), place);
-    return [...new Set(selector)].filter((id) => resolver.devices.has(id)).sort();
+    return chosen;
   }
-  const wanted = Object.entries(selector.labels);
-  const chosen = [...resolver.devices.values()]
-    .filter((device) => wanted.every(([name, value]) => device.labels[name] === value))
-    .map((device) => device.id);
   if (chosen.length === 0 && !resolver.broken.has('inventory')) {
-    const written = wanted.map(([name, value]) => `${name}: ${value}`).join(', ');
+    const written = Object.entries(selector.labels)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join(', ');
     resolver.problems.add('POLICY_SELECTOR_EMPTY', place, `no device of the inventory has labels {${written}}`);
   }
-  return chosen.sort();
+  return chosen;
 }

@@ -3,15 +3,15 @@
 // package is left to the tests.
 import type { SelfTestVector, Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { MAX_SELF_TEST_VECTORS } from '../limits.ts';
+import { memberSet } from './catalogue.ts';
 import { isOfSameKind, matches, modbusSample, sampleOf } from './operation-match.ts';
 import type { SampleRequest } from './operation-match.ts';
 import { fulfilling, type Given, holdsWithNothing, nothing, ordinary } from './self-test-conditions.ts';
 
 type Unfinished = Omit<Slice, 'selfTest'>;
 
-/** `devices` is the whole inventory: the stranger of the deny vectors is none of them. */
-export function selfTestVectors(slice: Unfinished, devices: readonly { readonly id: string }[]): SelfTestVector[] {
-  const stranger = strangerTo(new Set(devices.map((device) => device.id)));
+/** `stranger`: an id that the inventory does not hold, for vectors that are denied. */
+export function selfTestVectors(slice: Unfinished, stranger: string): SelfTestVector[] {
   const vectors = slice.interfaces
     // Only the serving device decides.
     .filter((entry) => entry.device === slice.device)
@@ -28,7 +28,7 @@ function distinct(vectors: readonly SelfTestVector[]): SelfTestVector[] {
   return [...new Map(vectors.map((entry) => [JSON.stringify(entry), entry])).values()];
 }
 
-function strangerTo(known: ReadonlySet<string>): string {
+export function strangerTo(known: ReadonlySet<string>): string {
   let name = 'self-test-stranger';
   while (known.has(name)) name = `${name}-x`;
   return name;
@@ -63,7 +63,7 @@ function unknownVectors(slice: Unfinished, entry: SliceInterface): SelfTestVecto
     const [subject] = grant.subjects;
     if (subject === undefined || holdsWithNothing(grant.conditions)) return [];
     const open = grants
-      .filter((other) => other.subjects.includes(subject) && holdsWithNothing(other.conditions))
+      .filter((other) => memberSet(other.subjects).has(subject) && holdsWithNothing(other.conditions))
       .flatMap((other) => entry.operations.filter(({ name }) => other.operations.includes(name)));
     return entry.operations
       .filter(({ name }) => grant.operations.includes(name))
@@ -82,7 +82,7 @@ function ungrantedVectors(slice: Unfinished, entry: SliceInterface): SelfTestVec
   const grants = grantsOf(slice, entry);
   const subjects = [...new Set(grants.flatMap((grant) => grant.subjects.slice(0, 1)))];
   return subjects.flatMap((subject) => {
-    const own = grants.filter((grant) => grant.subjects.includes(subject));
+    const own = grants.filter((grant) => memberSet(grant.subjects).has(subject));
     const given = new Set(own.flatMap((grant) => grant.operations));
     const open = entry.operations.filter((operation) => given.has(operation.name));
     const binding = own[0]?.binding ?? 'svid';
