@@ -30,7 +30,7 @@ test('bin/edgeward runs without code generation from strings', () => {
   }
 });
 
-for (const unit of ['edgeward-edge.service', 'edgeward-control.service']) {
+for (const unit of ['edgeward-firewall.service', 'edgeward-edge.service', 'edgeward-control.service']) {
   test(`${unit} starts everything by it`, () => {
     const lines = readFileSync(join(root, 'examples/systemd', unit), 'utf8').split('\n');
     const starts = lines.filter((line) => /^Exec\w+=/.test(line));

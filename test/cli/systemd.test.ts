@@ -13,9 +13,9 @@ const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
 
 /** Keys by section that the units may use; a misspelt one would be ignored by systemd, with what it protects. */
 const known: Readonly<Record<string, string>> = {
-  Unit: 'Description Documentation Wants After Before Conflicts DefaultDependencies',
+  Unit: 'Description Documentation Wants After Before Conflicts DefaultDependencies RequiresMountsFor',
   Service:
-    'ExecStartPre ExecStart User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
+    'Type RemainAfterExit ExecStart TimeoutStartSec User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
   Install: 'WantedBy',
 };
 const hardening = [
@@ -57,26 +57,69 @@ for (const unit of units) {
 }
 
 test('the rules are in force before the network may come up', () => {
-  // A service counts as started once its program is; only what runs before it holds up what is ordered behind it.
-  const lines = linesOf('edgeward-edge.service');
-  const start = lines.find((line) => line.startsWith('ExecStart=')) ?? '';
-  assert.ok(lines.includes(start.replace('ExecStart=', 'ExecStartPre=').replace(' edge run ', ' edge rules ')));
-  assert.ok(lines.some((line) => /^Before=.*\bnetwork-pre\.target\b/.test(line)));
+  // What is ordered behind a oneshot waits until it has ended; behind any other service only until its program is started.
+  const rules = linesOf('edgeward-firewall.service');
+  const edge = linesOf('edgeward-edge.service');
+  for (const line of ['Type=oneshot', 'RemainAfterExit=yes', 'Wants=network-pre.target', 'DefaultDependencies=no']) {
+    assert.ok(rules.includes(line), line);
+  }
+  assert.ok(rules.some((line) => /^Before=.*\bnetwork-pre\.target\b/.test(line)));
+  assert.ok(!rules.some((line) => /^After=.*\b(sysinit|basic|network)/.test(line)));
+  for (const line of ['Wants=edgeward-firewall.service', 'After=edgeward-firewall.service']) {
+    assert.ok(edge.includes(line), line);
+  }
+  // Both speak of the same edge, and nothing takes the rules away when one of them stops.
+  const start = edge.find((line) => line.startsWith('ExecStart=')) ?? '';
+  assert.ok(rules.includes(start.replace(' edge run ', ' edge rules ')));
+  for (const line of [...rules, ...edge]) assert.doesNotMatch(line, /^(ExecStop|BindsTo|PartOf)/);
 });
 
-test('systemd-analyze verify has nothing to say', (t) => {
-  // The keys above are checked everywhere; this asks the program itself.
-  if (!requires(t, 'systemd-analyze')) return;
+/** The units with a program that exists here, in a folder of their own beside `more`; what systemd says of `top`. */
+function verify(more: Readonly<Record<string, string>>, top: readonly string[]): [number | null, string] {
   const scratch = mkdtempSync(join(tmpdir(), 'ewu-'));
   try {
     for (const unit of units) {
       const text = readFileSync(join(folder, unit), 'utf8').replace(/^(ExecStart\w*)=\S+/gm, '$1=/bin/true');
       writeFileSync(join(scratch, unit), text.replace(/^Documentation=.*$/m, ''));
     }
-    const paths = units.map((unit) => join(scratch, unit));
+    for (const [name, text] of Object.entries(more)) writeFileSync(join(scratch, name), text);
+    const paths = top.map((unit) => join(scratch, unit));
     const { status, stderr } = spawnSync('systemd-analyze', ['verify', ...paths], { encoding: 'utf8' });
-    assert.deepEqual([status, stderr], [0, '']);
+    return [status, stderr];
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+test('systemd-analyze verify has nothing to say', (t) => {
+  // The keys above are checked everywhere; this asks the program itself.
+  if (!requires(t, 'systemd-analyze')) return;
+  assert.deepEqual(verify({}, units), [0, '']);
+});
+
+// As cloud-init.service of Debian and Ubuntu: behind the network, before sysinit.target.
+const cloudInit = `[Unit]
+DefaultDependencies=no
+After=network-pre.target
+Before=sysinit.target
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+`;
+const boot = (...wanted: string[]): string => `[Unit]\nWants=${wanted.join(' ')}\n`;
+
+test('the boot has no cycle, also where something waits for the network before sysinit.target', (t) => {
+  if (!requires(t, 'systemd-analyze')) return;
+  const wanted = ['edgeward-firewall.service', 'edgeward-edge.service', 'cloud-init.service', 'sysinit.target'];
+  const more = { 'cloud-init.service': cloudInit, 'boot.target': boot(...wanted) };
+  assert.deepEqual(verify(more, ['boot.target']), [0, '']);
+  // The question can be answered otherwise: the same rules behind sysinit.target.
+  const late = readFileSync(join(folder, 'edgeward-firewall.service'), 'utf8')
+    .replace(/^After=/m, 'After=sysinit.target ')
+    .replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true')
+    .replace(/^Documentation=.*$/m, '');
+  const [, said] = verify({ ...more, 'late.service': late, 'boot.target': boot(...wanted, 'late.service') }, [
+    'boot.target',
+  ]);
+  assert.match(said, /ordering cycle/);
 });
