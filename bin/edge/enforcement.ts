@@ -210,7 +210,7 @@ async function openActivation(
     knownFeatures,
     applyFirewall: async (slice, next) => {
       const holds = createHolds(next, () => trusted.time());
-      await firewall.applySlice(slice, (grant, subject) =>
+      await firewall.applySlice(slice, next.bundle.manifest.version, (grant, subject) =>
         holds(grant.id, portRequest(grant, { id: subject, ...orders.subjectState(subject) }, trusted.now())),
       );
     },

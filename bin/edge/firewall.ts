@@ -12,7 +12,7 @@ import { createReplan } from './replan.ts';
 
 export interface EdgeFirewall {
   /** Puts the slice in force under the states of now; rejects when the kernel refuses. `opens` is its own engine's word. */
-  applySlice(slice: Slice, opens: PortAnswer): Promise<void>;
+  applySlice(slice: Slice, bundle: number, opens: PortAnswer): Promise<void>;
   /** The same slice under the states of now, if they differ or `always`. Coalesced, never rejects; what fails is logged. */
   refresh(always?: boolean): void;
   contain(change: ContainmentChange): Promise<void>;
@@ -44,6 +44,8 @@ export type PortAnswer = (grant: SliceGrant, subject: string) => boolean;
 /** What a plan is made from. */
 interface Source {
   readonly slice: Slice;
+  /** Its version. */
+  readonly bundle: number;
   readonly opens: PortAnswer;
 }
 
@@ -82,6 +84,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
       source?.slice,
       {
         epoch: firewall.nextEpoch(),
+        bundle: source?.bundle ?? 0,
         now: parts.trusted.now(),
         ordersSequence: Number(orders.handlers.orders.version()),
         states,
@@ -107,7 +110,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
         if (!signal.aborted) refresh(true);
       }
     },
-    applySlice: async (slice, opens) => await replan.replace({ slice, opens }),
+    applySlice: async (slice, bundle, opens) => await replan.replace({ slice, bundle, opens }),
     refresh,
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());

@@ -17,6 +17,7 @@ import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
 import { type EdgeConfig, edgePaths } from './config.ts';
 import type { ControlAddresses } from './control-addresses.ts';
+import { reachesControl } from './reach-control.ts';
 
 export interface FirstRules {
   /** undefined where packets are not filtered. */
@@ -25,6 +26,8 @@ export interface FirstRules {
   readonly raised: 'last-good' | 'lockdown' | 'none';
   /** This host as the next plan sees it. */
   readonly hostNow: (deviceId: string) => HostConfig;
+  /** From then on new rules have to leave the control plane reachable in fact, whenever `connected` says that it was. */
+  watchLink(connected: () => boolean): void;
   /** Hands over what was to be recorded so far; from then on events go to `emit` and orders close streams. */
   attach(later: Later): Promise<void>;
 }
@@ -58,7 +61,13 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   };
   if (config.firewall.mode === 'off') {
     log.warn('firewall.mode is off: packets are not filtered on this host');
-    return { firewall: undefined, raised: 'none', hostNow, attach: () => Promise.resolve() };
+    return {
+      firewall: undefined,
+      raised: 'none',
+      hostNow,
+      watchLink: () => undefined,
+      attach: () => Promise.resolve(),
+    };
   }
   const { firewall: directory } = edgePaths(config);
   await fs.mkdir(directory).catch((error: unknown) => {
@@ -66,6 +75,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   });
   const waiting: NewEvent[] = [];
   let later: Later | undefined;
+  let connected = (): boolean => false;
   const firewall = createFirewall({
     run: parts.run ?? runCommand,
     fs,
@@ -78,6 +88,11 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     },
     control: () => planned,
     closeStreams: (device) => later?.closeStreams(device),
+    // Without a link there is nothing that new rules could cut: what the plan says of the way is believed.
+    confirm: () => {
+      const before = connected();
+      return async (signal) => !before || (await reachesControl(planned, signal));
+    },
   });
   let raised: FirstRules['raised'] = 'none';
   if (await hasBeenInForce(parts)) {
@@ -89,6 +104,9 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     firewall,
     raised,
     hostNow,
+    watchLink: (link) => {
+      connected = link;
+    },
     attach: async (now) => {
       later = now;
       for (const event of waiting.splice(0)) await now.emit(event);

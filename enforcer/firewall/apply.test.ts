@@ -27,6 +27,18 @@ interface Bench {
   readonly closed: string[];
 }
 
+/** Another plan of the same device, which needs a proof that the control plane is still reached. */
+const withOtherNeighbours: FirewallPlan = {
+  ...plan,
+  epoch: 8,
+  generation: {
+    ...plan.generation,
+    sets: plan.generation.sets.map((set) =>
+      set.name === 'inventory4' ? { ...set, elements: set.elements.slice(1) } : set,
+    ),
+  },
+};
+
 /** A kernel that takes everything and lists the recorded plan, unless `answer` says otherwise. */
 async function bench(
   answer: (command: string, input: string) => CommandResult | undefined = () => undefined,
@@ -93,9 +105,10 @@ test('a kernel that holds something else than what was loaded is noticed, and th
   );
   await firewall.apply(plan);
   tampered = true;
-  await assert.rejects(firewall.apply({ ...plan, epoch: 8 }), { code: 'FIREWALL_DRIFT' });
+  await assert.rejects(firewall.apply(withOtherNeighbours), { code: 'FIREWALL_DRIFT' });
   assert.equal(firewall.current()?.epoch, 7);
-  assert.match(inputs.at(-1) ?? '', /epoch 7/);
+  assert.match(inputs.at(-1) ?? '', /^table inet edgeward\ndelete table inet edgeward\n[^]*g1_inventory4/);
+  assert.doesNotMatch(inputs.at(-1) ?? '', /g2_/);
 });
 
 test('the last good plan survives a power cut and is restored before any network', async () => {
@@ -123,7 +136,7 @@ test('where the control plane is may become known later: from then on every plan
   there = false;
   // The plan is loaded again before it is found that this kernel lists nothing.
   await assert.rejects(firewall.repair(), { code: 'FIREWALL_DRIFT' });
-  assert.match(inputs[loads] ?? '', /epoch 7/);
+  assert.match(inputs[loads] ?? '', /g1_epoch_plain \{[^}]*0x7,/);
 });
 
 test('a saved plan that the kernel refuses gives way to lock-down, and it is an event', async () => {
@@ -132,7 +145,7 @@ test('a saved plan that the kernel refuses gives way to lock-down, and it is an 
   const { firewall, inputs, events } = await bench(
     (command, input) => {
       if (command === 'nft -f -')
-        return /epoch 7/.test(input) ? { code: 1, stdout: '', stderr: 'Error: no such type' } : ok();
+        return /g1_epoch_plain \{[^}]*0x7,/.test(input) ? { code: 1, stdout: '', stderr: 'Error: no such type' } : ok();
       return command.startsWith('nft -j') ? ok('{"nftables": []}') : undefined;
     },
     plan.control,
@@ -141,7 +154,7 @@ test('a saved plan that the kernel refuses gives way to lock-down, and it is an 
   // The recorded listing is not the lockdown's; that it was loaded is what counts here.
   await assert.rejects(firewall.restore(lockdown), { code: 'FIREWALL_DRIFT' });
   assert.equal(inputs.length, 2);
-  assert.match(inputs[1] ?? '', /epoch 1"/);
+  assert.match(inputs[1] ?? '', /g1_epoch_plain \{[^}]*0x1,/);
   assert.deepEqual(
     events.map((event) => [event.activity, event.data['code']]),
     [['refuse', 'FIREWALL_KERNEL_REFUSED']],
@@ -152,9 +165,13 @@ const damaged: [string, (saved: FirewallPlan) => string][] = [
   ['cut short', (saved) => JSON.stringify(saved).slice(0, 500)],
   [
     'with text that would become a rule',
-    (saved) => JSON.stringify({ ...saved, device: 'x', chains: [{ name: 'a } chain b {', rules: [] }] }),
+    (saved) =>
+      JSON.stringify({
+        live: { ...saved, generation: { sets: [], chains: [{ name: 'a } chain b {', rules: [] }] } },
+        closing: [],
+      }),
   ],
-  ['of another format', (saved) => JSON.stringify({ ...saved, format: 2 })],
+  ['of another format', (saved) => JSON.stringify({ live: { ...saved, format: 3 }, closing: [] })],
 ];
 for (const [what, damage] of damaged) {
   test(`a saved plan ${what} is refused: only the control plane stays reachable, and it is an event`, async () => {
@@ -170,7 +187,7 @@ for (const [what, damage] of damaged) {
     );
     // The recorded listing is not the lockdown's; that it was loaded is what counts here.
     await assert.rejects(refusing.firewall.restore(lockdown), { code: 'FIREWALL_DRIFT' });
-    assert.match(refusing.inputs[0] ?? '', /epoch 1"/);
+    assert.match(refusing.inputs[0] ?? '', /g1_epoch_plain \{[^}]*0x1,/);
     assert.deepEqual(
       refusing.events.map((event) => [event.activity, event.data['code']]),
       [['refuse', 'FIREWALL_SAVED_PLAN']],
@@ -198,8 +215,8 @@ test('an order is one small transaction, closes the streams, forgets the flows a
   assert.deepEqual(closed, ['gateway-1']);
   assert.deepEqual(events.at(-1)?.data, { device: 'gateway-1', state: 'revoked', sequence: 9 });
   const disk = files.restart();
-  const saved = JSON.parse((await disk.readFile('/state/firewall.json', 1e7)).toString()) as FirewallPlan;
-  assert.equal(saved.sets.find((set) => set.name === 'revoked4')?.elements.length, 2);
+  const saved = JSON.parse((await disk.readFile('/state/firewall.json', 1e7)).toString()) as { live: FirewallPlan };
+  assert.equal(saved.live.base.find((set) => set.name === 'revoked4')?.elements.length, 2);
 });
 
 test('quarantine moves a peer out of the other set and spares the sockets of island operations', async () => {
@@ -209,7 +226,7 @@ test('quarantine moves a peer out of the other set and spares the sockets of isl
   inputs.length = 0;
   await firewall.contain({ device: 'historian', containment: 'quarantined', sequence: 10 });
   assert.deepEqual(inputs, [
-    'add element inet edgeward quarantined4 { 10.20.0.4 }\ndelete element inet edgeward revoked4 { 10.20.0.4 }\n',
+    'delete element inet edgeward revoked4 { 10.20.0.4 }\nadd element inet edgeward quarantined4 { 10.20.0.4 }\n',
   ]);
   await firewall.contain({ device: 'gateway-1', containment: 'quarantined', sequence: 11 });
   assert.ok(commands.includes('ss -K dst 10.20.0.3 and not ( sport = :502 or dport = :502 )'));
@@ -224,7 +241,7 @@ test('a failing conntrack does not undo the cut, nor hide it', async () => {
   );
   await firewall.apply(plan);
   await firewall.contain({ device: 'gateway-1', containment: 'revoked', sequence: 9 });
-  assert.ok(firewall.current()?.sets.find((set) => set.name === 'revoked4')?.elements.length === 2);
+  assert.ok(firewall.current()?.base.find((set) => set.name === 'revoked4')?.elements.length === 2);
 });
 
 test('a full disk holds back neither a plan nor an order, and is an event', async () => {

@@ -1,29 +1,33 @@
-// Puts plans into the kernel and keeps them there: one transaction a plan, checked afterwards against what the kernel
-// lists, the last good one on disk for the next start, and orders as single elements on top. Rules belong to the
-// kernel, not to this process: when it dies, however it dies, they stay in force.
-import { join } from 'node:path';
+// Puts plans into the kernel and keeps them there. A plan that differs from the one before in elements only follows it in
+// one transaction. Any other becomes a candidate beside it: live at once, proven by reaching the control plane, and then
+// confirmed; otherwise the kernel falls back by itself, however this process died. What a candidate denies stays denied.
+// Rules belong to the kernel, not to this process.
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { CodedError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
-import { writeDurably } from '../../store/sealed-file.ts';
-import { containmentChange, endFlows, withContainment } from './containment.ts';
+import { tableChange } from './change.ts';
+import { endFlows, withContainment } from './containment.ts';
 import { firewallErrors } from './errors.ts';
 import { reachesControlPlane } from './judge.ts';
-import { list, load, unload } from './kernel.ts';
-import { MAX_SAVED_PLAN_BYTES } from './limits.ts';
+import { type KernelTable, nftTable } from './kernel.ts';
+import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_UNCONFIRMED_PLANS } from './limits.ts';
 import { differenceTo } from './listing.ts';
-import { MAX_EPOCH, planSchema } from './plan.ts';
+import { MAX_EPOCH } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
-import { renderNft } from './render.ts';
 import { ensureProxyRoutes, removeProxyRoutes } from './routes.ts';
 import type { RunCommand } from './run.ts';
+import { readSaved, refuseSaved, save } from './saved.ts';
 import { driftOf, statusOf } from './status.ts';
 import type { FirewallStatus, Loaded } from './status.ts';
+import { followsByElements } from './follows.ts';
+import { stateOf, tableOf } from './table.ts';
+import type { TableState } from './table.ts';
 
 export interface FirewallParts {
   readonly run: RunCommand;
+  /** Default: the nft program, through `run`. */
+  readonly kernel?: KernelTable;
   readonly fs: FileSystem;
   /** Folder for `firewall.json`; has to exist. */
   readonly directory: string;
@@ -32,6 +36,13 @@ export interface FirewallParts {
   readonly emit: EmitEvent;
   /** Endpoints that a plan has to leave reachable, as they are known when it is applied or restored. */
   readonly control: () => readonly ControlEndpoint[];
+  /**
+   * Called before a candidate goes live; the answer is asked for afterwards, within CONFIRM_MS: whether this host still
+   * reaches what it reached before. A rejection counts as no. Default: what the plan itself says is believed.
+   */
+  readonly confirm?: () => (signal: AbortSignal) => Promise<boolean>;
+  /** Milliseconds for which the kernel keeps a candidate live; default CONFIRM_MS. */
+  readonly confirmMs?: number;
   /** Ends what proxies and authz hold open for a device; the kernel cannot reset the far leg of a proxied connection. */
   readonly closeStreams: (deviceId: string) => void;
 }
@@ -45,7 +56,10 @@ export interface ContainmentOrder {
 }
 
 export interface Firewall {
-  /** Replaces the rules by the plan's. On failure the rules of before stay in force. */
+  /**
+   * Replaces the rules by the plan's. On failure the rules of before stay in force; FIREWALL_UNCONFIRMED when the control
+   * plane was not reached under the new ones, whose denies stay then.
+   */
   apply(plan: FirewallPlan): Promise<void>;
   /**
    * Before any network: the last good plan, or `lockdown` when there is none, it is damaged, or the kernel refuses it.
@@ -74,28 +88,40 @@ interface Memory {
   loaded: Loaded | undefined;
   /** Later than the plan in force was compiled. */
   orders: readonly ContainmentOrder[];
+  /** Of the next candidate. */
+  slot: number;
 }
 
-export function createFirewall(parts: FirewallParts): Firewall {
-  const { run, clock } = parts;
-  const memory: Memory = { loaded: undefined, orders: [] };
-  const oneByOne = queue();
+interface Parts extends FirewallParts {
+  readonly kernel: KernelTable;
+}
+
+export function createFirewall(given: FirewallParts): Firewall {
+  const parts: Parts = { ...given, kernel: given.kernel ?? nftTable(given.run) };
+  const { kernel, clock } = parts;
+  const memory: Memory = { loaded: undefined, orders: [], slot: 2 };
+  /** Transactions one after the other; plans one after the other too, so that an order need not wait for a proof. */
+  const transaction = queue();
+  const planned = queue();
   return {
-    apply: (plan) => oneByOne(() => apply(parts, memory, plan)),
-    restore: (lockdown) => oneByOne(() => restore(parts, memory, lockdown)),
-    contain: (order) => oneByOne(() => contain(parts, memory, order)),
-    nextEpoch: () => nextEpoch(memory.loaded?.plan, clock),
-    current: () => memory.loaded?.plan,
-    repair: () => oneByOne(() => repair(parts, memory)),
-    status: () => oneByOne(async () => statusOf(memory.loaded, await list(run), clock.now())),
+    apply: (plan) => planned(() => apply(parts, memory, transaction, plan)),
+    restore: (lockdown) => planned(() => transaction(() => restore(parts, memory, lockdown))),
+    contain: (order) => transaction(() => contain(parts, memory, order)),
+    nextEpoch: () => nextEpoch(memory.loaded?.state, clock),
+    current: () => newest(memory.loaded?.state),
+    repair: () => transaction(() => repair(parts, memory)),
+    status: () => transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel.backend)),
     remove: () =>
-      oneByOne(async () => {
-        await unload(run);
-        await removeProxyRoutes(run);
+      transaction(async () => {
+        await kernel.remove();
+        await removeProxyRoutes(parts.run);
         memory.loaded = undefined;
       }),
   };
 }
+
+const newest = (state: TableState | undefined): FirewallPlan | undefined =>
+  state === undefined ? undefined : (state.candidate ?? state.live).plan;
 
 function mustReach(plan: FirewallPlan, endpoints: readonly ControlEndpoint[]): void {
   for (const endpoint of endpoints) {
@@ -105,49 +131,152 @@ function mustReach(plan: FirewallPlan, endpoints: readonly ControlEndpoint[]): v
   }
 }
 
-/** Into the kernel, and checked there. */
-async function put(parts: FirewallParts, memory: Memory, plan: FirewallPlan): Promise<void> {
-  const { run, clock } = parts;
-  mustReach(plan, plan.control);
-  // A clock that went back must not lengthen a grant beyond what was meant when it was compiled.
-  await load(run, renderNft(plan, Math.max(clock.now(), plan.compiledAt)));
-  const listing = await list(run);
-  const difference = listing === undefined ? 'the table is gone' : differenceTo(plan, listing, clock.now());
+/** A clock that went back must not lengthen a grant beyond what was meant when it was compiled. */
+const timeFor = ({ clock }: Parts, state: TableState): number =>
+  Math.max(clock.now(), (state.candidate ?? state.live).plan.compiledAt);
+
+/** From nothing that is known, or from what somebody changed: the whole table anew. */
+async function replace(parts: Parts, memory: Memory, state: TableState): Promise<void> {
+  await parts.kernel.replace(tableOf(state), timeFor(parts, state));
+  await verify(parts, memory, state);
+}
+
+/** The next state in one transaction, and checked in the kernel where rules changed. */
+async function move(parts: Parts, memory: Memory, loaded: Loaded, state: TableState, how: 'rules' | 'elements') {
+  const { kernel } = parts;
+  await kernel.change(tableChange(tableOf(loaded.state), tableOf(state)), timeFor(parts, state));
+  if (how === 'elements') memory.loaded = { ...loaded, state };
+  else await verify(parts, memory, state);
+}
+
+/** Reads back what the kernel holds; when it is something else, the state of before is loaded again. */
+async function verify(parts: Parts, memory: Memory, state: TableState): Promise<void> {
+  const { kernel, clock } = parts;
+  const listing = await kernel.read();
+  const difference = listing === undefined ? 'the table is gone' : differenceTo(tableOf(state), listing, clock.now());
   if (listing === undefined || difference !== undefined) {
-    if (memory.loaded !== undefined) await load(run, renderNft(memory.loaded.plan, clock.now()));
+    if (memory.loaded !== undefined) await kernel.replace(tableOf(memory.loaded.state), clock.now());
     throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
   }
-  memory.loaded = { plan, fingerprint: listing.fingerprint };
+  memory.loaded = { state, fingerprint: listing.fingerprint };
   // After the rules: a host without loopback yet (early boot) must not stay without rules. Diverted packets are for
   // this host's own addresses, so they arrive without these routes too.
-  await ensureProxyRoutes(run, plan.divertedFamilies).catch((error: unknown) =>
+  const { divertedFamilies } = (state.candidate ?? state.live).plan;
+  await ensureProxyRoutes(parts.run, divertedFamilies).catch((error: unknown) =>
     parts.log.warn({ err: error }, 'the routes for proxied packets are missing'),
   );
 }
 
-async function apply(parts: FirewallParts, memory: Memory, plan: FirewallPlan): Promise<void> {
+type Transaction = <T>(work: () => Promise<T>) => Promise<T>;
+
+async function apply(parts: Parts, memory: Memory, transaction: Transaction, plan: FirewallPlan): Promise<void> {
   const { clock, log } = parts;
-  const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence);
-  const wanted = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
   const started = clock.monotonic();
-  mustReach(wanted, parts.control());
-  await put(parts, memory, wanted);
-  memory.orders = later;
-  await save(parts, wanted);
+  const ask = parts.confirm?.();
+  const step = await transaction(() => begin(parts, memory, plan));
+  if (step === 'candidate') {
+    const proven = ask === undefined || (await proveReachable(parts, ask));
+    await transaction(() => (proven ? confirm(parts, memory) : fallBack(parts, memory)));
+  }
   const elapsedMs = Math.round(clock.monotonic() - started);
-  log.info({ epoch: plan.epoch, sets: plan.sets.length, elapsedMs }, 'firewall plan in force');
+  log.info({ epoch: plan.epoch, step, elapsedMs }, 'firewall plan in force');
   for (const warning of plan.warnings) log.warn(warning);
 }
 
-async function restore(
-  parts: FirewallParts,
-  memory: Memory,
-  lockdown: FirewallPlan,
-): Promise<'last-good' | 'lockdown'> {
+/** The first transaction of a plan: the whole change, or a candidate that has to be confirmed. */
+async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<'first' | 'elements' | 'candidate'> {
+  const { clock } = parts;
+  const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence);
+  const wanted = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
+  mustReach(wanted, parts.control());
+  mustReach(wanted, wanted.control);
+  const { loaded } = memory;
+  if (loaded === undefined) {
+    await replace(parts, memory, stateOf(wanted));
+    memory.orders = later;
+    await save(parts, { live: wanted, closing: [] });
+    return 'first';
+  }
+  const { state } = loaded;
+  const knowsBetter = state.closing.some((layer) => layer.plan.bundle < wanted.bundle);
+  if (!knowsBetter && followsByElements(state.live.plan, wanted)) {
+    await move(parts, memory, loaded, { ...state, live: { ...state.live, plan: wanted } }, 'elements');
+    memory.orders = later;
+    await saveState(parts, memory);
+    return 'elements';
+  }
+  if (state.closing.length >= MAX_UNCONFIRMED_PLANS) {
+    throw firewallErrors.error(
+      'FIREWALL_UNCONFIRMED',
+      `${state.closing.length} plans in a row could not be confirmed; no further one is tried`,
+    );
+  }
+  const { slot } = memory;
+  memory.slot += 1;
+  // On disk first: after a crash the next start closes what this candidate denies.
+  await save(parts, { live: state.live.plan, closing: [...state.closing.map((layer) => layer.plan), wanted] });
+  const candidate = { plan: wanted, slot, until: clock.now() + (parts.confirmMs ?? CONFIRM_MS) };
+  await move(parts, memory, loaded, { ...state, candidate }, 'rules');
+  memory.orders = later;
+  return 'candidate';
+}
+
+async function proveReachable(
+  { confirmMs = CONFIRM_MS, log }: Parts,
+  ask: (signal: AbortSignal) => Promise<boolean>,
+): Promise<boolean> {
+  try {
+    return await ask(AbortSignal.timeout(Math.max(1, confirmMs - 2 * CONFIRM_MARGIN_MS)));
+  } catch (error) {
+    log.warn({ err: error }, 'the control plane was not reached under the new rules');
+    return false;
+  }
+}
+
+async function confirm(parts: Parts, memory: Memory): Promise<void> {
+  const { loaded } = memory;
+  const candidate = loaded?.state.candidate;
+  if (loaded === undefined || candidate === undefined) throw unconfirmed('another plan took its place');
+  if (parts.clock.now() > candidate.until - CONFIRM_MARGIN_MS) return await fallBack(parts, memory);
+  const { plan, slot } = candidate;
+  const { candidate: _, ...rest } = loaded.state;
+  // What a newer bundle denies stays denied, though it could not be confirmed; a plan of that bundle knows it by itself.
+  const closing = rest.closing.filter((layer) => layer.plan.bundle > plan.bundle);
+  await move(parts, memory, loaded, { ...rest, live: { plan, slot }, closing }, 'rules');
+  await saveState(parts, memory);
+}
+
+/** Back to the generation of before; the candidate's denies stay. Throws FIREWALL_UNCONFIRMED. */
+async function fallBack(parts: Parts, memory: Memory): Promise<never> {
+  const { loaded } = memory;
+  if (loaded?.state.candidate !== undefined) {
+    const { candidate, ...rest } = loaded.state;
+    const { plan, slot } = candidate;
+    await move(parts, memory, loaded, { ...rest, closing: [...rest.closing, { plan, slot }] }, 'rules');
+    await saveState(parts, memory);
+  }
+  const error = unconfirmed('the control plane was not reached under the new rules');
+  const { code, message } = error;
+  await parts.emit({ kind: 'firewall', activity: 'fall-back', severity: 'high', data: { code, message } });
+  throw error;
+}
+
+const unconfirmed = (why: string) =>
+  firewallErrors.error('FIREWALL_UNCONFIRMED', `${why}: the rules of before are in force again, with its denies`);
+
+const saveState = async (parts: Parts, { loaded }: Memory): Promise<void> => {
+  if (loaded === undefined) return;
+  const { live, closing } = loaded.state;
+  await save(parts, { live: live.plan, closing: closing.map((layer) => layer.plan) });
+};
+
+async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'> {
   const saved = await readSaved(parts);
   if (saved !== undefined) {
     try {
-      await put(parts, memory, saved);
+      const closing = saved.closing.map((plan, at) => ({ plan, slot: at + 2 }));
+      await replace(parts, memory, { live: { plan: saved.live, slot: 1 }, closing });
+      memory.slot = closing.length + 2;
       return 'last-good';
     } catch (error) {
       // Another kernel or another nft than the plan was made on.
@@ -155,26 +284,24 @@ async function restore(
     }
   }
   mustReach(lockdown, parts.control());
-  await put(parts, memory, lockdown);
+  await replace(parts, memory, stateOf(lockdown));
   return 'lockdown';
 }
 
-async function contain(parts: FirewallParts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
+async function contain(parts: Parts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
   const { run, clock, log } = parts;
   memory.orders = [...memory.orders.filter((other) => other.device !== order.device), order];
   const before = memory.loaded;
-  if (before === undefined || before.plan.peers[order.device] === undefined) return undefined;
+  const plan = newest(before?.state);
+  if (before === undefined || plan?.peers[order.device] === undefined) return undefined;
   const started = clock.monotonic();
-  const after = withContainment(before.plan, order.device, order.containment);
-  const change = containmentChange(before.plan, after);
-  if (change !== '') await load(run, change);
+  await move(parts, memory, before, contained(before.state, order), 'elements');
   const elapsedMs = clock.monotonic() - started;
-  memory.loaded = { plan: after, fingerprint: before.fingerprint };
   if (order.containment !== undefined) {
     parts.closeStreams(order.device);
-    await endFlows(run, log, after, order.device, order.containment);
+    await endFlows(run, log, plan, order.device, order.containment);
   }
-  await save(parts, after);
+  await saveState(parts, memory);
   await parts.emit({
     kind: 'firewall',
     activity: order.containment === undefined ? 'uncontain' : 'contain',
@@ -184,12 +311,23 @@ async function contain(parts: FirewallParts, memory: Memory, order: ContainmentO
   return elapsedMs;
 }
 
-async function repair(parts: FirewallParts, memory: Memory): Promise<string | undefined> {
+function contained(state: TableState, { device, containment }: ContainmentOrder): TableState {
+  const { live, candidate } = state;
+  return {
+    ...state,
+    live: { ...live, plan: withContainment(live.plan, device, containment) },
+    ...(candidate === undefined
+      ? {}
+      : { candidate: { ...candidate, plan: withContainment(candidate.plan, device, containment) } }),
+  };
+}
+
+async function repair(parts: Parts, memory: Memory): Promise<string | undefined> {
   const { loaded } = memory;
-  const drift = driftOf(loaded, await list(parts.run), parts.clock.now());
+  const drift = driftOf(loaded, await parts.kernel.read(), parts.clock.now());
   if (drift === undefined || loaded === undefined) return drift;
   await parts.emit({ kind: 'firewall', activity: 'drift', severity: 'critical', data: { message: drift } });
-  await put(parts, memory, loaded.plan);
+  await replace(parts, memory, loaded.state);
   return drift;
 }
 
@@ -204,44 +342,9 @@ function queue(): <T>(work: () => Promise<T>) => Promise<T> {
 }
 
 /** Without a plan the kernel may hold flows of an unknown epoch; counting from the clock's seconds passes all that ever counted by ones. */
-function nextEpoch(plan: FirewallPlan | undefined, clock: Clock): number {
-  const last = plan?.epoch ?? Math.floor(clock.now() / 1000) % MAX_EPOCH;
+function nextEpoch(state: TableState | undefined, clock: Clock): number {
+  const layers = state === undefined ? [] : [state.live, state.candidate, ...state.closing];
+  const epochs = layers.flatMap((layer) => (layer === undefined ? [] : [layer.plan.epoch]));
+  const last = epochs.length === 0 ? Math.floor(clock.now() / 1000) % MAX_EPOCH : Math.max(...epochs);
   return (last % MAX_EPOCH) + 1;
-}
-
-const savedName = 'firewall.json';
-
-/** A full disk must not hold back a plan or an order that is already in force: it is recorded instead. */
-async function save(parts: FirewallParts, plan: FirewallPlan): Promise<void> {
-  const path = join(parts.directory, savedName);
-  try {
-    await writeDurably(parts.fs, path, Buffer.from(JSON.stringify(plan)));
-  } catch (error) {
-    if (!(error instanceof CodedError)) throw error;
-    parts.log.error({ err: error, path }, 'the firewall plan in force could not be saved for the next start');
-    const { code, message } = error;
-    await parts.emit({ kind: 'firewall', activity: 'unsaved', severity: 'high', data: { code, message } });
-  }
-}
-
-/** The last good plan; undefined when there is none, or when it is damaged or would cut the control plane. */
-async function readSaved(parts: FirewallParts): Promise<FirewallPlan | undefined> {
-  const path = join(parts.directory, savedName);
-  try {
-    if ((await parts.fs.stat(path)) === undefined) return undefined;
-    const plan = planSchema.parse(JSON.parse((await parts.fs.readFile(path, MAX_SAVED_PLAN_BYTES)).toString('utf8')));
-    if (parts.control().every((endpoint) => reachesControlPlane(plan, endpoint))) return plan;
-    parts.log.warn({ path }, 'the saved firewall plan names another control plane');
-  } catch (cause) {
-    const error = firewallErrors.error('FIREWALL_SAVED_PLAN', `${path} is not a firewall plan`, { cause });
-    await refuseSaved(parts, error, 'the saved firewall plan is damaged');
-  }
-  return undefined;
-}
-
-async function refuseSaved(parts: FirewallParts, error: unknown, what: string): Promise<void> {
-  parts.log.error({ err: error }, what);
-  const code = error instanceof CodedError ? error.code : '';
-  const message = error instanceof Error ? error.message : String(error);
-  await parts.emit({ kind: 'firewall', activity: 'refuse', severity: 'high', data: { code, message } });
 }

@@ -10,12 +10,13 @@ import { goldenNames, readGolden, writeGolden } from '../../test/firewall/golden
 import { planSchema } from './plan.ts';
 import type { FirewallPlan } from './plan.ts';
 import { renderNft } from './render.ts';
+import { tableOfPlan } from './table.ts';
 
 for (const name of goldenNames) {
   test(`${name} compiles to the text below its line`, () => {
     const { plan, text } = readGolden(name);
     const warnings = plan.warnings.map((warning) => `# warning: ${warning}\n`).join('');
-    const actual = `${warnings}# next change: ${plan.nextChange ?? 'never'}\n${renderNft(plan)}`;
+    const actual = `${warnings}# next change: ${plan.nextChange ?? 'never'}\n${renderNft(tableOfPlan(plan), plan.compiledAt)}`;
     if (process.env['UPDATE_GOLDEN'] === '1') {
       writeGolden(name, actual);
       return;
@@ -27,7 +28,8 @@ for (const name of goldenNames) {
 
   test(`${name} is what nft accepts`, (t) => {
     if (!requires(t, 'root', 'nft')) return;
-    const input = renderNft(readGolden(name).plan);
+    const { plan } = readGolden(name);
+    const input = renderNft(tableOfPlan(plan), plan.compiledAt);
     const { status, stderr } = spawnSync('unshare', ['--net', 'nft', '-c', '-f', '-'], { input, encoding: 'utf8' });
     assert.equal(status, 0, stderr);
   });
@@ -36,28 +38,32 @@ for (const name of goldenNames) {
 const { input } = readGolden('plc-cell.txt');
 const slice = sliceSchema.parse(input.slice);
 
-test('a chain that would become a list is refused, not cut off', () => {
-  const firewall = Array.from({ length: 70 }, (_, index) => ({
-    id: `rule-${index}`,
+test('rules of firewall/ make larger maps, not longer chains', () => {
+  const rule = {
     tier: 'admin' as const,
     priority: 500,
     verdict: 'deny' as const,
     direction: 'in' as const,
     transport: 'tcp' as const,
-    peers: ['10.0.0.0/8'],
-    ports: [index + 1, index + 1] as [number, number],
     place: 'firewall/f.yaml:1',
+  };
+  const many = Array.from({ length: 2_000 }, (_, index) => ({
+    ...rule,
+    id: `rule-${index}`,
+    peers: [`10.${index >> 8}.${index & 255}.0/25`],
+    ports: [index + 1, index + 1] as [number, number],
   }));
-  assert.throws(() => compileFirewall({ ...slice, firewall }, input.state, input.host), { code: 'FIREWALL_TOO_LARGE' });
-  // Many prefixes of one rule are one set, however many they are.
+  const plan = compileFirewall({ ...slice, firewall: many }, input.state, input.host);
+  assert.equal(plan.denies.sets.find((set) => set.name === 'admin_deny_in4_ported')?.elements.length, 2_000);
+  assert.ok([...plan.denies.chains, ...plan.generation.chains].every((chain) => chain.rules.length < 40));
   const peers = Array.from({ length: 5_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
-  const feed = [{ ...firewall[0]!, peers }];
-  const plan = compileFirewall({ ...slice, firewall: feed }, input.state, input.host);
-  assert.ok(plan.sets.some((set) => set.interval && set.elements.length === 5_000));
+  const feed = compileFirewall({ ...slice, firewall: [{ ...rule, id: 'feed', peers }] }, input.state, input.host);
+  assert.equal(feed.denies.sets.find((set) => set.interval)?.elements.length, 5_000);
 });
 
 test('grants of 10,000 peers make larger sets, not more rules', () => {
-  const rules = (plan: FirewallPlan): number => plan.chains.reduce((sum, chain) => sum + chain.rules.length, 0);
+  const rules = (plan: FirewallPlan): number =>
+    [...plan.denies.chains, ...plan.generation.chains].reduce((sum, chain) => sum + chain.rules.length, 0);
   const ids = Array.from({ length: 10_000 }, (_, index) => `peer-${index}`);
   const many = {
     ...slice,
@@ -84,7 +90,7 @@ test("the control plane's address enters no containment set, whoever claims it",
     device.id === 'camera-1' ? { ...device, interfaces: [{ ...device.interfaces[0]!, address: '10.20.0.1' }] } : device,
   );
   const plan = compileFirewall({ ...slice, devices }, input.state, input.host);
-  assert.deepEqual(plan.sets.find((set) => set.name === 'quarantined4')?.elements, []);
+  assert.deepEqual(plan.base.find((set) => set.name === 'quarantined4')?.elements, []);
 });
 
 test('an IPv4-mapped address is refused: it would be compared with another address than it stands for', () => {

@@ -1,15 +1,16 @@
 // Compiles a bundle's slice, the states of the devices and what this host is into one firewall plan. Pure: the same
 // input gives the same plan, byte for byte.
-import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
-import { cidrFamily, mergedRanges, neighbourhoodOf, plainAddress } from './addresses.ts';
+import type { Slice } from '../../policy/bundle/index.ts';
+import { neighbourhoodOf, plainAddress } from './addresses.ts';
 import type { Neighbourhood, PeerAddress, PlainAddress } from './addresses.ts';
-import { chainsOf } from './chains.ts';
-import type { FamilySets, PacketRule } from './chains.ts';
+import { denyChains, epochSets, generationChains } from './chains.ts';
+import type { FamilySets } from './chains.ts';
 import { firewallErrors } from './errors.ts';
 import { MAX_RULES_PER_CHAIN } from './limits.ts';
 import { earlier, isContained, openingsOf } from './openings.ts';
 import type { FirewallState, Opening, Openings } from './openings.ts';
-import { containmentSets, MAX_EPOCH } from './plan.ts';
+import { packetRules } from './packet-rules.ts';
+import { baseSets, containmentSets, MAX_EPOCH, PROXIED_BIT } from './plan.ts';
 import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan } from './plan.ts';
 import { SetRegistry } from './sets.ts';
 import type { Wanted } from './sets.ts';
@@ -24,6 +25,8 @@ export interface HostConfig {
   readonly dns?: readonly string[];
   /** Proxies running on this host: the slice's interface and the port on 127.0.0.1 and ::1 they listen on. */
   readonly proxies: readonly { readonly interface: string; readonly listenPort: number }[];
+  /** Addresses behind the names that rules name, as this host last resolved them. */
+  readonly resolved?: Readonly<Record<string, readonly string[]>>;
 }
 
 const families: readonly Family[] = [4, 6];
@@ -46,7 +49,9 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
   const build: Build = {
     slice: known,
     host,
-    registry: new SetRegistry(),
+    base: new SetRegistry(),
+    denies: new SetRegistry(),
+    generation: new SetRegistry(),
     neighbourhood: neighbourhoodOf(known),
     openings,
     control: host.controlEndpoints.map((endpoint) => ({ ...endpoint, address: plainAddress(endpoint.address).text })),
@@ -54,35 +59,66 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     proxyPorts: proxyPortsOf(known, host, warnings),
   };
   const observed = observedServices(build, state.now);
-  const sets = { 4: familySets(4, build, state.states), 6: familySets(6, build, state.states) };
-  const services = (wanted: Wanted[]): string | undefined =>
-    build.registry.shared('observed', ['inet_proto', 'inet_service'], wanted);
-  const observedProxied = byListenPort(observed, services);
-  containmentOf(build, state.states);
-  const chains = chainsOf({
-    epoch: state.epoch,
-    families: sets,
-    observed: services(observed.filter((entry) => entry.listenPort === undefined).map((entry) => entry.wanted)),
-    observedProxied,
-  });
-  refuseLongChains(chains);
-  const nextChange = observed.map((entry) => entry.wanted.until).reduce(earlier, openings.nextChange);
+  epochOf(build.generation, state.epoch);
+  addBaseSets(build, state.states);
+  const rules = packetRules(build, state.now);
+  const grants = { 4: grantSets(4, build, state.states), 6: grantSets(6, build, state.states) };
+  const input = {
+    families: { 4: { ...grants[4], ...rules.families[4] }, 6: { ...grants[6], ...rules.families[6] } },
+    ...observedSets(build, observed),
+    ruleChains: rules.chains,
+  };
+  const denying = [...rules.denyChains, ...denyChains(input)];
+  const opening = generationChains(input);
+  refuseLongChains([...denying, ...opening]);
+  const nextChange = observed
+    .map((entry) => entry.wanted.until)
+    .reduce(earlier, earlier(openings.nextChange, rules.nextChange));
   return {
-    format: 1,
+    format: 2,
     device: known.device,
     epoch: state.epoch,
     compiledAt: state.now,
-    sets: build.registry.definitions(),
-    chains,
+    base: build.base.definitions(),
+    denies: { sets: build.denies.definitions(), chains: denying },
+    generation: { sets: build.generation.definitions(), chains: opening },
     control: [...build.control],
     own: build.neighbourhood.own.map((entry) => entry.text),
+    bundle: state.bundle ?? 0,
     ordersSequence: state.ordersSequence,
-    divertedFamilies: families.filter((family) => sets[family].proxied.length > 0 || observedProxied.length > 0),
+    divertedFamilies: families.filter(
+      (family) => grants[family].proxied.length > 0 || input.observedProxied.length > 0,
+    ),
     peers: peersOf(build),
-    places: Object.fromEntries(known.firewall.map((rule) => [`firewall:${rule.id}`, rule.place])),
+    places: placesOf(known),
     warnings: [...openings.warnings, ...warnings],
     ...(nextChange === undefined ? {} : { nextChange }),
   };
+}
+
+function placesOf(slice: Slice): FirewallPlan['places'] {
+  return Object.fromEntries([
+    ...slice.firewall.map((rule) => [`firewall:${rule.id}`, rule.place]),
+    ...slice.denies.map((deny) => [`deny:${deny.id}`, deny.place]),
+  ]);
+}
+
+/** What tells flows of this plan from older ones; elements, so that a plan can follow another without new rules. */
+function epochOf(registry: SetRegistry, epoch: number): void {
+  const proxied = PROXIED_BIT + epoch;
+  const marks = (name: string, ...values: number[]): void => {
+    const wanted = values.map((value) => ({ key: [String(value)] }));
+    registry.add(name, 'flows of this epoch', ['mark'], wanted);
+  };
+  const map = (name: string, mark: number): void => {
+    const wanted = ['ipv4', 'ipv6'].map((family) => ({ key: [family], mark }));
+    registry.add(name, 'mark of new flows', ['nf_proto'], wanted, { data: 'mark' });
+  };
+  marks(epochSets.plain, epoch);
+  marks(epochSets.proxied, proxied);
+  marks(epochSets.all, epoch, proxied);
+  map(epochSets.admit, epoch);
+  map(epochSets.admitProxied, proxied);
 }
 
 /** A long list costs every packet that gets that far; it is refused, never cut off. */
@@ -96,10 +132,12 @@ function refuseLongChains(chains: readonly Chain[]): void {
   }
 }
 
-interface Build {
+export interface Build {
   readonly slice: Slice;
   readonly host: HostConfig;
-  readonly registry: SetRegistry;
+  readonly base: SetRegistry;
+  readonly denies: SetRegistry;
+  readonly generation: SetRegistry;
   readonly neighbourhood: Neighbourhood;
   readonly openings: Openings;
   readonly control: readonly ControlEndpoint[];
@@ -160,55 +198,70 @@ function observedServices(build: Build, now: number): Observed[] {
   });
 }
 
+function observedSets(build: Build, observed: readonly Observed[]) {
+  const set = (name: string, wanted: Wanted[]): string =>
+    build.generation.add(name, 'in observe mode', ['inet_proto', 'inet_service'], wanted, ending);
+  const plain = observed.filter((entry) => entry.listenPort === undefined).map((entry) => entry.wanted);
+  return {
+    observed: plain.length === 0 ? undefined : set('observed', plain),
+    observedProxied: byListenPort(observed).map(({ listenPort, wanted }) => ({
+      listenPort,
+      set: set(`observed_${listenPort}`, wanted),
+    })),
+  };
+}
+
 /** The wanted elements by the proxy they go through; those without one are left out. */
-function byListenPort(
-  entries: readonly Observed[],
-  set: (wanted: Wanted[]) => string | undefined,
-): { listenPort: number; set: string }[] {
+function byListenPort(entries: readonly Observed[]): { listenPort: number; wanted: Wanted[] }[] {
   const proxied = entries.flatMap(({ listenPort, wanted }) =>
     listenPort === undefined ? [] : [{ listenPort, wanted }],
   );
   return [...Map.groupBy(proxied, (entry) => entry.listenPort)]
     .sort(([a], [b]) => a - b)
-    .flatMap(([listenPort, group]) => {
-      const name = set(group.map((entry) => entry.wanted));
-      return name === undefined ? [] : [{ listenPort, set: name }];
-    });
+    .map(([listenPort, group]) => ({ listenPort, wanted: group.map((entry) => entry.wanted) }));
 }
 
-function familySets(family: Family, build: Build, states: FirewallState['states']): FamilySets {
-  const { registry, openings } = build;
-  const set =
-    (purpose: string) =>
-    (wanted: readonly Wanted[]): string | undefined =>
-      registry.shared(purpose, [addressType[family], 'inet_proto', 'inet_service'], wanted);
+/** Sets of what grants open, and of whose an address is and where it may come from. */
+export type GrantSets = Pick<
+  FamilySets,
+  'inventory' | 'expectedMac' | 'expectedAddress' | 'served' | 'proxied' | 'reached' | 'linked' | 'dns' | 'contained'
+>;
+
+/** Of sets whose elements grants want, which end. */
+const ending = { timeout: true } as const;
+const pathType = (family: Family) => [addressType[family], 'inet_proto', 'inet_service'] as const;
+
+function grantSets(family: Family, build: Build, states: FirewallState['states']): GrantSets {
+  const { generation, openings } = build;
+  const path = (name: string, purpose: string, wanted: readonly Wanted[]): string =>
+    generation.add(name, purpose, pathType(family), wanted, ending);
   const served = openings.served.filter((opening) => opening.family === family);
   const reached = openings.reached.filter((opening) => opening.family === family);
-  const control = build.control.filter((endpoint) => plainAddress(endpoint.address).family === family);
-  const withProxy = served.map((opening) => ({
+  const withProxy = served.filter((opening) => build.proxyPorts.has(opening.interface));
+  const withoutProxy = served.filter((opening) => !build.proxyPorts.has(opening.interface));
+  const throughProxies = withProxy.map((opening) => ({
     listenPort: build.proxyPorts.get(opening.interface),
     wanted: wantedOf(opening),
-    behindProxy: build.proxyPorts.has(opening.interface),
   }));
+  const dns = resolvers(family, build).flatMap((it) =>
+    ['tcp', 'udp'].map((transport) => ({ key: [it.text, transport, '53'] })),
+  );
   return {
     ...whoSets(family, build, states),
-    control: set('control plane')(control.map((it) => ({ key: [it.address, it.transport, String(it.port)] }))),
-    served: set('served')(withProxy.filter((entry) => !entry.behindProxy).map((entry) => entry.wanted)),
-    proxied: byListenPort(withProxy, set('behind a proxy')),
-    reached: set('reached')(reached.map(wantedOf)),
-    islandServed: set('island served')(served.filter((opening) => opening.island).map(wantedOf)),
-    islandReached: set('island reached')(reached.filter((opening) => opening.island).map(wantedOf)),
-    linked: registry.shared(
+    served: path(`served${family}`, 'served', withoutProxy.map(wantedOf)),
+    proxied: byListenPort(throughProxies).map(({ listenPort, wanted }) => ({
+      listenPort,
+      set: path(`proxied${family}_${listenPort}`, 'behind a proxy', wanted),
+    })),
+    reached: path(`reached${family}`, 'reached', reached.map(wantedOf)),
+    linked: generation.add(
+      `linked${family}`,
       'linked by a grant',
       [addressType[family]],
       [...served, ...reached].map((opening) => ({ ...wantedOf(opening), key: [opening.address] })),
+      ending,
     ),
-    dns: set('name service')(
-      resolvers(family, build).flatMap((it) =>
-        ['tcp', 'udp'].map((transport) => ({ key: [it.text, transport, '53'] })),
-      ),
-    ),
-    rules: packetRules(family, build),
+    dns: path(`dns${family}`, 'name service', dns),
   };
 }
 
@@ -217,36 +270,32 @@ function resolvers(family: Family, build: Build): PlainAddress[] {
   return dns.map(plainAddress).filter((it) => it.family === family);
 }
 
-type WhoSets = Pick<FamilySets, 'inventory' | 'identified' | 'expectedMac' | 'expectedAddress' | 'contained'>;
+type WhoSets = Pick<GrantSets, 'inventory' | 'expectedMac' | 'expectedAddress' | 'contained'>;
 
-/** Sets that say whose an address is, and where it may come from. */
 function whoSets(family: Family, build: Build, states: FirewallState['states']): WhoSets {
-  const { registry, neighbourhood } = build;
+  const { generation, neighbourhood } = build;
   const address = addressType[family];
   const mine = (entry: PlainAddress): boolean => entry.family === family;
   const keys = (entries: readonly PlainAddress[]): Wanted[] => entries.map((entry) => ({ key: [entry.text] }));
-  const own = neighbourhood.own.filter(mine);
-  const peers = [...neighbourhood.peers.values()].flat().filter(mine);
-  const near = peers.flatMap((entry) => entry.interfaces.map((name) => ({ ...entry, name })));
-  const control = build.control.map((endpoint) => plainAddress(endpoint.address)).filter(mine);
+  const near = [...neighbourhood.peers.values()]
+    .flat()
+    .filter(mine)
+    .flatMap((entry) => entry.interfaces.map((name) => ({ ...entry, name })));
+  const withMac = near.flatMap((entry) =>
+    entry.mac === undefined ? [] : [{ key: [entry.name, entry.mac, entry.text] }],
+  );
+  const withoutMac = near.flatMap((entry) => (entry.mac === undefined ? [{ key: [entry.name, entry.text] }] : []));
+  const held = containedPeers(build, states).filter(mine);
   return {
-    inventory: registry.shared('inventory', [address], keys([...own, ...near])),
-    identified: registry.shared(
-      'identified',
+    inventory: generation.add(
+      `inventory${family}`,
+      'inventory',
       [address],
-      keys([...own, ...peers, ...resolvers(family, build), ...control]),
+      keys([...neighbourhood.own.filter(mine), ...near]),
     ),
-    expectedMac: registry.shared(
-      'expected',
-      ['ifname', 'ether_addr', address],
-      near.flatMap((entry) => (entry.mac === undefined ? [] : [{ key: [entry.name, entry.mac, entry.text] }])),
-    ),
-    expectedAddress: registry.shared(
-      'expected without mac',
-      ['ifname', address],
-      near.flatMap((entry) => (entry.mac === undefined ? [{ key: [entry.name, entry.text] }] : [])),
-    ),
-    contained: registry.shared('contained', [address], keys(containedPeers(build, states).filter(mine))),
+    expectedMac: generation.add(`expected_mac${family}`, 'expected', ['ifname', 'ether_addr', address], withMac),
+    expectedAddress: generation.add(`expected${family}`, 'expected without mac', ['ifname', address], withoutMac),
+    contained: generation.add(`contained${family}`, 'contained', [address], keys(held)),
   };
 }
 
@@ -264,55 +313,64 @@ function wantedOf(opening: Opening): Wanted {
   };
 }
 
-/**
- * One rule per rule and family over one set of its prefixes, denies before the grants and allows after them. A contained
- * device keeps its denies only.
- */
-function packetRules(family: Family, build: Build): PacketRule[] {
-  return build.slice.firewall.flatMap((rule): PacketRule[] => {
-    const { verdict, direction, transport, ports } = rule;
-    if (verdict === 'pass' || direction === 'through' || transport === 'sctp' || transport === 'udplite') return [];
-    if (rule.observe === true || (verdict === 'allow' && (build.contained || isConditional(rule)))) return [];
-    const cidrs = rule.peers.filter((cidr) => cidrFamily(cidr) === family);
-    const peers = build.registry.shared(
-      `firewall rule ${rule.id}`.replaceAll(/[^a-z0-9 ]/g, ' '),
-      [addressType[family]],
-      mergedRanges(cidrs, family).map((key) => ({ key: [key] })),
-      true,
-    );
-    if (peers === undefined) return [];
-    return [
-      { id: `firewall:${rule.id}`, verdict, direction, transport, peers, ...(ports === undefined ? {} : { ports }) },
-    ];
-  });
-}
-
-/** Not yet compiled: an allow under a condition stays closed, a deny holds without it. */
-function isConditional(rule: SliceFirewallRule): boolean {
-  const { tier, workload, rate, maxConnections, conditions, notBefore, until } = rule;
-  return tier === 'admin' || (workload ?? rate ?? maxConnections ?? conditions ?? notBefore ?? until) !== undefined;
-}
-
 /** How a peer in this state is held back whatever else the plan says; undefined when its grants alone decide. */
 function containmentFor(state: string | undefined): Containment | undefined {
   if (state === 'quarantined') return 'quarantined';
   return state === 'revoked' || state === 'decommissioned' ? 'revoked' : undefined;
 }
 
-function containmentOf(build: Build, states: FirewallState['states']): void {
-  for (const kind of ['revoked', 'quarantined'] as const) {
-    const held = [...build.neighbourhood.peers]
-      .filter(([device]) => containmentFor(states[device]) === kind)
-      .flatMap(([, addresses]) => addresses)
-      // The control plane stays reachable: its address is in no containment set, whoever claims it.
-      .filter((entry) => !build.control.some((endpoint) => endpoint.address === entry.text));
-    for (const family of families) {
-      const keys = held.filter((entry) => entry.family === family).map((entry) => entry.text);
-      build.registry.dynamic(containmentSets[kind][family], addressType[family], keys);
-    }
-    const macs = held.flatMap((entry) => (entry.mac === undefined ? [] : [entry.mac]));
-    build.registry.dynamic(containmentSets[kind].mac, 'ether_addr', macs);
+/** Elements of the sets that every table has. */
+function addBaseSets(build: Build, states: FirewallState['states']): void {
+  for (const kind of ['revoked', 'quarantined'] as const) addContainment(build, kind, states);
+  for (const family of families) addSpared(family, build);
+}
+
+function addContainment(
+  { base, neighbourhood, control }: Build,
+  kind: Containment,
+  states: FirewallState['states'],
+): void {
+  const held = [...neighbourhood.peers]
+    .filter(([device]) => containmentFor(states[device]) === kind)
+    .flatMap(([, addresses]) => addresses)
+    // The control plane stays reachable: its address is in no containment set, whoever claims it.
+    .filter((entry) => !control.some((endpoint) => endpoint.address === entry.text));
+  for (const family of families) {
+    const keys = held.filter((entry) => entry.family === family).map((entry) => ({ key: [entry.text] }));
+    base.add(containmentSets[kind][family], 'changed by orders', [addressType[family]], keys);
   }
+  const macs = held.flatMap((entry) => (entry.mac === undefined ? [] : [{ key: [entry.mac] }]));
+  base.add(containmentSets[kind].mac, 'changed by orders', ['ether_addr'], macs);
+}
+
+/** What no containment and no island mode ends, and who is known. */
+function addSpared(family: Family, build: Build): void {
+  const { base, openings, neighbourhood } = build;
+  const path = (name: string, purpose: string, wanted: readonly Wanted[]): string =>
+    base.add(name, purpose, pathType(family), wanted, ending);
+  const spared = (from: readonly Opening[], which: (opening: Opening) => boolean): Wanted[] =>
+    from.filter((opening) => opening.family === family && which(opening)).map(wantedOf);
+  const island = (opening: Opening): boolean => opening.island;
+  const safety = (opening: Opening): boolean => opening.island || opening.safety;
+  const control = build.control.filter((endpoint) => plainAddress(endpoint.address).family === family);
+  const controlPaths = control.map((it) => ({ key: [it.address, it.transport, String(it.port)] }));
+  path(baseSets.control[family], 'control plane', controlPaths);
+  path(baseSets.islandServed[family], 'island served', spared(openings.served, island));
+  path(baseSets.islandReached[family], 'island reached', spared(openings.reached, island));
+  path(baseSets.safetyServed[family], 'safety served', spared(openings.served, safety));
+  path(baseSets.safetyReached[family], 'safety reached', spared(openings.reached, safety));
+  const known = [
+    ...neighbourhood.own,
+    ...[...neighbourhood.peers.values()].flat(),
+    ...resolvers(family, build),
+    ...control.map((endpoint) => plainAddress(endpoint.address)),
+  ].filter((entry) => entry.family === family);
+  base.add(
+    baseSets.identified[family],
+    'identified',
+    [addressType[family]],
+    known.map((entry) => ({ key: [entry.text] })),
+  );
 }
 
 function peersOf({ neighbourhood, openings }: Build): FirewallPlan['peers'] {

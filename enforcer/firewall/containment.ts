@@ -3,7 +3,6 @@
 // the containment ends.
 import type { Logger } from '../../runtime/log.ts';
 import { plainAddress } from './addresses.ts';
-import { elementChange } from './listing.ts';
 import { containmentSets } from './plan.ts';
 import type { Containment, FirewallPlan, SetDefinition } from './plan.ts';
 import type { RunCommand } from './run.ts';
@@ -23,35 +22,20 @@ function keysOf(plan: FirewallPlan, device: string, kind: Containment): Map<stri
   return keys;
 }
 
+const containmentNames = new Set<string>(Object.values(containmentSets).flatMap((sets) => Object.values(sets)));
+
 /** The plan with a device in exactly the containment given, or in none. */
 export function withContainment(plan: FirewallPlan, device: string, kind: Containment | undefined): FirewallPlan {
   const change = (set: SetDefinition): SetDefinition => {
-    if (!set.dynamic) return set;
+    if (!containmentNames.has(set.name)) return set;
     const mine = new Set(kinds.flatMap((each) => keysOf(plan, device, each).get(set.name) ?? []));
     const wanted = kind === undefined ? [] : (keysOf(plan, device, kind).get(set.name) ?? []);
     const others = set.elements.map((element) => element.key[0] ?? '').filter((key) => !mine.has(key));
-    return { ...set, elements: [...others, ...wanted].sort().map((key) => ({ key: [key] })) };
+    const keys = [...others, ...wanted].sort();
+    const isSame = keys.length === set.elements.length && keys.every((key, at) => key === set.elements[at]?.key[0]);
+    return isSame ? set : { ...set, elements: keys.map((key) => ({ key: [key] })) };
   };
-  return { ...plan, sets: plan.sets.map(change) };
-}
-
-/** The transaction that leads from one plan's containment sets to another's; empty when they are equal. */
-export function containmentChange(before: FirewallPlan, after: FirewallPlan): string {
-  const keys = (plan: FirewallPlan, name: string): string[] =>
-    (plan.sets.find((set) => set.name === name)?.elements ?? []).map((element) => element.key[0] ?? '');
-  const changes = after.sets
-    .filter((set) => set.dynamic)
-    .map(({ name }) => ({ set: { name }, old: keys(before, name), fresh: keys(after, name) }));
-  return (
-    elementChange(
-      'add',
-      changes.map(({ set, old, fresh }) => ({ set, keys: fresh.filter((key) => !old.includes(key)) })),
-    ) +
-    elementChange(
-      'delete',
-      changes.map(({ set, old, fresh }) => ({ set, keys: old.filter((key) => !fresh.includes(key)) })),
-    )
-  );
+  return { ...plan, base: plan.base.map(change) };
 }
 
 /**

@@ -22,6 +22,11 @@ export const firewallErrors = errorTable({
     status: 'FAILED_PRECONDITION',
     remedy: 'Correct the control endpoints of the edge configuration; the rules of before stay in force',
   },
+  FIREWALL_UNCONFIRMED: {
+    status: 'ABORTED',
+    remedy:
+      'The kernel has fallen back to the rules of before; look at what the new plan changes about neighbours and the way to the control plane, and publish a corrected policy',
+  },
   FIREWALL_TOO_LARGE: {
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Merge rules of firewall/ that differ only in their peers, or narrow the selectors; nothing is truncated',

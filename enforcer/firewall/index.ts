@@ -5,7 +5,10 @@ export { createFirewall, type ContainmentOrder, type Firewall, type FirewallPart
 export type { FirewallStatus } from './status.ts';
 export { watchDenials, type DenialParts } from './nflog-events.ts';
 export { renderNft } from './render.ts';
-export { judgePacket, reachesControlPlane, type Packet, type PacketVerdict } from './judge.ts';
+export { judgePacket, judgeTable, reachesControlPlane, type Packet, type PacketVerdict } from './judge.ts';
 export { runCommand, type CommandResult, type RunCommand } from './run.ts';
 export { firewallErrors } from './errors.ts';
 export type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
+export { type KernelTable, nftTable } from './kernel.ts';
+export { tableOf, tableOfPlan, stateOf, type TableState } from './table.ts';
+export { tableChange, type TableChange } from './change.ts';

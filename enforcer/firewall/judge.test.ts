@@ -117,20 +117,19 @@ test('a plan that takes any link of the way to the control plane is recognised',
   const [endpoint] = plan.control;
   assert.ok(endpoint !== undefined);
   assert.equal(reachesControlPlane(plan, { ...endpoint, port: 9 }), false);
-  const revoked = plan.sets.map((set) =>
+  const revoked = plan.base.map((set) =>
     set.name === 'revoked4' ? { ...set, elements: [{ key: [endpoint.address] }] } : set,
   );
-  assert.equal(reachesControlPlane({ ...plan, sets: revoked }, endpoint), false);
-  for (const hook of ['input', 'output']) {
-    const chains = plan.chains.map((chain) =>
-      chain.name === hook
-        ? { ...chain, rules: chain.rules.filter((rule) => !JSON.stringify(rule).includes(controlSet)) }
-        : chain,
-    );
-    assert.equal(reachesControlPlane({ ...plan, chains }, endpoint), false, hook);
-  }
+  assert.equal(reachesControlPlane({ ...plan, base: revoked }, endpoint), false);
+  const unknown = plan.base.map((set) => (set.name === 'control4' ? { ...set, elements: [] } : set));
+  assert.equal(reachesControlPlane({ ...plan, base: unknown }, endpoint), false);
+  // Neighbours are judged before: an inventory that expects the control plane elsewhere cuts it.
+  const elsewhere = plan.generation.sets.map((set) =>
+    set.name === 'inventory4' ? { ...set, elements: [...set.elements, { key: [endpoint.address] }] } : set,
+  );
+  const misplaced = { ...plan, generation: { ...plan.generation, sets: elsewhere } };
+  assert.equal(reachesControlPlane(misplaced, endpoint), false);
 });
-const controlSet = plan.sets.find((set) => set.purpose === 'control plane')?.name ?? '';
 
 test('whatever the grants, an address that no grant names opens nothing', () => {
   const slice = sliceSchema.parse(input.slice);

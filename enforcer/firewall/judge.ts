@@ -2,15 +2,31 @@
 // The oracle of the tests against the real kernel, and the check before a plan is loaded that the control plane stays
 // reachable.
 import { addressNumber } from './addresses.ts';
+import { canonicalField, canonicalKey } from './keys.ts';
 import { PROXIED_BIT, PROXY_MARK } from './plan.ts';
-import type { Chain, ControlEndpoint, Family, Field, FirewallPlan, Match, Rule, SetDefinition } from './plan.ts';
+import type {
+  Chain,
+  ControlEndpoint,
+  Family,
+  Field,
+  FirewallPlan,
+  KeyType,
+  Match,
+  Rule,
+  Ruleset,
+  SetDefinition,
+  SetElement,
+  Transport,
+} from './plan.ts';
+import { tableOfPlan } from './table.ts';
 
 export interface Packet {
   /** `in` runs prerouting and input, `through` prerouting and forward, `out` output. */
   readonly way: 'in' | 'through' | 'out';
   readonly source: string;
   readonly destination: string;
-  readonly protocol: 'tcp' | 'udp' | 'icmp' | 'icmpv6';
+  /** Or its IANA number. */
+  readonly protocol: Transport | number;
   readonly sport?: number;
   readonly dport?: number;
   readonly icmpType?: 'echo-request' | 'echo-reply';
@@ -24,6 +40,11 @@ export interface Packet {
   /** A local proxy has an open connection for it, or listens on its port. */
   readonly transparentSocket?: boolean;
   readonly proxyListens?: boolean;
+  /** Owner and control group (below /sys/fs/cgroup) of the local socket that sends it. */
+  readonly uid?: number;
+  readonly cgroup?: string;
+  /** It exceeds every rate, meter and number of connections that a rule asks about. */
+  readonly overLimits?: boolean;
 }
 
 export interface PacketVerdict {
@@ -34,51 +55,100 @@ export interface PacketVerdict {
   readonly connectionMark: number;
   /** It was handed to a proxy. */
   readonly proxied: boolean;
+  /** Ids of the rules that logged it, those in observe mode among them, in order. */
+  readonly logged: readonly string[];
+  /** Rules that it met, in order: chain and index. The last one decided; none when a hook's policy did. */
+  readonly path: readonly { readonly chain: string; readonly index: number }[];
+  /** Its source is blocked from now on. */
+  readonly blocks: boolean;
 }
 
 /** What the kernel keeps beside the packet while it passes the hooks. */
 interface Passage {
   readonly packet: Packet;
   readonly family: Family;
-  readonly plan: FirewallPlan;
+  readonly table: Ruleset;
   readonly now: number;
+  readonly logged: string[];
+  readonly path: { chain: string; index: number }[];
   packetMark: number;
   connectionMark: number;
+  blocks: boolean;
 }
 
 type Outcome = { readonly verdict: 'accept' | 'drop' | 'reset'; readonly rule: string };
 
-/** `now` decides which end dates have come. */
+/** What a table with this plan alone does. `now` decides which end dates have come. */
 export function judgePacket(plan: FirewallPlan, packet: Packet, now: number = plan.compiledAt): PacketVerdict {
-  const family = packet.source.includes(':') ? 6 : 4;
-  const passage: Passage = { packet, family, plan, now, packetMark: 0, connectionMark: packet.connectionMark ?? 0 };
+  return judgeTable(tableOfPlan(plan), packet, now);
+}
+
+/** What the table does with the packet at that time, milliseconds since the epoch. */
+export function judgeTable(table: Ruleset, packet: Packet, now: number): PacketVerdict {
+  const passage: Passage = {
+    packet,
+    family: packet.source.includes(':') ? 6 : 4,
+    table,
+    now,
+    logged: [],
+    path: [],
+    packetMark: 0,
+    connectionMark: packet.connectionMark ?? 0,
+    blocks: false,
+  };
   const hooks = { in: ['prerouting', 'input'], through: ['prerouting', 'forward'], out: ['output'] }[packet.way];
   let outcome: Outcome = { verdict: 'accept', rule: '' };
   for (const hook of hooks) {
-    const chain = plan.chains.find((entry) => entry.hook === hook);
+    const chain = indexOf(table).hooks.get(hook);
     outcome = (chain && walk(chain, passage)) ?? { verdict: chain?.policy ?? 'accept', rule: '' };
     if (outcome.verdict !== 'accept') break;
   }
-  return { ...outcome, connectionMark: passage.connectionMark, proxied: passage.packetMark === PROXY_MARK };
+  const { connectionMark, packetMark, logged, path, blocks } = passage;
+  return { ...outcome, connectionMark, proxied: packetMark === PROXY_MARK, logged, path, blocks };
+}
+
+interface TableIndex {
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly hooks: ReadonlyMap<string, Chain>;
+  readonly sets: ReadonlyMap<string, SetDefinition>;
+}
+
+const indexes = new WeakMap<Ruleset, TableIndex>();
+
+function indexOf(table: Ruleset): TableIndex {
+  const known = indexes.get(table);
+  if (known !== undefined) return known;
+  const index = {
+    chains: new Map(table.chains.map((chain) => [chain.name, chain])),
+    hooks: new Map(table.chains.flatMap((chain) => (chain.hook === undefined ? [] : [[chain.hook, chain]]))),
+    sets: new Map(table.sets.map((set) => [set.name, set])),
+  };
+  indexes.set(table, index);
+  return index;
 }
 
 /** undefined when the chain ends, or returns, without a verdict. */
 function walk(chain: Chain, passage: Passage): Outcome | undefined {
-  for (const rule of chain.rules) {
+  for (const [index, rule] of chain.rules.entries()) {
     if (!applies(rule, passage)) continue;
     const { verdict } = rule;
-    switch (verdict.kind) {
+    const answer = verdict.kind === 'dispatch' ? answerOf(verdict.fields, verdict.map, passage)?.verdict : undefined;
+    if (verdict.kind === 'dispatch' && answer === undefined) continue;
+    passage.path.push({ chain: chain.name, index });
+    if (rule.log !== undefined) passage.logged.push(rule.log);
+    const next = answer ?? verdict;
+    switch (next.kind) {
       case 'accept':
       case 'drop':
       case 'reset':
-        return { verdict: verdict.kind, rule: rule.log ?? '' };
+        return { verdict: next.kind, rule: rule.log ?? '' };
       case 'return':
         return undefined;
       case 'goto':
-        // `goto` does not come back: where that chain ends, the policy of the hook decides, which is drop but for prerouting.
-        return walk(chainNamed(passage.plan, verdict.chain), passage) ?? { verdict: 'drop', rule: '' };
+        // Where the chain ends that `goto` leads to, the packet goes on behind the last `jump`.
+        return walk(chainNamed(passage.table, next.chain), passage);
       case 'jump': {
-        const inner = walk(chainNamed(passage.plan, verdict.chain), passage);
+        const inner = walk(chainNamed(passage.table, next.chain), passage);
         if (inner !== undefined) return inner;
         break;
       }
@@ -90,17 +160,27 @@ function walk(chain: Chain, passage: Passage): Outcome | undefined {
       case 'to-proxy':
         passage.packetMark = PROXY_MARK;
         return { verdict: 'accept', rule: '' };
-      case 'admit':
-        passage.connectionMark = verdict.mark;
-        return { verdict: 'accept', rule: '' };
+      case 'admit': {
+        const mark = answerOf(['family'], next.map, passage)?.mark;
+        // A map without an answer ends the rule, as in the kernel.
+        if (mark === undefined) break;
+        passage.connectionMark = mark;
+        return { verdict: 'accept', rule: rule.log ?? '' };
+      }
+      case 'block':
+        passage.blocks = true;
+        return { verdict: 'drop', rule: rule.log ?? '' };
+      case 'continue':
+      case 'dispatch':
+        break;
     }
   }
   return undefined;
 }
 
-function chainNamed(plan: FirewallPlan, name: string): Chain {
-  const chain = plan.chains.find((entry) => entry.name === name);
-  if (chain === undefined) throw new RangeError(`the plan has no chain ${name}`);
+function chainNamed(table: Ruleset, name: string): Chain {
+  const chain = indexOf(table).chains.get(name);
+  if (chain === undefined) throw new RangeError(`the table has no chain ${name}`);
   return chain;
 }
 
@@ -114,20 +194,21 @@ function matches(match: Match, passage: Passage): boolean {
   switch (match.kind) {
     case 'interface':
       return (match.direction === 'in' ? packet.inInterface : packet.outInterface) === match.name;
-    case 'lookup':
-      return lookUp(match.fields, match.set, passage) !== match.not;
+    case 'lookup': {
+      const found = lookUp(match.fields, match.set, passage);
+      // A field that the packet has not ends the rule, whatever it asks.
+      return found === 'no such field' ? false : (found !== undefined) !== match.not;
+    }
     case 'state':
       return match.states.some((state) => state === packet.state);
     case 'direction':
       return match.direction === packet.direction;
-    case 'connection-mark':
-      return match.values.includes(passage.connectionMark);
     case 'proxied-flow':
       return passage.connectionMark >= PROXIED_BIT;
     case 'packet-mark':
       return passage.packetMark === match.value;
     case 'protocol':
-      return match.protocols.includes(packet.protocol);
+      return match.protocols.some((name) => isProtocol(name, packet.protocol)) !== match.not;
     case 'port': {
       const port = packet[match.field];
       return port !== undefined && port >= match.range[0] && port <= match.range[1];
@@ -143,42 +224,94 @@ function matches(match: Match, passage: Passage): boolean {
       return packet.transparentSocket === true;
     case 'local-destination':
       return packet.way === 'in';
+    case 'rate-over':
+    case 'meter-over':
+    case 'connections-over':
+      return packet.overLimits === true;
+    case 'cgroup': {
+      if (packet.cgroup === undefined) return false;
+      const group = packet.cgroup.split('/').slice(0, match.level).join('/');
+      return setNamed(passage.table, match.set).elements.some((element) => element.key[0] === group) !== match.not;
+    }
   }
 }
 
-function lookUp(fields: readonly Field[], setName: string, passage: Passage): boolean {
-  const set = passage.plan.sets.find((entry) => entry.name === setName);
-  if (set === undefined) throw new RangeError(`the plan has no set ${setName}`);
-  const key = fields.map((field) => fieldOf(field, passage.packet));
-  if (key.includes(undefined)) return false;
-  const live = set.elements.filter((element) => element.until === undefined || element.until > passage.now);
-  if (set.interval) return live.some((element) => within(element.key[0] ?? '', key[0] ?? ''));
-  return live.some((element) => element.key.join(' . ') === key.join(' . '));
+const isProtocol = (name: Transport, protocol: Transport | number): boolean =>
+  canonicalField(name, 'inet_proto') === canonicalField(String(protocol), 'inet_proto');
+
+function setNamed(table: Ruleset, name: string): SetDefinition {
+  const set = indexOf(table).sets.get(name);
+  if (set === undefined) throw new RangeError(`the table has no set ${name}`);
+  return set;
 }
 
-function fieldOf(field: Field, packet: Packet): string | undefined {
+/** Elements by key, for sets whose keys are single values. */
+const exact = new WeakMap<SetDefinition, ReadonlyMap<string, SetElement>>();
+
+function elementsByKey(set: SetDefinition): ReadonlyMap<string, SetElement> {
+  const known = exact.get(set);
+  if (known !== undefined) return known;
+  const map = new Map(set.elements.map((element) => [canonicalKey(set.type, element.key), element]));
+  exact.set(set, map);
+  return map;
+}
+
+function lookUp(fields: readonly Field[], setName: string, passage: Passage): SetElement | undefined | 'no such field' {
+  const set = setNamed(passage.table, setName);
+  const values: string[] = [];
+  for (const [at, field] of fields.entries()) {
+    const value = fieldOf(field, passage);
+    if (value === undefined) return 'no such field';
+    values.push(canonicalField(value, set.type[at]));
+  }
+  const live = (element: SetElement): boolean => element.until === undefined || element.until > passage.now;
+  if (!set.interval) {
+    const element = elementsByKey(set).get(values.join(' . '));
+    return element !== undefined && live(element) ? element : undefined;
+  }
+  return set.elements.find(
+    (element) => live(element) && element.key.every((range, at) => within(range, values[at] ?? '', set.type[at])),
+  );
+}
+
+function answerOf(fields: readonly Field[], map: string, passage: Passage): SetElement | undefined {
+  const found = lookUp(fields, map, passage);
+  return found === 'no such field' ? undefined : found;
+}
+
+function fieldOf(field: Field, { packet, family, connectionMark }: Passage): string | undefined {
   switch (field) {
     case 'source':
       return packet.source;
     case 'destination':
       return packet.destination;
     case 'protocol':
-      return packet.protocol;
+      return String(packet.protocol);
     case 'sport':
       return packet.sport?.toString();
     case 'dport':
       return packet.dport?.toString();
     case 'in':
       return packet.inInterface ?? '';
+    case 'out':
+      return packet.outInterface ?? '';
     case 'ether':
       return packet.mac ?? '';
+    case 'family':
+      return family === 4 ? 'ipv4' : 'ipv6';
+    case 'connection-mark':
+      return String(connectionMark);
+    case 'uid':
+      return packet.uid?.toString();
   }
 }
 
-function within(range: string, address: string): boolean {
-  const [first = '', last = ''] = range.split('-');
-  const number = addressNumber(address);
-  return addressNumber(first) <= number && number <= addressNumber(last);
+function within(range: string, value: string, type: KeyType | undefined): boolean {
+  const [first = '', last = first] = range.split('-');
+  const isAddress = type === 'ipv4_addr' || type === 'ipv6_addr';
+  const number = (text: string): bigint => (isAddress ? addressNumber(text) : BigInt(canonicalField(text, type)));
+  const wanted = number(value);
+  return number(first) <= wanted && wanted <= number(last);
 }
 
 /** Whether this device can open a connection to the control plane under the plan, and hear its answer. */
@@ -227,7 +360,7 @@ function unknownSelf(endpoint: ControlEndpoint): string {
 function arrivals(plan: FirewallPlan, address: string, local: boolean): { inInterface: string; mac?: string }[] {
   if (local) return [{ inInterface: 'lo' }];
   const expected = (types: SetDefinition['type'][number][]): SetDefinition[] =>
-    plan.sets.filter((set) => types.every((type, index) => set.type[index] === type));
+    plan.generation.sets.filter((set) => types.every((type, index) => set.type[index] === type));
   const places = expected(['ifname'])
     .flatMap((set) => set.elements)
     .filter((element) => element.key.at(-1) === address)

@@ -1,27 +1,46 @@
-// The kernel's table through the nft program: loading, changing single elements, listing. Every refusal is coded.
+// The port to the kernel's table, and the one that works everywhere: the nft program. Every refusal is coded.
+import { type TableChange, isEmpty } from './change.ts';
 import { firewallErrors } from './errors.ts';
 import { parseListing } from './listing.ts';
 import type { Listing } from './listing.ts';
-import { TABLE } from './render.ts';
+import type { Ruleset } from './plan.ts';
+import { renderChange, renderNft, TABLE } from './render.ts';
 import type { CommandResult, RunCommand } from './run.ts';
 
-/** Loads text as one transaction: all of it or nothing. */
-export async function load(run: RunCommand, text: string): Promise<void> {
-  const result = await run(['nft', '-f', '-'], text);
-  if (result.code !== 0) throw refusal(result, text);
+/** One table of one kernel. Each operation is one transaction: all of it or nothing, and packets never meet half of it. */
+export interface KernelTable {
+  readonly backend: 'nft' | 'netlink';
+  /** Whatever the table was, afterwards it is this one. `now` turns end dates into timers, milliseconds since the epoch. */
+  replace(table: Ruleset, now: number): Promise<void>;
+  /** From a table that is known to be there to another. */
+  change(change: TableChange, now: number): Promise<void>;
+  /** The table as the kernel has it; undefined when there is none. */
+  read(): Promise<Listing | undefined>;
+  /** Removes the table: from then on nothing is enforced in the kernel. */
+  remove(): Promise<void>;
+  close(): void;
 }
 
-/** The table as the kernel has it; undefined when there is none. */
-export async function list(run: RunCommand): Promise<Listing | undefined> {
-  const result = await run(['nft', '-j', 'list', 'table', ...TABLE.split(' ')]);
-  if (result.code === 0) return parseListing(result.stdout);
-  if (/No such file or directory/.test(result.stderr)) return undefined;
-  throw refusal(result, '');
-}
-
-/** Removes the table: from then on nothing is enforced in the kernel. */
-export async function unload(run: RunCommand): Promise<void> {
-  await load(run, `table ${TABLE}\ndelete table ${TABLE}\n`);
+export function nftTable(run: RunCommand): KernelTable {
+  const load = async (text: string): Promise<void> => {
+    const result = await run(['nft', '-f', '-'], text);
+    if (result.code !== 0) throw refusal(result, text);
+  };
+  return {
+    backend: 'nft',
+    replace: async (table, now) => await load(renderNft(table, now)),
+    change: async (change, now) => {
+      if (!isEmpty(change)) await load(renderChange(change, now));
+    },
+    read: async () => {
+      const result = await run(['nft', '-j', '-p', 'list', 'table', ...TABLE.split(' ')]);
+      if (result.code === 0) return parseListing(result.stdout);
+      if (/No such file or directory/.test(result.stderr)) return undefined;
+      throw refusal(result, '');
+    },
+    remove: async () => await load(`table ${TABLE}\ndelete table ${TABLE}\n`),
+    close: () => undefined,
+  };
 }
 
 function refusal({ code, stderr }: CommandResult, text: string): Error {

@@ -32,3 +32,15 @@ export const AGGREGATION_MS = 1_000;
  * the number only by rule, so that a flood of invented ports and addresses cannot flood the spool. Counts stay exact.
  */
 export const MAX_DISTINCT_DENIALS = 1_000;
+
+/** Rules with direction through. Each costs every forwarded packet two look-ups in each direction. */
+export const MAX_THROUGH_RULES = 24;
+
+/** Milliseconds for which the kernel keeps a candidate live without a confirmation. */
+export const CONFIRM_MS = 10_000;
+
+/** Milliseconds before the end in which a confirmation comes too late to be sure of. */
+export const CONFIRM_MARGIN_MS = 1_000;
+
+/** Plans in a row that nobody confirmed; their denies are kept, so they cannot go on for ever. */
+export const MAX_UNCONFIRMED_PLANS = 8;

@@ -3,12 +3,24 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { cidrFamily, mergedRanges } from './addresses.ts';
-import type { FirewallPlan, Rule, SetDefinition } from './plan.ts';
+import { canonicalField, elementIdentity, identityOf } from './keys.ts';
+import type { Rule, Ruleset } from './plan.ts';
 
 const priorities: Readonly<Record<string, number>> = { prerouting: -150, input: 0, forward: 0, output: 0 };
 
 /** Seconds around its end in which an element may or may not still be there. */
 const EXPIRY_SLACK_MS = 5_000;
+
+const listedSet = z.object({
+  name: z.string(),
+  type: z.union([z.string(), z.array(z.string())]),
+  map: z.union([z.string(), z.array(z.string())]).optional(),
+  flags: z.array(z.string()).optional(),
+  timeout: z.number().optional(),
+  size: z.number().optional(),
+  stmt: z.array(z.unknown()).optional(),
+  elem: z.array(z.unknown()).optional(),
+});
 
 const listedSchema = z.object({
   nftables: z.array(
@@ -22,14 +34,8 @@ const listedSchema = z.object({
         })
         .optional(),
       rule: z.object({ chain: z.string(), expr: z.array(z.record(z.string(), z.unknown())) }).optional(),
-      set: z
-        .object({
-          name: z.string(),
-          type: z.union([z.string(), z.array(z.string())]),
-          flags: z.array(z.string()).optional(),
-          elem: z.array(z.unknown()).optional(),
-        })
-        .optional(),
+      set: listedSet.optional(),
+      map: listedSet.optional(),
     }),
   ),
 });
@@ -43,10 +49,16 @@ export interface ListedRule {
   readonly bytes: number;
 }
 
+export interface ListedSet {
+  readonly type: string;
+  /** As `elementIdentity` writes them. */
+  readonly elements: readonly string[];
+}
+
 export interface Listing {
   readonly chains: ReadonlyMap<string, string>;
   readonly rules: readonly ListedRule[];
-  readonly sets: ReadonlyMap<string, { readonly type: string; readonly elements: readonly string[] }>;
+  readonly sets: ReadonlyMap<string, ListedSet>;
   /** Digest of every chain, rule and set definition as listed, without handles, counters and elements. */
   readonly fingerprint: string;
 }
@@ -57,22 +69,20 @@ export function parseListing(json: string): Listing {
   const rules: ListedRule[] = [];
   const sets = new Map<string, { type: string; elements: string[] }>();
   const digest = createHash('sha256');
-  for (const { chain, rule, set } of listedSchema.parse(JSON.parse(json)).nftables) {
+  for (const { chain, rule, set: plain, map } of listedSchema.parse(JSON.parse(json)).nftables) {
+    const set = plain ?? map;
     if (chain !== undefined) chains.set(chain.name, chainSignature(chain.hook, chain.prio, chain.policy));
     if (rule !== undefined) rules.push(listedRule(rule.chain, rule.expr));
     if (set !== undefined) {
       const types = [set.type].flat();
-      const elements = (set.elem ?? []).map((element) => elementKey(element, isInterval(set), types));
-      sets.set(set.name, { type: types.join('.'), elements });
+      const elements = (set.elem ?? []).map((element) => listedElement(element, types));
+      sets.set(set.name, { type: [types.join('.'), ...[set.map ?? []].flat()].join(':'), elements });
     }
-    digest.update(
-      `${JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && [set.name, set.type, set.flags]])}\n`,
-    );
+    const { elem: _, ...shape } = set ?? {};
+    digest.update(`${JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && shape])}\n`);
   }
   return { chains, rules, sets, fingerprint: digest.digest('hex') };
 }
-
-const isInterval = (set: { flags?: string[] | undefined }): boolean => set.flags?.includes('interval') === true;
 
 function withoutCounter(statement: Record<string, unknown>): unknown {
   return 'counter' in statement ? 'counter' : statement;
@@ -96,7 +106,9 @@ function listedRule(chain: string, expr: readonly Record<string, unknown>[]): Li
       } else if (kind === 'counter') {
         packets = number(value, 'packets');
         bytes = number(value, 'bytes');
-      } else if (kind === 'mangle') parts.push(`mark ${number(value, 'value')}`);
+      } else if (kind === 'mangle') parts.push(`mark ${markText(value)}`);
+      else if (kind === 'vmap') parts.push(`vmap ${text(value, 'data')}`);
+      else if (kind === 'set') parts.push(`${text(value, 'op')} ${text(value, 'set')}`);
       else if (kind === 'tproxy') parts.push(`tproxy ${number(value, 'port')}`);
       else if (kind === 'goto' || kind === 'jump') parts.push(`${kind} ${text(value, 'target')}`);
       else parts.push(kind);
@@ -105,92 +117,133 @@ function listedRule(chain: string, expr: readonly Record<string, unknown>[]): Li
   return { chain, signature: parts.join(' '), log, packets, bytes };
 }
 
-/** What a rule of the plan is listed as, in the terms of `ListedRule.signature`. */
+/** The value of a mark statement: a number, or the map that it comes from. */
+function markText(value: unknown): string {
+  const source = (value as { value?: unknown }).value;
+  if (typeof source === 'number') return String(source);
+  return text((source as { map?: unknown } | null)?.map, 'data');
+}
+
+/** What a rule of the table is listed as, in the terms of `ListedRule.signature`. */
 export function ruleSignature(rule: Rule): string {
   const { verdict } = rule;
-  const sets = rule.match.flatMap((match) =>
-    match.kind === 'lookup' ? [`${match.not ? '!=' : '=='} @${match.set}`] : [],
-  );
+  const matches = rule.match.flatMap((match) => {
+    if (match.kind === 'lookup' || match.kind === 'cgroup') return [`${match.not ? '!=' : '=='} @${match.set}`];
+    if (match.kind === 'meter-over' || match.kind === 'connections-over') return [`add @${match.set}`];
+    return match.kind === 'rate-over' ? ['limit'] : [];
+  });
   const log = rule.log === undefined ? [] : [`log ew:${rule.log}`];
+  return [...matches, ...verdictSignature(verdict, log)].join(' ');
+}
+
+function verdictSignature(verdict: Rule['verdict'], log: readonly string[]): string[] {
   switch (verdict.kind) {
     case 'reset':
-      return [...sets, ...log, 'reject'].join(' ');
+      return [...log, 'reject'];
     case 'goto':
     case 'jump':
-      return [...sets, ...log, `${verdict.kind} ${verdict.chain}`].join(' ');
+      return [...log, `${verdict.kind} ${verdict.chain}`];
     case 'to-proxy':
-      return [...sets, ...log, 'mark 1', 'accept'].join(' ');
+      return [...log, 'mark 1', 'accept'];
     case 'divert':
-      return [...sets, `tproxy ${verdict.port}`, 'mark 1', ...log, 'accept'].join(' ');
+      return [`tproxy ${verdict.port}`, 'mark 1', ...log, 'accept'];
     case 'admit':
-      return [...sets, ...log, `mark ${verdict.mark}`, 'accept'].join(' ');
+      return [`mark @${verdict.map}`, ...log, 'accept'];
+    case 'dispatch':
+      return [`vmap @${verdict.map}`];
+    case 'block':
+      return [`add @${verdict.set}`, ...log, 'drop'];
+    case 'continue':
+      return [...log];
     case 'accept':
     case 'drop':
     case 'return':
-      return [...sets, ...log, verdict.kind].join(' ');
+      return [...log, verdict.kind];
   }
 }
 
-/** The first thing in which the kernel's table is not the plan's; undefined when it is. */
-export function differenceTo(plan: FirewallPlan, listing: Listing, now: number): string | undefined {
-  const extra = [...listing.chains.keys()].find((name) => !plan.chains.some((chain) => chain.name === name));
+/** The first thing in which the kernel's table is not this one; undefined when it is. */
+export function differenceTo(table: Ruleset, listing: Listing, now: number): string | undefined {
+  const ours = new Set(table.chains.map((chain) => chain.name));
+  const extra = [...listing.chains.keys()].find((name) => !ours.has(name));
   if (extra !== undefined) return `chain ${extra} is not ours`;
-  for (const chain of plan.chains) {
+  const rules = Map.groupBy(listing.rules, (rule) => rule.chain);
+  for (const chain of table.chains) {
     const expected = chain.hook === undefined ? '' : chainSignature(chain.hook, priorities[chain.hook], chain.policy);
     const actual = listing.chains.get(chain.name);
     if (actual !== expected) return `chain ${chain.name}: "${actual ?? 'missing'}" instead of "${expected}"`;
-    const rules = listing.rules.filter((rule) => rule.chain === chain.name).map((rule) => rule.signature);
+    const found = (rules.get(chain.name) ?? []).map((rule) => rule.signature);
     const wanted = chain.rules.map(ruleSignature);
-    const at = Array.from({ length: Math.max(rules.length, wanted.length) }).findIndex(
-      (_, i) => rules[i] !== wanted[i],
+    const at = Array.from({ length: Math.max(found.length, wanted.length) }).findIndex(
+      (_, i) => found[i] !== wanted[i],
     );
     if (at >= 0)
-      return `chain ${chain.name}, rule ${at + 1}: "${rules[at] ?? 'missing'}" instead of "${wanted[at] ?? 'none'}"`;
+      return `chain ${chain.name}, rule ${at + 1}: "${found[at] ?? 'missing'}" instead of "${wanted[at] ?? 'none'}"`;
   }
-  return setDifference(plan, listing, now);
+  return setDifference(table, listing, now);
 }
 
-function setDifference(plan: FirewallPlan, listing: Listing, now: number): string | undefined {
-  const extra = [...listing.sets.keys()].find((name) => !plan.sets.some((set) => set.name === name));
+function setDifference(table: Ruleset, listing: Listing, now: number): string | undefined {
+  const ours = new Set(table.sets.map((set) => set.name));
+  const extra = [...listing.sets.keys()].find((name) => !ours.has(name));
   if (extra !== undefined) return `set ${extra} is not ours`;
-  for (const set of plan.sets) {
+  for (const set of table.sets) {
     const actual = listing.sets.get(set.name);
-    if (actual === undefined || actual.type !== set.type.join('.'))
-      return `set ${set.name} is missing or of another type`;
+    const type = `${set.type.join('.')}${set.data === undefined ? '' : `:${set.data}`}`;
+    if (actual === undefined || actual.type !== type) return `set ${set.name} is missing or of another type`;
     const present = new Set(actual.elements);
-    const wanted = new Set(set.elements.map((element) => element.key.join(' . ')));
-    const unknown = actual.elements.find((key) => !wanted.has(key));
+    const wanted = new Set(set.elements.map((element) => elementIdentity(set, element)));
+    // Packets add to a learned set what they like.
+    const unknown = set.learned === undefined ? actual.elements.find((key) => !wanted.has(key)) : undefined;
     if (unknown !== undefined) return `set ${set.name} has ${unknown}, which is not ours`;
     const missing = set.elements.find(
       (element) =>
-        !present.has(element.key.join(' . ')) && (element.until === undefined || element.until > now + EXPIRY_SLACK_MS),
+        !present.has(elementIdentity(set, element)) &&
+        (element.until === undefined || element.until > now + EXPIRY_SLACK_MS),
     );
     if (missing !== undefined) return `set ${set.name} lacks ${missing.key.join(' . ')}`;
   }
   return undefined;
 }
 
-/** Protocols by number: that is how they are listed on a host without /etc/protocols (a minimal Debian). */
-const protocolNames: Readonly<Record<string, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6' };
-
-const fieldText = (value: unknown, type: string | undefined): string =>
-  type === 'inet_proto' ? (protocolNames[String(value)] ?? String(value)) : String(value);
-
-/** A key as the plan writes it; the kernel lists a range that is a prefix as one, and a single address as itself. */
-function elementKey(element: unknown, interval: boolean, types: readonly string[]): string {
-  if (typeof element === 'string' || typeof element === 'number') {
-    return interval ? `${element}-${element}` : fieldText(element, types[0]);
+/** An element in the spelling of `elementIdentity`. */
+function listedElement(element: unknown, types: readonly string[]): string {
+  if (Array.isArray(element)) {
+    const [key, answer] = element as [unknown, unknown];
+    const fields = listedKey(key, types).join(' . ');
+    if (typeof answer === 'number') return identityOf(fields, undefined, answer);
+    const [kind = '', target] = Object.entries(answer as Record<string, unknown>)[0] ?? [];
+    return identityOf(fields, `${kind} ${text(target, 'target')}`);
   }
-  const fields = element as Record<string, unknown>;
-  if ('elem' in fields) return elementKey((fields['elem'] as { val: unknown }).val, interval, types);
-  if ('concat' in fields)
-    return (fields['concat'] as unknown[]).map((field, at) => fieldText(field, types[at])).join(' . ');
-  if ('range' in fields) return (fields['range'] as unknown[]).map(String).join('-');
+  return listedKey(element, types).join(' . ');
+}
+
+function listedKey(key: unknown, types: readonly string[]): string[] {
+  const fields = key as Record<string, unknown>;
+  if (typeof key === 'object' && key !== null && 'elem' in fields) {
+    return listedKey((fields['elem'] as { val: unknown }).val, types);
+  }
+  if (typeof key === 'object' && key !== null && 'concat' in fields) {
+    return (fields['concat'] as unknown[]).map((field, at) => listedField(field, types[at]));
+  }
+  return [listedField(key, types[0])];
+}
+
+/** The kernel lists a range that is a prefix as one, and a range of one value as itself. */
+function listedField(field: unknown, type: string | undefined): string {
+  if (typeof field === 'string' || typeof field === 'number') return canonicalField(String(field), type);
+  const fields = field as Record<string, unknown>;
+  if ('range' in fields) {
+    return canonicalField(
+      (fields['range'] as unknown[]).map((end) => canonicalField(String(end), type)).join('-'),
+      type,
+    );
+  }
   if ('prefix' in fields) {
     const { addr, len } = fields['prefix'] as { addr: string; len: number };
     return mergedRanges([`${addr}/${len}`], cidrFamily(addr))[0] ?? '';
   }
-  return JSON.stringify(element);
+  return JSON.stringify(field);
 }
 
 /** Set names in a match, with its operator; anonymous sets of constants carry none. */
@@ -207,15 +260,4 @@ function text(value: unknown, key: string): string {
 function number(value: unknown, key: string): number {
   const found = (value as Record<string, unknown> | null)?.[key];
   return typeof found === 'number' ? found : 0;
-}
-
-/** The elements that a fast change adds to or removes from a set, as text for `nft -f -`. */
-export function elementChange(
-  verb: 'add' | 'delete',
-  changes: readonly { readonly set: Pick<SetDefinition, 'name'>; readonly keys: readonly string[] }[],
-): string {
-  return changes
-    .filter((change) => change.keys.length > 0)
-    .map((change) => `${verb} element inet edgeward ${change.set.name} { ${change.keys.join(', ')} }\n`)
-    .join('');
 }

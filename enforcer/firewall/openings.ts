@@ -12,6 +12,8 @@ import type { Family } from './plan.ts';
 export interface FirewallState {
   /** Raised by one with every plan that could take a right away, so that established flows are judged again. */
   readonly epoch: number;
+  /** Version of the bundle that the slice is from; default 0, none. */
+  readonly bundle?: number;
   /** Milliseconds since the epoch, from the trusted clock. */
   readonly now: number;
   /** Number of the last signed order that `states` already contains; 0 for none. */
@@ -35,12 +37,22 @@ export interface Opening {
   readonly interface: string;
   readonly grant: string;
   readonly island: boolean;
+  /** One of its operations is of class safety. */
+  readonly safety: boolean;
   readonly until?: number;
+}
+
+/** A path of a grant that a deny closes whole. */
+export interface Closed extends Pick<Opening, 'family' | 'address' | 'transport' | 'port'> {
+  readonly deny: string;
 }
 
 export interface Openings {
   readonly served: readonly Opening[];
   readonly reached: readonly Opening[];
+  /** Paths that no grant opens because of denies; none that another grant opens all the same. */
+  readonly closedHere: readonly Closed[];
+  readonly closedThere: readonly Closed[];
   readonly warnings: readonly string[];
   readonly nextChange?: number;
 }
@@ -82,6 +94,8 @@ export function openingsOf(slice: Slice, state: FirewallState): Openings {
   const neighbourhood = neighbourhoodOf(slice);
   const served: Opening[] = [];
   const reached: Opening[] = [];
+  const closedHere: Closed[] = [];
+  const closedThere: Closed[] = [];
   const warnings: string[] = [];
   let nextChange: number | undefined;
   const denied = new Map<string, number>();
@@ -104,13 +118,57 @@ export function openingsOf(slice: Slice, state: FirewallState): Openings {
         for (const subject of grant.subjects.filter((id) => id !== slice.device)) {
           const paths = pathsFrom(slice, service, grant, subject, state, neighbourhood, warnings);
           served.push(...paths.map((path) => ({ ...path, ...until })));
+          closedHere.push(...closedBy(slice, service, grant, subject, neighbourhood.peers.get(subject)));
         }
       } else if (grant.subjects.includes(slice.device)) {
         reached.push(...pathsTo(slice, service, grant, state, neighbourhood).map((path) => ({ ...path, ...until })));
+        closedThere.push(...closedBy(slice, service, grant, slice.device, neighbourhood.peers.get(service.device)));
       }
     }
   }
-  return { served, reached, warnings, ...(nextChange === undefined ? {} : { nextChange }) };
+  return {
+    served,
+    reached,
+    closedHere: withoutOpen(closedHere, served),
+    closedThere: withoutOpen(closedThere, reached),
+    warnings,
+    ...(nextChange === undefined ? {} : { nextChange }),
+  };
+}
+
+/** The paths of a grant whose operations denies take back one and all. */
+function closedBy(
+  slice: Slice,
+  service: SliceInterface,
+  grant: SliceGrant,
+  subject: string,
+  addresses: readonly PeerAddress[] = [],
+): Closed[] {
+  const first = service.operations.find((operation) => grant.operations.includes(operation.name));
+  if (first === undefined || grantedOperations(slice, service, grant, subject).length > 0) return [];
+  const deny = slice.denies.find((entry) => takesBack(entry, service, subject, first.name));
+  if (deny === undefined) return [];
+  const { transport, port } = service;
+  return addresses.map(({ family, text }) => ({ family, address: text, transport, port, deny: deny.id }));
+}
+
+const pathKey = ({ address, transport, port }: Pick<Opening, 'address' | 'transport' | 'port'>): string =>
+  `${address} ${transport} ${port}`;
+
+function withoutOpen(closed: readonly Closed[], open: readonly Opening[]): Closed[] {
+  const paths = new Set(open.map(pathKey));
+  return closed.filter((path) => !paths.has(pathKey(path)));
+}
+
+/** For good: the deny holds whatever the time and the attributes. */
+function takesBack(deny: SliceDeny, service: SliceInterface, subject: string, operation: string): boolean {
+  return (
+    deny.interface === service.name &&
+    deny.device === service.device &&
+    isUnconditional(deny) &&
+    (deny.subjects.length === 0 || deny.subjects.includes(subject)) &&
+    (deny.operations.length === 0 || deny.operations.includes(operation))
+  );
 }
 
 export function earlier(a: number | undefined, b: number | undefined): number | undefined {
@@ -135,14 +193,7 @@ function grantedOperations(
   subject: string,
 ): SliceOperation[] {
   const denied = (operation: string): boolean =>
-    slice.denies.some(
-      (deny) =>
-        deny.interface === service.name &&
-        deny.device === service.device &&
-        isUnconditional(deny) &&
-        (deny.subjects.length === 0 || deny.subjects.includes(subject)) &&
-        (deny.operations.length === 0 || deny.operations.includes(operation)),
-    );
+    slice.denies.some((deny) => takesBack(deny, service, subject, operation));
   return service.operations.filter((operation) => grant.operations.includes(operation.name) && !denied(operation.name));
 }
 
@@ -164,7 +215,6 @@ function pathsFrom(
   );
   if (operations.length === 0) return [];
   if (service.protocol === 'port' && !(state.conditionsHold?.(grant, subject) ?? !needsEngine(slice, grant))) return [];
-  const island = operations.some((operation) => operation.island);
   const addresses = neighbourhood.peers.get(subject) ?? [];
   const proven = addresses.filter((address) => unproven(grant, address) === undefined);
   const [first] = addresses;
@@ -172,7 +222,7 @@ function pathsFrom(
     const reason = first === undefined ? 'the inventory names no address for it' : unproven(grant, first);
     warnings.push(`grant ${grant.id}: ${subject} stays out, ${reason} (${grant.place})`);
   }
-  return proven.map((address) => opening(service, grant, subject, address, island));
+  return proven.map((address) => opening(service, grant, subject, address, operations));
 }
 
 /** Whether more than time, which is handled here, decides about a plain port. */
@@ -204,9 +254,8 @@ function pathsTo(
       ownStateAdmits(state.states[slice.device], operation),
   );
   if (operations.length === 0) return [];
-  const island = operations.some((operation) => operation.island);
   return (neighbourhood.peers.get(service.device) ?? []).map((address) =>
-    opening(service, grant, service.device, address, island),
+    opening(service, grant, service.device, address, operations),
   );
 }
 
@@ -215,7 +264,7 @@ function opening(
   grant: SliceGrant,
   peer: string,
   address: PeerAddress,
-  island: boolean,
+  operations: readonly SliceOperation[],
 ): Opening {
   return {
     family: address.family,
@@ -225,6 +274,7 @@ function opening(
     port: service.port,
     interface: service.name,
     grant: grant.id,
-    island,
+    island: operations.some((operation) => operation.island),
+    safety: operations.some((operation) => operation.class === 'safety'),
   };
 }

@@ -1,6 +1,5 @@
-// The named sets of a plan. A set that only a new plan changes is named by a hash of its content, so that equal
-// selectors share one; the containment sets keep their names, because orders change them between two plans.
-import { createHash } from 'node:crypto';
+// The named sets of a plan. A set's name says what it is for and never what it holds, so that the next plan can change
+// single elements of it.
 import { firewallErrors } from './errors.ts';
 import { MAX_ELEMENT_COMMENT, MAX_SET_ELEMENTS } from './limits.ts';
 import type { KeyType, SetDefinition, SetElement } from './plan.ts';
@@ -11,73 +10,80 @@ export interface Wanted {
   /** Id of what wants it. */
   readonly reason?: string;
   readonly until?: number;
+  readonly verdict?: SetElement['verdict'];
+  readonly mark?: number;
+}
+
+export interface SetOptions {
+  readonly interval?: boolean;
+  /** Elements may end by themselves; default false. */
+  readonly timeout?: boolean;
+  readonly data?: 'verdict' | 'mark';
+  readonly learned?: SetDefinition['learned'];
 }
 
 export class SetRegistry {
   readonly #sets = new Map<string, SetDefinition>();
 
-  /** Name of the set with exactly these elements, or undefined when there are none: a rule over it could never match. */
-  shared(
+  /** Adds the set and gives its name; it exists also while it is empty. Throws FIREWALL_TOO_LARGE. */
+  add(
+    name: string,
     purpose: string,
     type: readonly KeyType[],
     wanted: readonly Wanted[],
-    interval: boolean = false,
-  ): string | undefined {
-    if (wanted.length === 0) return undefined;
+    options: SetOptions = {},
+  ): string {
     const elements = merged(wanted);
-    const content = [type.join('.'), interval, ...elements.map((element) => [element.key.join(' . '), element.until])];
-    const name = `s_${createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12)}`;
-    const known = this.#sets.get(name);
-    const purposes = new Set([...(known?.purpose.split(', ') ?? []), purpose]);
-    this.#add({ name, type: [...type], interval, dynamic: false, purpose: [...purposes].join(', '), elements });
-    return name;
-  }
-
-  /** A set with a fixed name; exists also while it is empty. */
-  dynamic(name: string, type: KeyType, keys: readonly string[]): string {
-    this.#add({
-      name,
-      type: [type],
-      interval: false,
-      dynamic: true,
-      purpose: 'changed by orders',
-      elements: merged(keys.map((key) => ({ key: [key] }))),
-    });
+    if (elements.length > MAX_SET_ELEMENTS) {
+      throw firewallErrors.error(
+        'FIREWALL_TOO_LARGE',
+        `set ${name} would have ${elements.length} elements; at most ${MAX_SET_ELEMENTS} fit`,
+      );
+    }
+    const { interval = false, timeout = false, ...rest } = options;
+    this.#sets.set(name, { name, type: [...type], interval, timeout, ...rest, purpose, elements });
     return name;
   }
 
   definitions(): SetDefinition[] {
     return [...this.#sets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
-
-  #add(set: SetDefinition): void {
-    if (set.elements.length > MAX_SET_ELEMENTS) {
-      throw firewallErrors.error(
-        'FIREWALL_TOO_LARGE',
-        `a set of ${set.elements.length} elements; at most ${MAX_SET_ELEMENTS} fit`,
-      );
-    }
-    this.#sets.set(set.name, set);
-  }
 }
 
 /** One element per key, in order of the keys; it stays as long as any of those that want it. */
 function merged(wanted: readonly Wanted[]): SetElement[] {
-  const byKey = new Map<string, { key: string[]; reasons: Set<string>; until: number | undefined }>();
-  for (const { key, reason, until } of wanted) {
-    const text = key.join(' . ');
+  const byKey = new Map<string, { wanted: Wanted; reasons: Set<string>; until: number | undefined }>();
+  for (const entry of wanted) {
+    const text = entry.key.join(' . ');
     const known = byKey.get(text);
     if (known === undefined) {
-      byKey.set(text, { key: [...key], reasons: new Set(reason === undefined ? [] : [reason]), until });
+      const reasons = new Set(entry.reason === undefined ? [] : [entry.reason]);
+      byKey.set(text, { wanted: entry, reasons, until: entry.until });
       continue;
     }
-    if (reason !== undefined) known.reasons.add(reason);
-    known.until = known.until === undefined || until === undefined ? undefined : Math.max(known.until, until);
+    if (entry.reason !== undefined) known.reasons.add(entry.reason);
+    known.until =
+      known.until === undefined || entry.until === undefined ? undefined : Math.max(known.until, entry.until);
   }
   return [...byKey.entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { key, reasons, until }]) => {
-      const comment = [...reasons].sort().join(', ').slice(0, MAX_ELEMENT_COMMENT);
-      return { key, ...(comment === '' ? {} : { comment }), ...(until === undefined ? {} : { until }) };
-    });
+    .map(
+      ([
+        ,
+        {
+          wanted: { key, verdict, mark },
+          reasons,
+          until,
+        },
+      ]) => {
+        const comment = [...reasons].sort().join(', ').slice(0, MAX_ELEMENT_COMMENT);
+        return {
+          key: [...key],
+          ...(comment === '' ? {} : { comment }),
+          ...(until === undefined ? {} : { until }),
+          ...(verdict === undefined ? {} : { verdict }),
+          ...(mark === undefined ? {} : { mark }),
+        };
+      },
+    );
 }

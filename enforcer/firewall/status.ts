@@ -1,8 +1,11 @@
 // What the firewall says of itself: is the kernel's table the plan's, who is held, what was denied.
+import type { KernelTable } from './kernel.ts';
 import { differenceTo } from './listing.ts';
 import type { Listing } from './listing.ts';
 import { containmentSets } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
+import { tableOf } from './table.ts';
+import type { TableState } from './table.ts';
 
 export interface FirewallStatus {
   readonly loaded: boolean;
@@ -17,13 +20,17 @@ export interface FirewallStatus {
   readonly denied: Readonly<Record<string, number>>;
   /** Packets that opened a flow since the plan was loaded. */
   readonly admitted: number;
+  /** How the kernel is spoken to. */
+  readonly backend: KernelTable['backend'];
+  /** New rules are live and not confirmed; the kernel falls back at this time, milliseconds since the epoch. */
+  readonly unconfirmedUntil: number | undefined;
   readonly warnings: readonly string[];
   readonly nextChange: number | undefined;
 }
 
 /** What is known about the table in the kernel after a successful change. */
 export interface Loaded {
-  readonly plan: FirewallPlan;
+  readonly state: TableState;
   readonly fingerprint: string;
 }
 
@@ -32,20 +39,25 @@ export function driftOf(loaded: Loaded | undefined, listing: Listing | undefined
   if (loaded === undefined)
     return listing === undefined ? undefined : 'a table is loaded that this process did not load';
   if (listing === undefined) return 'the table is gone';
-  const difference = differenceTo(loaded.plan, listing, now);
+  const difference = differenceTo(tableOf(loaded.state), listing, now);
   if (difference !== undefined) return difference;
   return listing.fingerprint === loaded.fingerprint ? undefined : 'a rule was changed in place';
 }
 
-export function statusOf(loaded: Loaded | undefined, listing: Listing | undefined, now: number): FirewallStatus {
+export function statusOf(
+  loaded: Loaded | undefined,
+  listing: Listing | undefined,
+  now: number,
+  backend: KernelTable['backend'],
+): FirewallStatus {
   const denied: Record<string, number> = {};
   let admitted = 0;
   for (const rule of listing?.rules ?? []) {
     const id = rule.log.replace(/^ew:/, '');
     if (id !== '') denied[id] = (denied[id] ?? 0) + rule.packets;
-    else if (/ mark \d+ accept$/.test(rule.signature) && !rule.signature.includes('tproxy')) admitted += rule.packets;
+    else if (/mark @\S+ accept$/.test(rule.signature)) admitted += rule.packets;
   }
-  const plan = loaded?.plan;
+  const plan = loaded?.state.live.plan;
   const members = (kind: Containment): string[] =>
     Object.entries(plan?.peers ?? {})
       .filter(([, peer]) => peer.addresses.some((address) => isMember(plan, kind, address)))
@@ -59,6 +71,8 @@ export function statusOf(loaded: Loaded | undefined, listing: Listing | undefine
     contained: { revoked: members('revoked'), quarantined: members('quarantined') },
     denied,
     admitted,
+    backend,
+    unconfirmedUntil: loaded?.state.candidate?.until,
     warnings: plan?.warnings ?? [],
     nextChange: plan?.nextChange,
   };
@@ -66,7 +80,7 @@ export function statusOf(loaded: Loaded | undefined, listing: Listing | undefine
 
 function isMember(plan: FirewallPlan | undefined, kind: Containment, address: string): boolean {
   const names = new Set<string>([containmentSets[kind][4], containmentSets[kind][6]]);
-  return (plan?.sets ?? []).some(
+  return (plan?.base ?? []).some(
     (set) => names.has(set.name) && set.elements.some((element) => element.key[0] === address),
   );
 }

@@ -4,7 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileFirewall, createFirewall } from '../../enforcer/firewall/index.ts';
-import type { Firewall, FirewallPlan, FirewallState, HostConfig, RunCommand } from '../../enforcer/firewall/index.ts';
+import type {
+  Firewall,
+  FirewallParts,
+  FirewallPlan,
+  FirewallState,
+  HostConfig,
+  RunCommand,
+} from '../../enforcer/firewall/index.ts';
 import type { NewEvent } from '../../audit/spool/index.ts';
 import { sliceSchema } from '../../policy/bundle/index.ts';
 import type { Slice, SliceDevice, SliceGrant, SliceInterface } from '../../policy/bundle/index.ts';
@@ -150,7 +157,11 @@ export interface TestFirewall extends Firewall, AsyncDisposable {
   readonly closedStreams: string[];
 }
 
-export async function firewallOn(cell: Cell, hostName: CellHost): Promise<TestFirewall> {
+export async function firewallOn(
+  cell: Cell,
+  hostName: CellHost,
+  more: Partial<FirewallParts> = {},
+): Promise<TestFirewall> {
   const directory = await mkdtemp(join(tmpdir(), 'firewall-'));
   const events: NewEvent[] = [];
   const closedStreams: string[] = [];
@@ -164,6 +175,7 @@ export async function firewallOn(cell: Cell, hostName: CellHost): Promise<TestFi
     emit: async (event) => void events.push(event),
     control: () => host.controlEndpoints,
     closeStreams: (id) => void closedStreams.push(id),
+    ...more,
   });
   return {
     ...firewall,

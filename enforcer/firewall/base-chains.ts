@@ -1,0 +1,268 @@
+// The first chains of every table. They are the same for every plan, so that no change of policy can take them away:
+// loopback, neighbour discovery, who may not speak at all (spoofed, revoked, quarantined, blocked), what the connection
+// tracker calls invalid, the control plane, island mode, denies. Then the generation that is live answers.
+import { baseSets, blockedSets, CANDIDATE_SET, CONTROL_MARK, containmentSets, ISLAND_SET } from './plan.ts';
+import type { Chain, Family, Field, Rule, SetDefinition } from './plan.ts';
+import { accept, back, cut, direction, drop, goto, jump, lookup, notIn, protocol, state } from './rule-parts.ts';
+import { views } from './chains.ts';
+
+const families: readonly Family[] = [4, 6];
+const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
+
+/** Chains that lead on: to the generation that is live, and to the denies of all that were loaded. */
+export const antispoofStage = 'at_antispoof';
+export const hookStages = ['prerouting', 'input', 'forward', 'output'] as const;
+export const stageOf = (hook: string): string => `at_${hook}`;
+export const denyStages: readonly string[] = [
+  ...views.map((view) => `deny_${view.chain}`),
+  ...views.map((view) => `late_${view.chain}`),
+  'deny_through',
+];
+
+const controlMarks = { set: 'control_mark', map: 'control_mark_of' } as const;
+const controlMark: readonly SetDefinition[] = [
+  {
+    name: controlMarks.set,
+    type: ['mark'],
+    interval: false,
+    timeout: false,
+    purpose: 'flows to the control plane',
+    elements: [{ key: [String(CONTROL_MARK)] }],
+  },
+  {
+    name: controlMarks.map,
+    type: ['nf_proto'],
+    data: 'mark',
+    interval: false,
+    timeout: false,
+    purpose: 'flows to the control plane',
+    elements: ['ipv4', 'ipv6'].map((family) => ({ key: [family], mark: CONTROL_MARK })),
+  },
+];
+
+/** Sets that no plan has anything to say about. */
+export function constantSets(): readonly SetDefinition[] {
+  return controlMark;
+}
+
+/** Sources remembered when a trap or a meter blocked them. */
+export const MAX_BLOCKED = 65_536;
+
+export function blockedSet(family: Family, elements: SetDefinition['elements']): SetDefinition {
+  return {
+    name: blockedSets[family],
+    type: [addressType[family]],
+    interval: false,
+    timeout: true,
+    learned: { size: MAX_BLOCKED },
+    purpose: 'blocked for a while',
+    elements,
+  };
+}
+
+type Side = 'from' | 'to';
+const cuts = ['revoked', 'quarantined', 'blocked'] as const;
+
+export function baseChains(): Chain[] {
+  return [
+    ...cuts.map((name) => ({ name, rules: cut(name) })),
+    ...(['quarantined', 'blocked'] as const).flatMap((name) =>
+      families.flatMap((family) => (['from', 'to'] as const).map((side) => spared(name, family, side))),
+    ),
+    ...(['from', 'to'] as const).map(islandChain),
+    { name: 'prerouting', hook: 'prerouting', policy: 'accept', rules: prerouting() },
+    { name: 'input', hook: 'input', policy: 'drop', rules: inputRules() },
+    { name: 'forward', hook: 'forward', policy: 'drop', rules: forwardRules() },
+    { name: 'output', hook: 'output', policy: 'drop', rules: outputRules() },
+  ];
+}
+
+/** What passes of a peer that is held back: operations of its grants, which are judged like any other packet then. */
+function sparing(family: Family, side: Side, served: string, reached: string): Rule[] {
+  const from = side === 'from';
+  const peer: Field = from ? 'source' : 'destination';
+  return [
+    {
+      family,
+      match: [direction(from ? 'original' : 'reply'), lookup(served, peer, 'protocol', from ? 'dport' : 'sport')],
+      verdict: back,
+    },
+    {
+      family,
+      match: [direction(from ? 'reply' : 'original'), lookup(reached, peer, 'protocol', from ? 'sport' : 'dport')],
+      verdict: back,
+    },
+  ];
+}
+
+function spared(name: 'quarantined' | 'blocked', family: Family, side: Side): Chain {
+  return {
+    name: `${name}_${side}${family}`,
+    rules: [
+      ...sparing(family, side, baseSets.islandServed[family], baseSets.islandReached[family]),
+      { match: [], verdict: goto(name) },
+    ],
+  };
+}
+
+/** Island mode: everything ends but safety and island operations; who tries a flow that was open is told. */
+function islandChain(side: Side): Chain {
+  return {
+    name: `island_${side}`,
+    rules: [
+      ...families.flatMap((family) =>
+        sparing(family, side, baseSets.safetyServed[family], baseSets.safetyReached[family]),
+      ),
+      { match: [state('established'), protocol('tcp')], log: 'island', verdict: { kind: 'reset' } },
+      { match: [], log: 'island', verdict: drop },
+    ],
+  };
+}
+
+function containment(field: 'source' | 'destination'): Rule[] {
+  const side = field === 'source' ? 'from' : 'to';
+  return [
+    ...families.map((family): Rule => ({
+      family,
+      match: [lookup(containmentSets.revoked[family], field)],
+      verdict: goto('revoked'),
+    })),
+    // A contained device that invents an address is still the machine with that MAC.
+    ...(field === 'destination'
+      ? []
+      : families.flatMap((family) =>
+          (['revoked', 'quarantined'] as const).map((kind): Rule => ({
+            family,
+            match: [lookup(containmentSets[kind].mac, 'ether'), notIn(baseSets.identified[family], 'source')],
+            verdict: goto(kind),
+          })),
+        )),
+    ...families.map((family): Rule => ({
+      family,
+      match: [lookup(containmentSets.quarantined[family], field)],
+      verdict: jump(`quarantined_${side}${family}`),
+    })),
+    ...families.map((family): Rule => ({
+      family,
+      match: [lookup(blockedSets[family], field)],
+      verdict: jump(`blocked_${side}${family}`),
+    })),
+  ];
+}
+
+const loopback = (side: 'in' | 'out'): Rule => ({
+  match: [{ kind: 'interface', direction: side, name: 'lo' }],
+  verdict: accept,
+});
+const neighbours = (side: 'in' | 'out'): Rule => ({
+  family: 6,
+  match: [{ kind: 'neighbour', direction: side }],
+  verdict: accept,
+});
+const invalid: Rule = { match: [state('invalid')], log: 'invalid', verdict: drop };
+const island = (side: Side): Rule => ({
+  match: [lookup(ISLAND_SET, 'family')],
+  verdict: jump(`island_${side}`),
+});
+/** Path MTU of the flows to the control plane. */
+const controlErrors: Rule = {
+  match: [state('related'), protocol('icmp', 'icmpv6'), lookup(controlMarks.set, 'connection-mark')],
+  verdict: accept,
+};
+const denies = (way: 'original' | 'reply', chain: string): Rule => ({
+  match: [direction(way)],
+  verdict: jump(`deny_${chain}`),
+});
+
+function prerouting(): Rule[] {
+  return [
+    loopback('in'),
+    neighbours('in'),
+    { match: [], verdict: jump(antispoofStage) },
+    ...containment('source'),
+    invalid,
+    // Before established flows: a proxied one without its mark would hang behind the SYN.
+    { match: [protocol('tcp'), { kind: 'transparent-socket' }], verdict: { kind: 'to-proxy' } },
+    { match: [], verdict: goto(stageOf('prerouting')) },
+  ];
+}
+
+function inputRules(): Rule[] {
+  return [
+    loopback('in'),
+    neighbours('in'),
+    ...containment('source'),
+    invalid,
+    ...families.map((family): Rule => ({
+      family,
+      match: [
+        direction('reply'),
+        state('established'),
+        lookup(baseSets.control[family], 'source', 'protocol', 'sport'),
+      ],
+      verdict: accept,
+    })),
+    controlErrors,
+    island('from'),
+    denies('original', 'inbound_from'),
+    denies('reply', 'outbound_back'),
+    { match: [], verdict: goto(stageOf('input')) },
+  ];
+}
+
+function forwardRules(): Rule[] {
+  const held = (field: Field): Rule[] =>
+    families.flatMap((family) => [
+      { family, match: [lookup(containmentSets.revoked[family], field)], verdict: goto('revoked') },
+      { family, match: [lookup(containmentSets.quarantined[family], field)], verdict: goto('quarantined') },
+      { family, match: [lookup(blockedSets[family], field)], verdict: goto('blocked') },
+    ]);
+  return [
+    ...held('source'),
+    ...held('destination'),
+    invalid,
+    // Nothing that is forwarded is an operation of this host.
+    { match: [lookup(ISLAND_SET, 'family')], log: 'island', verdict: drop },
+    { match: [], verdict: jump('deny_through') },
+    { match: [], verdict: goto(stageOf('forward')) },
+  ];
+}
+
+function outputRules(): Rule[] {
+  return [
+    loopback('out'),
+    neighbours('out'),
+    // The resets that the rules here send pass this hook themselves; they carry nothing and only end flows.
+    { match: [protocol('tcp'), { kind: 'tcp-reset' }], verdict: accept },
+    ...containment('destination'),
+    invalid,
+    ...families.map((family): Rule => ({
+      family,
+      match: [lookup(baseSets.control[family], 'destination', 'protocol', 'dport')],
+      verdict: { kind: 'admit', map: controlMarks.map },
+    })),
+    island('to'),
+    denies('original', 'outbound_to'),
+    denies('reply', 'inbound_back'),
+    { match: [], verdict: goto(stageOf('output')) },
+  ];
+}
+
+/** Rules of the chains that lead to the live generation: a candidate while the kernel keeps its element, else the one before. */
+export function stageRules(
+  stage: string,
+  verdict: 'jump' | 'goto',
+  live: string,
+  candidate: string | undefined,
+): Chain {
+  const to = (chain: string) => (verdict === 'jump' ? jump(chain) : goto(chain));
+  return {
+    name: stage,
+    rules: [
+      ...(candidate === undefined
+        ? []
+        : [{ match: [lookup(CANDIDATE_SET, 'family')], verdict: goto(candidate) } satisfies Rule]),
+      { match: [], verdict: to(live) },
+    ],
+  };
+}

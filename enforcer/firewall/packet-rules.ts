@@ -1,0 +1,328 @@
+// The rules of firewall/ as the kernel judges them: one map per tier, family and kind of flow, however many rules there
+// are. A tier is made of disjoint boxes (tiers.ts); each box leads to the chain of its rule, which logs, limits, admits.
+import { createHash } from 'node:crypto';
+import { calendarAt } from '../../policy/engine/index.ts';
+import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
+import { cidrFamily, mergedRanges, plainAddress } from './addresses.ts';
+import { admit } from './chains.ts';
+import type { FamilySets, FlowKind, ThroughRule, TierMaps } from './chains.ts';
+import type { Build, GrantSets } from './compile.ts';
+import { firewallErrors } from './errors.ts';
+import { MAX_THROUGH_RULES } from './limits.ts';
+import { earlier } from './openings.ts';
+import type { Closed } from './openings.ts';
+import type { Chain, Family, Match, Rule } from './plan.ts';
+import { back, drop, notIn, protocol, state } from './rule-parts.ts';
+import type { SetRegistry, Wanted } from './sets.ts';
+import { tierBoxes } from './tiers.ts';
+import type { Box, TierRule } from './tiers.ts';
+
+type RuleSets = Omit<FamilySets, keyof GrantSets>;
+
+export interface PacketRules {
+  readonly families: Readonly<Record<Family, RuleSets>>;
+  /** Chains of rules that admit or only note, and chains of rules that deny. */
+  readonly chains: readonly Chain[];
+  readonly denyChains: readonly Chain[];
+  readonly nextChange: number | undefined;
+}
+
+const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
+
+/** A rule that is judged now, and until when. */
+interface Current {
+  readonly rule: SliceFirewallRule;
+  readonly until: number | undefined;
+}
+
+export function packetRules(build: Build, now: number): PacketRules {
+  const chains = new Map<string, Chain>();
+  const denyChains = new Map<string, Chain>();
+  const { current, nextChange } = currentRules(build.slice, now);
+  const familyOf = (family: Family): RuleSets => {
+    const tiers = (tier: 'admin' | 'baseline') => (kind: FlowKind) => {
+      const mine = current.filter(
+        ({ rule }) => rule.tier === tier && rule.direction === kind && rule.workload === undefined,
+      );
+      return tierMaps(build, family, tier, kind, mine, chains, denyChains);
+    };
+    const both = <T>(of: (kind: FlowKind) => T): Record<FlowKind, T> => ({ in: of('in'), out: of('out') });
+    const admin = both(tiers('admin'));
+    const baseline = both(tiers('baseline'));
+    const closed = { in: build.openings.closedHere, out: build.openings.closedThere };
+    return {
+      denies: both((kind) => [admin[kind].denies, closedMaps(build.denies, family, kind, closed[kind], denyChains)]),
+      admin: both((kind) => admin[kind].allows),
+      observedAdmin: both((kind) => admin[kind].observed),
+      lateDenies: both((kind) => baseline[kind].denies),
+      baseline: both((kind) => baseline[kind].allows),
+      observedBaseline: both((kind) => baseline[kind].observed),
+      through: throughRules(build, family, current),
+    };
+  };
+  return {
+    families: { 4: familyOf(4), 6: familyOf(6) },
+    chains: [...chains.values()],
+    denyChains: [...denyChains.values()],
+    nextChange,
+  };
+}
+
+function currentRules(slice: Slice, now: number): { current: Current[]; nextChange: number | undefined } {
+  let nextChange: number | undefined;
+  const current = slice.firewall.flatMap((rule): Current[] => {
+    const { open, changesAt } = calendarAt({ ...rule.conditions, notBefore: rule.notBefore, until: rule.until }, now);
+    nextChange = earlier(nextChange, changesAt);
+    return open ? [{ rule, until: changesAt }] : [];
+  });
+  return { current, nextChange };
+}
+
+/** Names of chains and sets take no dots and are short; a digest of the id is neither. */
+const short = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
+
+interface Tier {
+  readonly denies: TierMaps;
+  readonly allows: TierMaps;
+  readonly observed: TierMaps;
+}
+
+function tierMaps(
+  build: Build,
+  family: Family,
+  tier: 'admin' | 'baseline',
+  kind: FlowKind,
+  rules: readonly Current[],
+  chains: Map<string, Chain>,
+  denyChains: Map<string, Chain>,
+): Tier {
+  const byId = new Map(rules.map((entry) => [entry.rule.id, entry]));
+  const boxesOf = (which: readonly Current[]) =>
+    tierBoxes(
+      which.map(({ rule }) => tierRule(rule, family, build.host.resolved)),
+      family,
+    );
+  const name = (what: string): string => `${tier}_${what}_${kind}${family}`;
+  const decided = boxesOf(rules.filter(({ rule }) => rule.observe !== true));
+  const staged = rules.some(({ rule }) => rule.observe === true) ? boxesOf(rules) : { ported: [], plain: [] };
+  const observes = (box: Box): boolean => byId.get(box.rule)?.rule.observe === true;
+  const deny = (box: Box): Wanted => ({
+    key: box.key,
+    reason: box.rule,
+    verdict: { kind: 'goto', chain: denyChain(denyChains, `firewall:${box.rule}`) },
+  });
+  const allow = (box: Box): Wanted => ({
+    key: box.key,
+    reason: box.rule,
+    verdict: { kind: 'jump', chain: allowChain(build, family, chains, byId.get(box.rule)) },
+  });
+  const note = (box: Box): Wanted => ({
+    key: box.key,
+    reason: box.rule,
+    verdict: { kind: 'jump', chain: observeChain(chains, box.rule) },
+  });
+  const of = (
+    registry: SetRegistry,
+    what: string,
+    boxes: typeof decided,
+    pick: (box: Box) => boolean,
+    to: (box: Box) => Wanted,
+  ) => {
+    const only = (list: readonly Box[]): Wanted[] => list.filter(pick).map(to);
+    return maps(registry, name(what), family, only(boxes.ported), only(boxes.plain));
+  };
+  // A contained device keeps what closes; nothing of firewall/ opens anything for it.
+  const admits = (box: Box): boolean => box.verdict === 'allow' && !build.contained;
+  return {
+    denies: of(build.denies, 'deny', decided, (box) => box.verdict === 'deny', deny),
+    allows: of(build.generation, 'allow', decided, admits, allow),
+    observed: of(build.generation, 'observe', staged, observes, note),
+  };
+}
+
+function tierRule(rule: SliceFirewallRule, family: Family, resolved: Build['host']['resolved']): TierRule {
+  const found = (rule.names ?? []).flatMap((name) => resolved?.[name] ?? []).map(plainAddress);
+  const hosts = found.map(({ family: its, text }) => `${text}/${its === 4 ? 32 : 128}`);
+  return {
+    id: rule.id,
+    priority: rule.priority,
+    verdict: rule.verdict,
+    transport: rule.transport,
+    peers: [...rule.peers, ...hosts].filter((cidr) => cidrFamily(cidr) === family),
+    ...(rule.ports === undefined ? {} : { ports: rule.ports }),
+  };
+}
+
+/** Maps of one purpose; a map without an element could never answer and is left out. */
+function maps(registry: SetRegistry, name: string, family: Family, ported: Wanted[], plain: Wanted[]): TierMaps {
+  const options = { interval: true, data: 'verdict' } as const;
+  const address = addressType[family];
+  return {
+    ...(ported.length === 0
+      ? {}
+      : {
+          ported: registry.add(
+            `${name}_ported`,
+            'rules by address, protocol and port',
+            [address, 'inet_proto', 'inet_service'],
+            ported,
+            options,
+          ),
+        }),
+    ...(plain.length === 0
+      ? {}
+      : {
+          plain: registry.add(
+            `${name}_plain`,
+            'rules by address and protocol',
+            [address, 'inet_proto'],
+            plain,
+            options,
+          ),
+        }),
+  };
+}
+
+function closedMaps(
+  registry: SetRegistry,
+  family: Family,
+  kind: FlowKind,
+  closed: readonly Closed[],
+  denyChains: Map<string, Chain>,
+): TierMaps {
+  const wanted = closed
+    .filter((path) => path.family === family)
+    .map(({ address, transport, port, deny }): Wanted => ({
+      key: [address, transport, String(port)],
+      reason: deny,
+      verdict: { kind: 'goto', chain: denyChain(denyChains, `deny:${deny}`) },
+    }));
+  if (wanted.length === 0) return {};
+  const type = [addressType[family], 'inet_proto', 'inet_service'] as const;
+  const name = `closed_${kind}${family}`;
+  return { ported: registry.add(name, 'closed by a deny', type, wanted, { data: 'verdict' }) };
+}
+
+function denyChain(chains: Map<string, Chain>, id: string): string {
+  const name = `no_${short(id)}`;
+  if (!chains.has(name)) chains.set(name, { name, rules: denyRules(id) });
+  return name;
+}
+
+/** A flow that was open is told; a new one meets silence. */
+const denyRules = (id: string): Rule[] => [
+  { match: [state('established'), protocol('tcp')], log: id, verdict: { kind: 'reset' } },
+  { match: [], log: id, verdict: drop },
+];
+
+/** What a rule admits, within its limits; beyond them the rules behind it decide. */
+function allowChain(build: Build, family: Family, chains: Map<string, Chain>, entry: Current | undefined): string {
+  if (entry === undefined) return 'admitted';
+  const { rule, until } = entry;
+  const name = `yes_${short(rule.id)}`;
+  const isLimited = rule.rate !== undefined || rule.maxConnections !== undefined || until !== undefined;
+  if (!isLimited) {
+    chains.set('admitted', { name: 'admitted', rules: [{ match: [], verdict: admit }] });
+    return 'admitted';
+  }
+  const limited = chains.get(name)?.rules ?? [];
+  const peer = rule.direction === 'in' ? 'source' : 'destination';
+  const mine: Rule[] = [];
+  if (rule.maxConnections !== undefined) {
+    const set = build.generation.add(
+      `open_${short(rule.id)}_${family}`,
+      'open flows by peer',
+      [addressType[family]],
+      [],
+      {
+        learned: { size: MAX_COUNTED_PEERS },
+      },
+    );
+    const over: Match = { kind: 'connections-over', set, field: peer, count: rule.maxConnections };
+    mine.push({ family, match: [state('new'), over], log: `limit:${rule.id}`, verdict: back });
+  }
+  if (limited.length > 0) {
+    chains.set(name, { name, rules: [...limited.slice(0, -1), ...mine, { match: [], verdict: admit }] });
+    return name;
+  }
+  if (until !== undefined) {
+    const families = ['ipv4', 'ipv6'].map((key) => ({ key: [key], until }));
+    const set = build.generation.add(`valid_${short(rule.id)}`, 'until its rule ends', ['nf_proto'], families, {
+      timeout: true,
+    });
+    mine.unshift({ match: [notIn(set, 'family')], log: `ended:${rule.id}`, verdict: drop });
+  }
+  if (rule.rate !== undefined) {
+    const { flows, per, burst } = rule.rate;
+    const over: Match = { kind: 'rate-over', amount: flows, per, burst };
+    mine.push({ match: [state('new'), over], log: `limit:${rule.id}`, verdict: back });
+  }
+  chains.set(name, { name, rules: [...mine, { match: [], verdict: admit }] });
+  return name;
+}
+
+/** Peer addresses whose open flows are counted at a time; one more is not admitted. */
+const MAX_COUNTED_PEERS = 65_536;
+
+function observeChain(chains: Map<string, Chain>, id: string): string {
+  const name = `seen_${short(id)}`;
+  if (!chains.has(name)) {
+    chains.set(name, { name, rules: [{ match: [], log: `observe:${id}`, verdict: { kind: 'continue' } }] });
+  }
+  return name;
+}
+
+/** Rules about packets that this host forwards. They are judged one after the other, so there are few. */
+function throughRules(build: Build, family: Family, current: readonly Current[]): ThroughRule[] {
+  const rules = current
+    .map(({ rule }) => rule)
+    .filter((rule) => rule.direction === 'through' && rule.verdict !== 'pass' && rule.workload === undefined)
+    .filter((rule) => rule.verdict === 'deny' || !build.contained)
+    .sort((a, b) => tierOrder(a) - tierOrder(b) || a.priority - b.priority || verdictOrder(a) - verdictOrder(b));
+  if (rules.length > MAX_THROUGH_RULES) {
+    throw firewallErrors.error(
+      'FIREWALL_TOO_LARGE',
+      `${rules.length} rules with direction through; at most ${MAX_THROUGH_RULES} keep packets fast`,
+    );
+  }
+  return rules.flatMap((rule): ThroughRule[] => {
+    const prefixes = (cidrs: readonly string[]) =>
+      mergedRanges(
+        cidrs.filter((cidr) => cidrFamily(cidr) === family),
+        family,
+      ).map((key) => ({ key: [key] }));
+    // An allow is in both: it keeps later denies off, and admits what comes that far.
+    const registries =
+      rule.verdict === 'deny' && rule.observe !== true ? [build.denies] : [build.denies, build.generation];
+    const set = (side: 'from' | 'to', wanted: Wanted[]): string => {
+      const name = `${side}_${short(rule.id)}_${family}`;
+      for (const registry of registries) {
+        registry.add(name, 'forwarded', [addressType[family]], wanted, { interval: true });
+      }
+      return name;
+    };
+    const from = prefixes(rule.peers);
+    const to = rule.to === undefined ? undefined : prefixes(rule.to);
+    if (from.length === 0 || to?.length === 0 || rule.verdict === 'pass') return [];
+    return [
+      {
+        id: rule.id,
+        verdict: rule.verdict,
+        transport: transportMatch(family, rule),
+        ...(rule.ports === undefined ? {} : { ports: rule.ports }),
+        from: set('from', from),
+        to: to === undefined ? undefined : set('to', to),
+        observe: rule.observe === true,
+      },
+    ];
+  });
+}
+
+const tierOrder = ({ tier }: SliceFirewallRule): number => (tier === 'admin' ? 0 : 1);
+const verdictOrder = ({ verdict }: SliceFirewallRule): number => ['deny', 'pass', 'allow'].indexOf(verdict);
+
+function transportMatch(family: Family, rule: SliceFirewallRule): Match[] {
+  if (rule.transport === 'icmp') return [protocol(family === 4 ? 'icmp' : 'icmpv6')];
+  if (rule.transport !== 'any') return [protocol(rule.transport)];
+  return rule.ports === undefined ? [] : [protocol('tcp', 'udp', 'sctp', 'udplite')];
+}
