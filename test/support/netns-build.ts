@@ -145,6 +145,6 @@ function hostLines(spec: HostSpec): string[] {
       ...entry.addresses.map((address) => `address add ${address} dev ${name}${address.includes(':') ? ' nodad' : ''}`),
       `link set ${name} up`,
     ]),
-    ...(spec.gateways ?? []).map((hop) => `${hop.includes(':') ? '-6 ' : ''}route add default via ${hop}`),
+    ...(spec.gateways ?? []).map((hop) => `route add default via ${hop}`),
   ];
 }
