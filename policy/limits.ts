@@ -10,6 +10,18 @@ export const MAX_REPOSITORY_BYTES = 64 * 1024 * 1024;
 export const MAX_PATH_LENGTH = 400;
 /** Folders below the root: deeper is a mistake, and a bound for the walk. */
 export const MAX_PATH_DEPTH = 16;
+/** Bytes of one threat feed: 100,000 prefixes with a comment each. */
+export const MAX_FEED_BYTES = 4 * 1024 * 1024;
+/** Lines of one threat feed, comments among them. */
+export const MAX_FEED_LINES = 250_000;
+/** Characters of one address block. */
+export const MAX_FEED_LINE = 64;
+/** Lines of one threat feed that are blamed one by one. */
+export const MAX_FEED_PROBLEMS = 20;
+/** Shortest prefixes of a threat feed: the largest networks of a single owner (RFC 1166, and RIR allocations). */
+export const MIN_FEED_PREFIX = { 4: 8, 6: 20 } as const;
+/** Firewall rules, with those of traps and meters, of one device. */
+export const MAX_FIREWALL_RULES = 10_000;
 /** Problems reported of one repository; the count of the rest is said. */
 export const MAX_PROBLEMS = 1_000;
 /** Comparisons of rules with each other in one analysis of lint: a few seconds. */

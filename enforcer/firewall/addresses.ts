@@ -1,8 +1,11 @@
 // Addresses as the inventory writes them, made comparable: one spelling per address, ranges for prefixes.
 import ipaddr from 'ipaddr.js';
+import { cidrRange, mergeRanges, rangeText } from '../../runtime/address-ranges.ts';
 import type { Slice, SliceDevice } from '../../policy/bundle/index.ts';
 import { firewallErrors } from './errors.ts';
 import type { Family } from './plan.ts';
+
+export { addressNumber, cidrFamily } from '../../runtime/address-ranges.ts';
 
 export interface PlainAddress {
   readonly family: Family;
@@ -23,59 +26,9 @@ export function plainAddress(text: string): PlainAddress {
   return { family: 6, text: parsed.toRFC5952String() };
 }
 
-export function addressNumber(text: string): bigint {
-  return ipaddr
-    .parse(text)
-    .toByteArray()
-    .reduce((number, byte) => (number << 8n) | BigInt(byte), 0n);
-}
-
-function addressText(family: Family, number: bigint): string {
-  const bytes = Array.from({ length: family === 4 ? 4 : 16 }, (_, index, all = family === 4 ? 4 : 16) =>
-    Number((number >> BigInt(8 * (all - 1 - index))) & 0xffn),
-  );
-  const address = ipaddr.fromByteArray(bytes);
-  return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
-}
-
-export function cidrFamily(cidr: string): Family {
-  return cidr.includes(':') ? 6 : 4;
-}
-
-/** Addresses as numbers, both ends included. */
-export interface AddressRange {
-  readonly first: bigint;
-  readonly last: bigint;
-}
-
-export function rangeText(family: Family, { first, last }: AddressRange): string {
-  return `${addressText(family, first)}-${addressText(family, last)}`;
-}
-
 /** The prefixes as disjoint ranges `a-b` in order, neighbours joined: what an nftables interval set takes without auto-merge. */
 export function mergedRanges(cidrs: readonly string[], family: Family): string[] {
-  return addressRanges(cidrs, family).map((range) => rangeText(family, range));
-}
-
-/** The same as numbers. All prefixes have to be of the family. */
-export function addressRanges(cidrs: readonly string[], family: Family): AddressRange[] {
-  const bits = family === 4 ? 32n : 128n;
-  const ranges = cidrs
-    .map((cidr) => {
-      const [base, length] = ipaddr.parseCIDR(cidr);
-      const host = (1n << (bits - BigInt(length))) - 1n;
-      const first = addressNumber(base.toString()) & ~host;
-      return { first, last: first | host };
-    })
-    .sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
-  const merged: { first: bigint; last: bigint }[] = [];
-  for (const range of ranges) {
-    const previous = merged.at(-1);
-    if (previous !== undefined && range.first <= previous.last + 1n) {
-      if (range.last > previous.last) previous.last = range.last;
-    } else merged.push({ ...range });
-  }
-  return merged;
+  return mergeRanges(cidrs.map(cidrRange)).map((range) => rangeText(family, range));
 }
 
 /** Where a device may be met: an address on a network that this device is attached to, or one behind a router. */

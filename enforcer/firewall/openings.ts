@@ -108,6 +108,8 @@ export function openingsOf(slice: Slice, state: FirewallState): Openings {
   for (const service of slice.interfaces) {
     for (const grant of slice.grants) {
       if (grant.interface !== service.name || grant.device !== service.device) continue;
+      // Closed until the kernel is asked whose packets they are: to open it would open it to every program here.
+      if (grant.workload !== undefined && service.device !== slice.device) continue;
       const when = validity(grant, state.now);
       nextChange = earlier(nextChange, when.changesAt);
       if (!when.open) continue;

@@ -8,7 +8,7 @@
 //
 // A line sweeps over the ends of the address ranges. What can win there is the first rule of each service (transport and
 // ports); a second sweep over the ports of these finds who does. Equal neighbours are joined in all three dimensions.
-import { addressRanges, rangeText, type AddressRange } from './addresses.ts';
+import { cidrFamily, cidrRange, mergeRanges, rangeText, type AddressRange } from '../../runtime/address-ranges.ts';
 import { firewallErrors } from './errors.ts';
 import { MAX_SET_ELEMENTS, MAX_TIER_STEPS } from './limits.ts';
 import { LowestActive } from './lowest-active.ts';
@@ -58,7 +58,10 @@ const MAX_PORT = 65_535;
  */
 export function tierBoxes(rules: readonly TierRule[], family: Family): TierBoxes {
   const ranked = rules
-    .map((rule) => ({ rule, ranges: addressRanges(rule.peers.filter(isOf(family)), family) }))
+    .map((rule) => ({
+      rule,
+      ranges: mergeRanges(rule.peers.filter((cidr) => cidrFamily(cidr) === family).map(cidrRange)),
+    }))
     .filter(({ ranges }) => ranges.length > 0)
     .sort((a, b) => inOrder(a.rule, b.rule));
   const services = new Services(
@@ -81,10 +84,6 @@ export function tierBoxes(rules: readonly TierRule[], family: Family): TierBoxes
 const verdictOrder = { deny: 0, pass: 1, allow: 2 } as const;
 const inOrder = (a: TierRule, b: TierRule): number =>
   a.priority - b.priority || verdictOrder[a.verdict] - verdictOrder[b.verdict];
-const isOf =
-  (family: Family) =>
-  (cidr: string): boolean =>
-    cidr.includes(':') === (family === 6);
 
 /** At address `at` the rule of this rank begins, or has ended. */
 interface Event {

@@ -65,7 +65,12 @@ function repositoryOf(given: typeof drawn extends fc.Arbitrary<infer T> ? T : ne
     softExpiryMs: 1,
     hardExpiryMs: 2,
     networks: [],
-    devices: given.devices.map((device, place) => ({ ...device, interfaces: given.cards[place] ?? [], at })),
+    devices: given.devices.map((device, place) => ({
+      ...device,
+      interfaces: given.cards[place] ?? [],
+      workloads: place % 2 === 0 ? [] : [{ name: 'w', uid: place }],
+      at,
+    })),
     interfaces: given.interfaces.map(({ name, devices, operations, more }): Interface => ({
       name,
       devices: choose(devices),
@@ -83,10 +88,11 @@ function repositoryOf(given: typeof drawn extends fc.Arbitrary<infer T> ? T : ne
       auditDurable: false,
       at,
     })),
-    grants: ided('g', given.grants).map(({ subjects, ...rest }) => ({
+    grants: ided('g', given.grants).map(({ subjects, ...rest }, place) => ({
       ...rest,
       subjects: choose(subjects),
       binding: 'ip',
+      ...(place % 2 === 0 ? {} : { workload: 'w' }),
     })),
     denies: ided('d', given.denies)
       .map(({ subjects, everything, operations, ...rest }) => ({
@@ -116,8 +122,21 @@ function repositoryOf(given: typeof drawn extends fc.Arbitrary<infer T> ? T : ne
       direction: 'in',
       transport: 'any',
       peers: ['0.0.0.0/0'],
+      written: 'peer',
       at,
     })),
+    traps: given.firewall.map((selector, place) => ({
+      id: `t${place}`,
+      devices: choose(selector),
+      transport: 'tcp',
+      ports: [23, 23],
+      blockSeconds: 60,
+      at,
+    })),
+    meters: [],
+    island: given.firewall.slice(0, 1).map((selector) => ({ devices: choose(selector), leaseSeconds: 60, at })),
+    feeds: [],
+    protectedBlocks: [],
     casbin: [{ name: 'm', model, policy: '', files: { model: 'casbin/m/model.conf', policy: 'casbin/m/policy.csv' } }],
     rego: [{ name: 'p', wasm: '', data: '{}', folder: { name: 'p', files: new Map() }, at: at() }],
     referenceValues: {},

@@ -3,7 +3,6 @@
 import { attributeSources } from '../bundle/conditions.ts';
 import type { SliceAttribute } from '../bundle/conditions.ts';
 import type { Slice, SliceBreakGlass, SliceDeny, SliceGrant, SliceInterface } from '../bundle/slice.ts';
-import type { SliceFirewallRule } from '../bundle/firewall.ts';
 import { policyErrors } from '../errors.ts';
 import { MAX_FLEET_DEVICES } from '../limits.ts';
 import { attributePath } from '../engine/attributes.ts';
@@ -13,7 +12,8 @@ import { indexCatalogue, memberSet, type Catalogue, type CatalogueInterface, typ
 import { PeerRecords } from './peer-records.ts';
 import { placeText } from './repository.ts';
 import { attributesRead, type RuleConditions } from './resolve-conditions.ts';
-import type { BreakGlassProfile, Deny, Device, FirewallRule, Grant, Repository } from './repository.ts';
+import type { BreakGlassProfile, Deny, Device, Grant, Repository } from './repository.ts';
+import { firewallFor } from './build-firewall.ts';
 import { selfTestVectors, strangerTo } from './self-test.ts';
 
 /** Slices by device id. A pure function of the repository: the same commit gives the same bytes. */
@@ -82,7 +82,7 @@ function buildSlice({ repository, catalogue, peers }: Build, device: Device): Om
     denies,
     ...(breakGlass.length === 0 ? {} : { breakGlass }),
     ...(attributes.length === 0 ? {} : { attributes }),
-    firewall: catalogue.firewallOf(device.id).map(firewallFor),
+    ...firewallFor(catalogue, device),
     casbin: casbin.map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
     ...(rego.length === 0 ? {} : { rego }),
   };
@@ -144,7 +144,9 @@ function grantFor({ at, ...rule }: Grant, { device, of, serves }: View): SliceGr
   return servers.flatMap((server) => {
     if (server !== device) return [{ ...rule, subjects: [device], device: server, place }];
     const subjects = othersOf(rule.subjects, device);
-    return subjects.length === 0 ? [] : [{ ...rule, subjects, device, place }];
+    // Which workload of a peer speaks cannot be seen from here.
+    const { workload: _, ...seen } = rule;
+    return subjects.length === 0 ? [] : [{ ...seen, subjects, device, place }];
   });
 }
 
@@ -205,11 +207,6 @@ function namedBy(
     for (const subject of rule.subjects) named.add(subject);
   }
   return named;
-}
-
-function firewallFor(entry: FirewallRule): SliceFirewallRule {
-  const { devices: _, at, ...rule } = entry;
-  return { ...rule, place: placeText(at('id')) };
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {

@@ -1,11 +1,25 @@
 // The rules of a repository by the device that they concern, so that a slice costs what it holds and not what the fleet
 // holds. Everything is kept in the order of the repository, which is the order in the slices.
-import type { BreakGlassProfile, Deny, FirewallRule, Grant, Interface, Repository } from './repository.ts';
+import type {
+  BreakGlassProfile,
+  Deny,
+  FirewallRule,
+  Grant,
+  Interface,
+  Island,
+  Meter,
+  Repository,
+  Trap,
+} from './repository.ts';
 
 export interface Catalogue {
   /** Interfaces that a device serves, or may reach by a grant. */
   interfacesOf(device: string): readonly CatalogueInterface[];
   firewallOf(device: string): readonly FirewallRule[];
+  trapsOf(device: string): readonly Trap[];
+  metersOf(device: string): readonly Meter[];
+  /** At most one. */
+  islandOf(device: string): readonly Island[];
 }
 
 /** An interface with every rule about it. */
@@ -36,10 +50,16 @@ export function indexCatalogue(repository: Repository): Catalogue {
     ...entry.devices,
     ...(entry.devices.length === 0 ? [] : own.flatMap(({ rule }) => rule.subjects)),
   ]);
-  const firewall = listByDevice(repository.firewall, ({ devices }) => devices);
+  const of = <E extends { readonly devices: readonly string[] }>(entries: readonly E[]) => {
+    const lists = listByDevice(entries, ({ devices }) => devices);
+    return (device: string): readonly E[] => lists.get(device) ?? [];
+  };
   return {
     interfacesOf: (device) => concerned.get(device) ?? [],
-    firewallOf: (device) => firewall.get(device) ?? [],
+    firewallOf: of(repository.firewall),
+    trapsOf: of(repository.traps),
+    metersOf: of(repository.meters),
+    islandOf: of(repository.island),
   };
 }
 

@@ -7,6 +7,7 @@ import { loadRepository } from './load.ts';
 import { preparedCompiler, regoTree } from './rego/sample-rego.ts';
 import { lintRules } from './rules.ts';
 import type { RuleId } from './rules.ts';
+import type { firewallRules } from './rules/firewall-rules.ts';
 import type { meaningRules } from './rules/meaning-rules.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
 import type { PolicyTree } from './tree.ts';
@@ -76,8 +77,8 @@ const profileText = (id: string, name: string, more: { subject?: string; approve
 const withProfiles = (more: Record<string, string>, ...profiles: string[]): PolicyTree =>
   withFile('break-glass/line.yaml', `profiles:${profiles.join('')}`, more);
 
-/** One repository for each rule, and where the rule points; lint/casbin.test.ts and lint/meaning.test.ts have the others. */
-type RepositoryRule = Exclude<RuleId, `CASBIN_${string}` | keyof typeof meaningRules>;
+/** One repository for each rule, and where the rule points; lint/casbin.test.ts, lint/meaning.test.ts and lint/firewall.test.ts have the others. */
+type RepositoryRule = Exclude<RuleId, `CASBIN_${string}` | keyof typeof meaningRules | keyof typeof firewallRules>;
 const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, place: string][]>> = {
   POLICY_FORMAT: [[sampleWith('edgeward.yaml', 'format: 1', 'format: 2'), 'edgeward.yaml:1:9']],
   POLICY_FILE_UNKNOWN: [
@@ -109,7 +110,7 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
   ],
   POLICY_CIDR: [
     [sampleWith('inventory/cell.yaml', '[10.77.0.0/24]', '[10.77.0.1/24]'), 'inventory/cell.yaml:3:13'],
-    [sampleWith('firewall/cell.yaml', '0.0.0.0/0', 'fd00::1/64'), 'firewall/cell.yaml:7:11'],
+    [sampleWith('firewall/cell.yaml', '0.0.0.0/0', 'fd00::1/64'), 'firewall/cell.yaml:8:11'],
   ],
   POLICY_PATH_PATTERN: [[sampleWith('interfaces/cell.yaml', '/status', '/st*'), 'interfaces/cell.yaml:23:20']],
   POLICY_CASBIN_UNUSED: [[sampleWith('interfaces/cell.yaml', '    casbin: hmi\n', ''), 'casbin/hmi/model.conf:1:1']],
@@ -184,7 +185,9 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
   POLICY_NETWORK_UNSHARED: [
     [sampleWith('grants/cell.yaml', '[gateway-1]', '[gateway-1, desk-1]'), 'grants/cell.yaml:3:15'],
   ],
-  POLICY_FIREWALL_WIDE: [[sampleWith('firewall/cell.yaml', 'tier: deny', 'tier: allow'), 'firewall/cell.yaml:7:11']],
+  POLICY_FIREWALL_WIDE: [
+    [sampleWith('firewall/cell.yaml', 'action: deny', 'action: allow'), 'firewall/cell.yaml:8:11'],
+  ],
   POLICY_WAIVER_UNUSED: [
     [withFile('waivers/w.yaml', waiver('gateway-reads-plc', '2027-01-01')), 'waivers/w.yaml:2:53'],
   ],

@@ -18,7 +18,6 @@ import {
   readNetworks,
   resolveBreakGlass,
   resolveDenies,
-  resolveFirewall,
   resolveGrants,
   resolveInterfaces,
   resolveInvariants,
@@ -28,6 +27,7 @@ import {
   unknown,
 } from './resolve.ts';
 import type { Resolver } from './resolve.ts';
+import { checkOnePerDevice, protectedBlocks, readFeeds, resolveFirewall } from './resolve-firewall.ts';
 import type { PolicyTree } from './tree.ts';
 
 export interface Loaded {
@@ -80,7 +80,13 @@ function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompile
   const grants = unique(resolveGrants(files, resolver, interfaces, attributes), (grant) => grant.id, 'id', problems);
   const denies = unique(resolveDenies(files, resolver, interfaces, attributes), (deny) => deny.id, 'id', problems);
   const breakGlass = unique(resolveBreakGlass(files, resolver, interfaces), (entry) => entry.id, 'id', problems);
-  const firewall = unique(resolveFirewall(files, resolver), (rule) => rule.id, 'id', problems);
+  const feeds = readFeeds(files, resolver);
+  const { rules, traps, meters, island } = resolveFirewall(files, resolver, feeds);
+  // One list of names: all of them stand in the kernel's log.
+  const packets = new Set<object>(unique([...rules, ...traps, ...meters], ({ id }) => id, 'id', problems).values());
+  const kept = <T extends { readonly id: string }>(list: readonly T[]): T[] =>
+    list.filter((entry) => packets.has(entry)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  checkOnePerDevice(island, problems);
   const waivers = unique(resolveWaivers(files, resolver, grants), (waiver) => waiver.id, 'id', problems);
   const tests = resolveTests(files, resolver, interfaces);
   for (const test of tests) checkGivenAttributes(test.given.attributes, test.at, files, attributes, resolver);
@@ -97,7 +103,12 @@ function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompile
     grants: sorted(grants),
     denies: sorted(denies),
     breakGlass: sorted(breakGlass),
-    firewall: sorted(firewall),
+    firewall: kept(rules),
+    traps: kept(traps),
+    meters: kept(meters),
+    island,
+    feeds: [...feeds.values()],
+    protectedBlocks: protectedBlocks(files),
     casbin,
     rego,
     referenceValues: readReferences(files, resolver),

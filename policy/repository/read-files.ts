@@ -3,6 +3,7 @@
 import { attributesSchema } from './format/attributes.ts';
 import { breakGlassSchema } from './format/break-glass.ts';
 import { detectionSchema, playbookSchema } from './format/documents.ts';
+import { feedsSchema } from './format/feeds.ts';
 import { firewallSchema } from './format/firewall.ts';
 import { grantsSchema } from './format/grants.ts';
 import { interfacesSchema } from './format/interfaces.ts';
@@ -14,7 +15,7 @@ import { waiversSchema } from './format/waivers.ts';
 import type { Problems } from './problems.ts';
 import { readJson, readYaml } from './read-yaml.ts';
 import type { ParsedYaml } from '../../runtime/yaml.ts';
-import { isIgnored } from './tree.ts';
+import { feedPattern, isIgnored } from './tree.ts';
 import type { PolicyTree } from './tree.ts';
 
 /** Kinds of YAML and JSON files: pattern of the path, schema, notation. */
@@ -35,6 +36,7 @@ const kinds = {
     read: readYaml,
     where: 'break-glass/*.yaml',
   },
+  feeds: { pattern: /^feeds\/feeds\.yaml$/, schema: feedsSchema, read: readYaml, where: 'feeds/feeds.yaml' },
   firewall: { pattern: /^firewall\/.+\.yaml$/, schema: firewallSchema, read: readYaml, where: 'firewall/*.yaml' },
   reference: { pattern: /^reference\/.+\.yaml$/, schema: referenceSchema, read: readYaml, where: 'reference/*.yaml' },
   waivers: { pattern: /^waivers\/.+\.yaml$/, schema: waiversSchema, read: readYaml, where: 'waivers/*.yaml' },
@@ -53,7 +55,7 @@ const regoPattern = /^rego\/([^/]+)\/([^/]+\.rego|data\.json)$/;
 const fixturePattern = /^fixtures\/.+\.ndjson$/;
 const casbinPattern = /^casbin\/([^/]+)\/(model\.conf|policy\.csv)$/;
 
-export type Kind = keyof typeof kinds | 'casbin' | 'rego';
+export type Kind = keyof typeof kinds | 'casbin' | 'rego' | 'netsets';
 
 type ValueOf<K extends keyof typeof kinds> = (typeof kinds)[K]['schema']['_zod']['output'];
 
@@ -65,6 +67,8 @@ export type SourceFile<K extends keyof typeof kinds> = ParsedYaml<ValueOf<K>> & 
 
 export type Files = { readonly [K in keyof typeof kinds]: SourceFile<K>[] } & {
   readonly fixtures: { readonly path: string; readonly text: string }[];
+  /** Threat feeds by name. */
+  readonly netsets: Map<string, { readonly path: string; readonly text: string }>;
   /** By folder name; either text is absent when the file is. */
   readonly casbin: Map<string, { model?: string; policy?: string }>;
   /** By folder name: the texts of its files by path. */
@@ -82,6 +86,7 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
     interfaces: [],
     grants: [],
     breakGlass: [],
+    feeds: [],
     firewall: [],
     reference: [],
     waivers: [],
@@ -89,6 +94,7 @@ export function readFiles(tree: PolicyTree, problems: Problems): Files {
     detections: [],
     playbooks: [],
     fixtures: [],
+    netsets: new Map(),
     casbin: new Map(),
     rego: new Map(),
     broken: new Set(),
@@ -107,6 +113,13 @@ function readOne(files: Files, path: string, content: Uint8Array, problems: Prob
   if (fixturePattern.test(path)) {
     const recorded = decode(path, content, problems);
     if (recorded !== undefined) files.fixtures.push({ path, text: recorded });
+    return;
+  }
+  const [, feed] = feedPattern.exec(path) ?? [];
+  if (feed !== undefined) {
+    const list = decode(path, content, problems);
+    if (list === undefined) files.broken.add('netsets');
+    else files.netsets.set(feed, { path, text: list });
     return;
   }
   const casbin = casbinPattern.exec(path);
@@ -161,6 +174,7 @@ function expectedPaths(path: string): string {
   const known = [
     ...Object.values(kinds).map((kind) => kind.where),
     'fixtures/*.ndjson',
+    'feeds/<name>.netset',
     'casbin/<name>/model.conf',
     'casbin/<name>/policy.csv',
     'rego/<name>/*.rego',

@@ -12,7 +12,8 @@ import type {
   SliceOperation,
   SliceRego,
 } from '../bundle/slice.ts';
-import type { SliceFirewallRule } from '../bundle/firewall.ts';
+import type { SliceFirewallRule, SliceIsland, SliceMeter, SliceTrap, SliceWorkload } from '../bundle/firewall.ts';
+import type { Feed } from './feed.ts';
 import type { InvariantScope, TestCase } from './format/tests.ts';
 import type { RegoFolder } from './rego/compiler.ts';
 import type { RuleId } from './rules.ts';
@@ -20,7 +21,11 @@ import type { RuleId } from './rules.ts';
 /** Place of a value inside the entry, e.g. `at('operations', 0)`. */
 export type At = (...path: readonly (string | number)[]) => Place;
 
+/** A program of a device: `name` and exactly one of the others. */
+export type Workload = Omit<SliceWorkload, 'place'>;
+
 export interface Device extends SliceDevice {
+  readonly workloads: readonly Workload[];
   readonly at: At;
 }
 
@@ -51,9 +56,38 @@ export interface BreakGlassProfile extends Omit<SliceBreakGlass, 'device' | 'pla
   readonly at: At;
 }
 
-export interface FirewallRule extends Omit<SliceFirewallRule, 'place'> {
+export interface FirewallRule extends Omit<SliceFirewallRule, 'place' | 'until'> {
+  readonly devices: readonly string[];
+  /** The key that names its peers. */
+  readonly written: 'peer' | 'peers' | 'names' | 'feed';
+  /** Name of the threat feed that `peers` comes from; it is believed until `feedUntil`. */
+  readonly feed?: string;
+  readonly feedUntil?: number;
+  readonly until?: number;
+  readonly at: At;
+}
+
+export interface Trap extends Omit<SliceTrap, 'place'> {
   readonly devices: readonly string[];
   readonly at: At;
+}
+
+export interface Meter extends Omit<SliceMeter, 'place'> {
+  readonly devices: readonly string[];
+  readonly at: At;
+}
+
+/** How these devices come back from island mode. */
+export interface Island extends Omit<SliceIsland, 'place'> {
+  readonly devices: readonly string[];
+  readonly at: At;
+}
+
+export interface ThreatFeed extends Feed {
+  readonly name: string;
+  readonly path: string;
+  /** As feeds.yaml says; absent where it says nothing. */
+  readonly expires?: number;
 }
 
 export interface CasbinModel extends Omit<SliceCasbin, 'place'> {
@@ -104,6 +138,12 @@ export interface Repository {
   readonly denies: readonly Deny[];
   readonly breakGlass: readonly BreakGlassProfile[];
   readonly firewall: readonly FirewallRule[];
+  readonly traps: readonly Trap[];
+  readonly meters: readonly Meter[];
+  readonly island: readonly Island[];
+  readonly feeds: readonly ThreatFeed[];
+  /** What no feed may name, with its place. */
+  readonly protectedBlocks: readonly { readonly cidr: string; readonly at: Place }[];
   readonly casbin: readonly CasbinModel[];
   readonly rego: readonly RegoPackage[];
   /** Device id or `*`, then executable path, to accepted digests. */

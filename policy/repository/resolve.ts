@@ -5,6 +5,7 @@ import { pathNormalisations } from '../bundle/path-normalisations.ts';
 import type { SliceOperation } from '../bundle/slice.ts';
 import type { InventoryIndex } from '../fleet/inventory-index.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
+import type { WorkloadEntry } from './format/inventory.ts';
 import { minutesOf } from './format/break-glass.ts';
 import { casesOf } from './format/tests.ts';
 import type { SelectorOrAll } from './format/scalars.ts';
@@ -18,13 +19,13 @@ import type {
   BreakGlassProfile,
   Deny,
   Device,
-  FirewallRule,
   Grant,
   Interface,
   Invariant,
   Network,
   PolicyTest,
   Waiver,
+  Workload,
 } from './repository.ts';
 
 /** What lookups need; grows as the stages go on. */
@@ -88,9 +89,33 @@ export function readDevices(files: Files): Device[] {
       id: device.id,
       labels: device.labels,
       interfaces: device.interfaces.map(({ mac, ...rest }) => (mac === undefined ? rest : { ...rest, mac })),
+      workloads: device.workloads.map(workloadOf),
       at: entryAt(file, 'devices', index),
     })),
   );
+}
+
+function workloadOf({ name, uid, cgroup, interface: veth }: WorkloadEntry): Workload {
+  return {
+    name,
+    ...(uid === undefined ? {} : { uid }),
+    ...(cgroup === undefined ? {} : { cgroup }),
+    ...(veth === undefined ? {} : { interface: veth }),
+  };
+}
+
+/** Reports devices that do not have the workload: there a rule about it would be about nothing. */
+export function checkWorkload(
+  resolver: Resolver,
+  workload: string | undefined,
+  devices: readonly string[],
+  place: Place,
+): void {
+  if (workload === undefined) return;
+  for (const id of devices) {
+    const known = (resolver.devices.get(id)?.workloads ?? []).map(({ name }) => name);
+    if (!known.includes(workload)) unknown(resolver, 'inventory', `workload of ${id}:`, workload, known, place);
+  }
 }
 
 export function resolveInterfaces(
@@ -183,9 +208,11 @@ export function resolveGrants(
     file.value.grants.map((entry, index) => {
       const at = entryAt(file, 'grants', index);
       checkOperations(resolver, interfaces, entry.interface, entry.operations, at);
+      const subjects = chooseDevices(entry.subjects, resolver, at('subjects'));
+      checkWorkload(resolver, entry.workload, subjects, at('workload'));
       return {
         id: entry.id,
-        subjects: chooseDevices(entry.subjects, resolver, at('subjects')),
+        subjects,
         interface: entry.interface,
         operations: entry.operations,
         binding: entry.binding,
@@ -194,6 +221,7 @@ export function resolveGrants(
         ...(entry.rate === undefined ? {} : { rate: { count: entry.rate.count, perSeconds: entry.rate.per / 1_000 } }),
         ...(entry.uses === undefined ? {} : { uses: entry.uses }),
         ...(entry.obligations === undefined ? {} : { obligations: entry.obligations }),
+        ...(entry.workload === undefined ? {} : { workload: entry.workload }),
         at,
       };
     }),
@@ -244,31 +272,11 @@ export function resolveBreakGlass(
   );
 }
 
-function periodOf({ notBefore, until }: { notBefore?: number | undefined; until?: number | undefined }): {
+export function periodOf({ notBefore, until }: { notBefore?: number | undefined; until?: number | undefined }): {
   notBefore?: number;
   until?: number;
 } {
   return { ...(notBefore === undefined ? {} : { notBefore }), ...(until === undefined ? {} : { until }) };
-}
-
-export function resolveFirewall(files: Files, resolver: Resolver): FirewallRule[] {
-  return files.firewall.flatMap((file) =>
-    file.value.rules.map((entry, index) => {
-      const at = entryAt(file, 'rules', index);
-      return {
-        id: entry.id,
-        tier: entry.tier === 'deny' ? ('admin' as const) : ('baseline' as const),
-        priority: 500,
-        verdict: entry.tier,
-        devices: chooseDevices(entry.devices, resolver, at('devices')),
-        direction: entry.direction,
-        transport: entry.transport,
-        peers: [entry.peer],
-        ...(entry.ports === undefined ? {} : { ports: entry.ports }),
-        at,
-      };
-    }),
-  );
 }
 
 export function resolveWaivers(files: Files, resolver: Resolver, grants: ReadonlyMap<string, Grant>): Waiver[] {
@@ -375,7 +383,7 @@ function checkOperations(
 }
 
 /** Device ids that a selector chooses, sorted. Empty only with a problem reported, or with devices that did not parse. */
-function chooseDevices(selector: SelectorOrAll, resolver: Resolver, place: Place): string[] {
+export function chooseDevices(selector: SelectorOrAll, resolver: Resolver, place: Place): string[] {
   const chosen = resolver.index.choose(selector);
   if (selector === 'all') return chosen;
   if (Array.isArray(selector)) {

@@ -3,6 +3,7 @@
 import { casbinModelRules } from './rules/casbin-model-rules.ts';
 import { casbinLineRules, casbinMeaningRules, casbinPatternRules } from './rules/casbin-policy-rules.ts';
 import type { LintRule } from './rules/lint-rule.ts';
+import { firewallRules } from './rules/firewall-rules.ts';
 import { regoRules } from './rules/rego-rules.ts';
 import { meaningRules } from './rules/meaning-rules.ts';
 import { repositoryRules } from './rules/repository-rules.ts';
@@ -13,6 +14,7 @@ export type { LintRule } from './rules/lint-rule.ts';
 export const ruleGroups = {
   'The repository': repositoryRules,
   'The repository: what rules mean together, and what nothing uses': meaningRules,
+  'The repository: packet rules and threat feeds': firewallRules,
   'Casbin: model.conf': casbinModelRules,
   'Casbin: lines of policy.csv': casbinLineRules,
   'Casbin: patterns': casbinPatternRules,
@@ -23,6 +25,7 @@ export const ruleGroups = {
 export const lintRules = {
   ...repositoryRules,
   ...meaningRules,
+  ...firewallRules,
   ...casbinModelRules,
   ...casbinLineRules,
   ...casbinPatternRules,

@@ -72,7 +72,8 @@ denies:
 `,
   'firewall/cell.yaml': `rules:
   - id: no-telnet
-    tier: deny
+    tier: admin
+    action: deny
     devices: all
     direction: in
     transport: tcp

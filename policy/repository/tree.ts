@@ -3,12 +3,22 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { policyErrors } from '../errors.ts';
-import { MAX_FILE_BYTES, MAX_FILES, MAX_PATH_DEPTH, MAX_PATH_LENGTH, MAX_REPOSITORY_BYTES } from '../limits.ts';
+import {
+  MAX_FEED_BYTES,
+  MAX_FILE_BYTES,
+  MAX_FILES,
+  MAX_PATH_DEPTH,
+  MAX_PATH_LENGTH,
+  MAX_REPOSITORY_BYTES,
+} from '../limits.ts';
 
 export interface PolicyTree {
   /** Path inside the repository with forward slashes, to content. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
+
+/** Threat feeds; larger than what people write. */
+export const feedPattern: RegExp = /^feeds\/([^/]+)\.netset$/;
 
 /** Files nobody reads as policy: dot files, documentation and licences. */
 export function isIgnored(path: string): boolean {
@@ -43,8 +53,9 @@ export class TreeBuilder {
 
   /** Call with the size before reading, so that an oversized file is never held. */
   expect(path: string, size: number): void {
-    if (size > MAX_FILE_BYTES) {
-      throw policyErrors.error('POLICY_SOURCE_TOO_LARGE', `${size} bytes; at most ${MAX_FILE_BYTES} a file`, {
+    const most = feedPattern.test(path) ? MAX_FEED_BYTES : MAX_FILE_BYTES;
+    if (size > most) {
+      throw policyErrors.error('POLICY_SOURCE_TOO_LARGE', `${size} bytes; at most ${most} in this file`, {
         place: { file: path },
       });
     }

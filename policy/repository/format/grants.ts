@@ -43,6 +43,7 @@ const grant = z
     rate: rate.optional(),
     uses: z.int().min(1).max(MAX_USES).optional(),
     obligations: obligations.optional(),
+    workload: id.optional(),
   })
   .refine(isPeriod, noPeriod);
 

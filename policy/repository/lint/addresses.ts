@@ -1,8 +1,8 @@
 // Rules about the inventory's addresses and ports: each address inside its network, with one owner; one interface per
-// port of a device; prefixes without host bits.
+// port of a device; networks without host bits.
 import ipaddr from 'ipaddr.js';
 import { nearest } from '../nearest.ts';
-import { cidrWithoutHostBits } from './host-bits.ts';
+import { hostBits } from './firewall.ts';
 import type { Problems } from '../problems.ts';
 import type { Device, Repository } from '../repository.ts';
 
@@ -87,17 +87,6 @@ export function lintPorts(repository: Repository, problems: Problems): void {
 
 export function lintCidrs(repository: Repository, problems: Problems): void {
   for (const network of repository.networks) {
-    network.cidrs.forEach((cidr, index) => checkHostBits(cidr, () => network.at('cidrs', index), problems));
+    network.cidrs.forEach((cidr, index) => hostBits(cidr, () => network.at('cidrs', index), problems));
   }
-  for (const rule of repository.firewall) {
-    for (const peer of rule.peers) checkHostBits(peer, () => rule.at('peer'), problems);
-    if (rule.verdict === 'allow' && rule.peers.some((peer) => peer.endsWith('/0'))) {
-      problems.add('POLICY_FIREWALL_WIDE', rule.at('peer'), `${rule.id} allows every address`);
-    }
-  }
-}
-
-function checkHostBits(cidr: string, place: () => ReturnType<Device['at']>, problems: Problems): void {
-  const expected = cidrWithoutHostBits(cidr);
-  if (expected !== undefined) problems.add('POLICY_CIDR', place(), `${cidr} has host bits set; expected ${expected}`);
 }

@@ -15,6 +15,7 @@ export function lintDates(repository: Repository, problems: Problems, now: numbe
   };
   for (const grant of repository.grants) check(`grant ${grant.id}`, grant.until, () => grant.at('until'));
   for (const deny of repository.denies) check(`deny ${deny.id}`, deny.until, () => deny.at('until'));
+  for (const rule of repository.firewall) check(`rule ${rule.id}`, rule.until, () => rule.at('until'));
   for (const entry of repository.interfaces) {
     check(`observe mode of ${entry.name}`, entry.observeUntil, () => entry.at('observe', 'until'), MAX_OBSERVE_MS);
     if (entry.onEnforcerDeath === 'open') {

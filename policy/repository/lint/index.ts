@@ -16,6 +16,8 @@ import {
   lintUntested,
   lintWriteOverAddress,
 } from './grants.ts';
+import { lintFeeds } from './feeds.ts';
+import { lintFirewall } from './firewall.ts';
 import { lintPaths } from './paths.ts';
 import { lintRego } from './rego.ts';
 import { lintPeriods } from './periods.ts';
@@ -44,6 +46,8 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintBreakGlass(repository, problems);
   lintReachability(repository, problems);
   lintRedundantRules(repository, problems);
+  lintFirewall(repository, problems);
+  lintFeeds(repository, problems, now);
   lintRedundantFirewall(repository, problems);
   lintFirewalledGrants(repository, problems);
   lintWide(repository, problems);

@@ -1,12 +1,8 @@
-import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { formatPlace } from '../../../runtime/errors.ts';
-import { loadRepository } from '../load.ts';
 import type { meaningRules } from '../rules/meaning-rules.ts';
-import { sampleFiles, sampleNow, treeOf } from '../sample-tree.ts';
+import { sampleFiles } from '../sample-tree.ts';
+import { testRules, type Files, type RuleCase } from './testing/rule-cases.ts';
 
 type Rule = keyof typeof meaningRules;
-type Files = Readonly<Record<string, string>>;
 
 const more = (text: string): Files => ({ 'grants/more.yaml': text });
 const grant = (rest: string): Files => more(`grants:\n  - {${rest}}\n`);
@@ -42,23 +38,31 @@ const reads = 'interface: plc-modbus, operations: [read-process], binding: ip';
 const onMore = (rest: string): Files =>
   more(`grants:\n  - {id: on-more, subjects: [gateway-1], interface: more, operations: [a]${rest}}\n`);
 
+/** gateway-1 with a workload that rules may name. */
+const withWorkload: Files = {
+  'inventory/cell.yaml': (sampleFiles['inventory/cell.yaml'] ?? '').replace(
+    'labels: {role: gateway}',
+    'labels: {role: gateway}\n    workloads: [{name: w, uid: 1001}]',
+  ),
+};
+
 const manyRules = (count: number): string[] =>
   Array.from(
     { length: count },
     (_, index) =>
-      `id: r${index}, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.0.0.0/8, ports: ${index + 1}`,
+      `id: r${index}, tier: admin, action: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.0.0.0/8, ports: ${index + 1}`,
   );
 
 /** For each rule what it finds and where, and the nearest that it does not. */
-const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[]; silent: readonly Files[] }>> = {
+const cases: Readonly<Record<Rule, RuleCase>> = {
   POLICY_RULE_DUPLICATE: {
     fires: [
       [grant(`id: again, subjects: [gateway-1], ${reads}`), 'grants/more.yaml:2:10'],
       [deny('id: again, subjects: all, interface: plc-modbus, operations: [write-setpoint]'), 'grants/more.yaml:2:10'],
       [
         firewall(
-          'id: a, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',
-          'id: b, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23-23',
+          'id: a, tier: admin, action: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',
+          'id: b, tier: admin, action: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23-23',
         ),
         'firewall/cell.yaml:3:10',
       ],
@@ -107,8 +111,8 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
       ],
       [
         firewall(
-          'id: a, tier: deny, devices: all, direction: in, transport: any, peer: 10.0.0.0/8',
-          'id: b, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 23',
+          'id: a, tier: admin, action: deny, devices: all, direction: in, transport: any, peer: 10.0.0.0/8',
+          'id: b, tier: admin, action: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 23',
         ),
         'firewall/cell.yaml:3:10',
       ],
@@ -160,9 +164,9 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
       },
       deny('id: risky, subjects: all, interface: plc-modbus, operations: all, conditions: {minRisk: 50}'),
       firewall(
-        'id: a, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',
-        'id: b, tier: deny, devices: all, direction: out, transport: tcp, peer: 10.0.0.0/8, ports: 23',
-        'id: c, tier: deny, devices: all, direction: in, transport: udp, peer: 10.0.0.0/8, ports: 23',
+        'id: a, tier: admin, action: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8, ports: 23',
+        'id: b, tier: admin, action: deny, devices: all, direction: out, transport: tcp, peer: 10.0.0.0/8, ports: 23',
+        'id: c, tier: admin, action: deny, devices: all, direction: in, transport: udp, peer: 10.0.0.0/8, ports: 23',
       ),
     ],
   },
@@ -201,33 +205,90 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
   POLICY_GRANT_FIREWALLED: {
     fires: [
       [
-        firewall('id: no, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 502'),
+        firewall(
+          'id: no, tier: admin, action: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 502',
+        ),
         'grants/cell.yaml:2:9',
       ],
       [
-        firewall('id: no, tier: deny, devices: [gateway-1], direction: out, transport: any, peer: 10.77.0.12/32'),
+        firewall(
+          'id: no, tier: admin, action: deny, devices: [gateway-1], direction: out, transport: any, peer: 10.77.0.12/32',
+        ),
         'grants/cell.yaml:2:9',
       ],
     ],
     silent: [
-      firewall('id: no, tier: deny, devices: [plc-1], direction: in, transport: udp, peer: 10.77.0.0/24, ports: 502'),
-      firewall('id: no, tier: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.12/32, ports: 502'),
+      firewall(
+        'id: no, tier: admin, action: deny, devices: [plc-1], direction: in, transport: udp, peer: 10.77.0.0/24, ports: 502',
+      ),
+      firewall(
+        'id: no, tier: admin, action: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.12/32, ports: 502',
+      ),
     ],
   },
   POLICY_FIREWALL_UNREACHABLE: {
     fires: [
       [
         firewall(
-          'id: a, tier: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.1/32, ports: 123',
-          'id: b, tier: deny, devices: all, direction: out, transport: any, peer: 10.77.0.0/24',
+          'id: a, tier: baseline, action: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.1/32, ports: 123',
+          'id: b, tier: admin, action: deny, devices: all, direction: out, transport: any, peer: 10.77.0.0/24',
         ),
         'firewall/cell.yaml:2:10',
       ],
+      // Covered by two blocks together, in another tier, by an allow.
+      [
+        firewall(
+          'id: a, tier: baseline, action: deny, devices: [plc-1], direction: in, transport: tcp, peer: 10.77.0.0/24, ports: 22',
+          'id: b, tier: admin, action: allow, devices: all, direction: in, transport: tcp, peers: [10.77.0.0/25, 10.77.0.128/25]',
+        ),
+        'firewall/cell.yaml:2:10',
+      ],
+      [
+        firewall(
+          'id: a, tier: admin, action: pass, priority: 5, devices: all, direction: out, transport: any, peer: 10.77.0.0/24',
+          'id: b, tier: admin, action: deny, priority: 6, devices: all, direction: out, transport: any, peer: 10.77.0.0/25',
+        ),
+        'firewall/cell.yaml:3:10',
+      ],
     ],
     silent: [
+      // The allow is judged first; so is a pass, but only the grants and baseline come after it.
       firewall(
-        'id: a, tier: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.0/24, ports: 123',
-        'id: b, tier: deny, devices: all, direction: out, transport: any, peer: 10.77.0.1/32',
+        'id: a, tier: admin, action: allow, priority: 1, devices: all, direction: out, transport: udp, peer: 10.77.0.1/32',
+        'id: b, tier: admin, action: deny, priority: 2, devices: all, direction: out, transport: any, peer: 10.77.0.0/24',
+      ),
+      firewall(
+        'id: a, tier: baseline, action: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.1/32',
+        'id: b, tier: admin, action: pass, devices: all, direction: out, transport: any, peer: 10.77.0.0/24',
+      ),
+      // What comes first does not always decide.
+      ...[
+        'observe: true',
+        'workload: w',
+        'conditions: {weekdays: [mon]}',
+        'notBefore: 2027-01-01',
+        'to: [10.0.0.0/8]',
+      ].map((only) => ({
+        ...firewall(
+          'id: a, tier: baseline, action: allow, devices: [gateway-1], direction: DIR, transport: udp, peer: 10.77.0.1/32'.replace(
+            'DIR',
+            only.startsWith('to') ? 'through' : 'out',
+          ),
+          `id: b, tier: admin, action: deny, devices: [gateway-1], direction: ${only.startsWith('to') ? 'through' : 'out'}, transport: any, peer: 10.77.0.0/24, ${only}`,
+        ),
+        ...withWorkload,
+      })),
+      firewall(
+        'id: a, tier: baseline, action: deny, devices: all, direction: in, transport: tcp, peer: 10.77.0.1/32',
+        'id: b, tier: admin, action: allow, devices: all, direction: in, transport: tcp, peer: 10.77.0.0/24, connections: 5',
+      ),
+      firewall(
+        'id: a, tier: baseline, action: allow, devices: all, direction: in, transport: icmp, peer: 10.77.0.1/32',
+        'id: b, tier: admin, action: deny, devices: all, direction: in, transport: any, ports: 1-65535, peer: 10.77.0.0/24',
+      ),
+      firewall(
+        'id: a, tier: baseline, action: allow, devices: all, direction: out, transport: udp, peer: 10.77.0.0/24, ports: 123',
+        'id: b, tier: admin, action: deny, devices: all, direction: out, transport: any, peer: 10.77.0.1/32',
       ),
     ],
   },
@@ -440,24 +501,4 @@ const cases: Readonly<Record<Rule, { fires: readonly (readonly [Files, string])[
   },
 };
 
-for (const [rule, { fires, silent }] of Object.entries(cases) as [Rule, (typeof cases)[Rule]][]) {
-  test(`${rule} is found where it is, and not beside it`, () => {
-    const find = (files: Files): string[] =>
-      loadRepository(treeOf({ ...sampleFiles, ...files }), sampleNow).problems.map(
-        ({ place, rule: found, message }) => `${formatPlace(place)} ${found} ${message}`,
-      );
-    for (const [files, place] of fires) {
-      const found = find(files);
-      assert.ok(
-        found.some((line) => line.startsWith(`${place} ${rule} `)),
-        `${rule} at ${place} in\n${Object.values(files).join('\n')}\n${found.join('\n')}`,
-      );
-    }
-    for (const files of silent) {
-      const found = find(files);
-      const wrong =
-        found.some((line) => line.includes(` ${rule} `)) || found.some((line) => line.includes('POLICY_FORMAT'));
-      assert.ok(!wrong, `${Object.values(files).join('\n')}\n${found.join('\n')}`);
-    }
-  });
-}
+testRules(cases);

@@ -1,17 +1,22 @@
-// Start, end, daily window and days of grants and denies: rules that can never hold from now on, windows that restrict
+// Start, end, daily window and days of grants, denies and firewall rules: rules that can never hold from now on, windows that restrict
 // nothing.
 import { weekdayNames } from '../../bundle/conditions.ts';
 import { calendarAt } from '../../engine/calendar.ts';
 import type { Problems } from '../problems.ts';
-import type { Deny, Grant, Repository } from '../repository.ts';
+import type { Deny, FirewallRule, Grant, Repository } from '../repository.ts';
 
 /** `now` in milliseconds since the epoch. */
 export function lintPeriods(repository: Repository, problems: Problems, now: number): void {
   for (const grant of repository.grants) lintPeriod(grant, problems, now, { grant: grant.id });
-  for (const deny of repository.denies) lintPeriod(deny, problems, now);
+  for (const rule of [...repository.denies, ...repository.firewall]) lintPeriod(rule, problems, now);
 }
 
-function lintPeriod(rule: Grant | Deny, problems: Problems, now: number, about?: { grant: string }): void {
+function lintPeriod(
+  rule: Grant | Deny | FirewallRule,
+  problems: Problems,
+  now: number,
+  about?: { grant: string },
+): void {
   const { timeWindow, weekdays } = rule.conditions ?? {};
   const { notBefore, until } = rule;
   // An end that has passed is POLICY_UNTIL_PASSED.

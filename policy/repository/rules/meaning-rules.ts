@@ -45,15 +45,16 @@ export const meaningRules = {
     severity: 'warning',
     waivable: true,
     explanation: 'Firewall rules drop the packets of every subject of this grant before anybody could decide.',
-    example: 'a grant on port 23 beside tier: deny, ports: 23',
+    example: 'a grant on port 23 beside tier: admin, action: deny, ports: 23',
     fix: 'narrow the firewall rule, or remove the grant',
   },
   POLICY_FIREWALL_UNREACHABLE: {
     severity: 'warning',
     waivable: true,
-    explanation: 'A deny covers all that this allow rule allows; tier deny is looked at first.',
-    example: 'allow udp 123 to 10.77.0.1/32 beside deny any to 10.77.0.0/24',
-    fix: 'remove the allow, or narrow the deny',
+    explanation:
+      'A rule that is judged first decides all that this one is about: an admin rule before a baseline one, a lower priority, or at the same priority deny before pass before allow.',
+    example: 'allow udp 123 to 10.77.0.1/32 beside deny any to 10.77.0.0/24 at the same priority',
+    fix: 'give it a lower priority, narrow the other one, or remove it',
   },
   POLICY_NEVER_IN_FORCE: {
     severity: 'error',

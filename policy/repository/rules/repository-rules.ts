@@ -179,7 +179,7 @@ export const repositoryRules = {
     severity: 'warning',
     waivable: true,
     explanation: 'A packet rule that allows every address opens a path no grant accounts for.',
-    example: 'tier: allow, peer: 0.0.0.0/0',
+    example: 'action: allow, peer: 0.0.0.0/0',
     fix: 'name the addresses that need it, or write a grant',
   },
   POLICY_WAIVER_UNUSED: {

@@ -66,6 +66,7 @@ function buildSlice(repository: Repository, catalogue: Catalogue, device: Device
     ...(breakGlass.length === 0 ? {} : { breakGlass }),
     ...(attributes.length === 0 ? {} : { attributes }),
     firewall: firewallFor(repository, device.id),
+    ...reflexesFor(repository, device),
     casbin: casbin.map(({ name, model, policy, files }) => ({ name, model, policy, place: `${files.model}:1` })),
     ...(rego.length === 0 ? {} : { rego }),
   };
@@ -91,8 +92,10 @@ function attributesFor(
 
 /** As server a device needs every subject of the grant; as client only that it is one itself. */
 function grantFor(grant: SliceGrant, device: string): SliceGrant[] {
-  if (grant.device === device) return [grant];
-  return grant.subjects.includes(device) ? [{ ...grant, subjects: [device] }] : [];
+  const { workload: _, ...seen } = grant;
+  if (grant.device === device) return [seen];
+  if (!grant.subjects.includes(device)) return [];
+  return [{ ...grant, subjects: [device] }];
 }
 
 /**
@@ -156,9 +159,32 @@ function firewallFor(repository: Repository, device: string): SliceFirewallRule[
   return repository.firewall
     .filter((rule) => rule.devices.includes(device))
     .map((entry) => {
-      const { devices: _, at, ...rule } = entry;
+      const { devices: _, at, written: _w, ...rule } = entry;
       return { ...rule, place: placeText(at('id')) };
     });
+}
+
+/** Workloads, traps and island mode, where there are any. */
+function reflexesFor({ traps, island }: Repository, device: Device): object {
+  const workloads = device.workloads.map((entry, index) => ({
+    ...entry,
+    place: placeText(device.at('workloads', index)),
+  }));
+  const mine = traps.filter((trap) => trap.devices.includes(device.id));
+  const own = island.find((entry) => entry.devices.includes(device.id));
+  return {
+    ...(workloads.length > 0 && { workloads }),
+    ...(mine.length > 0 && {
+      traps: mine.map((trap) => ({
+        id: trap.id,
+        transport: trap.transport,
+        ports: trap.ports,
+        blockSeconds: trap.blockSeconds,
+        place: placeText(trap.at()),
+      })),
+    }),
+    ...(own !== undefined && { island: { leaseSeconds: own.leaseSeconds, place: placeText(own.at()) } }),
+  };
 }
 
 function sliceInterface(entry: Interface, device: string): SliceInterface {
