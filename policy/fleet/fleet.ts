@@ -89,8 +89,8 @@ interface Member {
   readonly id: string;
   device: SliceDevice;
   sets: readonly LiveSet[];
-  /** Number of the change that last met it: a device is told once, however many of its sets changed. */
-  met: number;
+  /** Among all devices, by id. */
+  place: number;
 }
 
 /** A rule's two entries are shared by all devices that it concerns. */
@@ -147,6 +147,9 @@ function placeOf(list: readonly Member[], id: string): number {
 
 class CompiledFleet implements Fleet {
   readonly #members = new Map<string, Member>();
+  /** The same by id. */
+  readonly #sorted: Member[];
+  readonly #told = new Told();
   readonly #sets = new Map<string, LiveSet>();
   /** Where a device finds the selectors that may choose it: by id, and by the rarest label of each. */
   readonly #ofAll: LiveSet[] = [];
@@ -154,7 +157,6 @@ class CompiledFleet implements Fleet {
   readonly #byLabel = new Map<string, LiveSet[]>();
   readonly #bounds: FleetBounds;
   #memberships = 0;
-  #change = 0;
 
   constructor(devices: readonly SliceDevice[], rules: readonly FleetRule[], bounds: FleetBounds) {
     this.#bounds = bounds;
@@ -162,8 +164,10 @@ class CompiledFleet implements Fleet {
     atMost(bounds.rules, rules.length, 'rules');
     const index = indexInventory(devices);
     for (const device of devices) {
-      this.#members.set(device.id, { id: device.id, device, sets: [], met: 0 });
+      this.#members.set(device.id, { id: device.id, device, sets: [], place: 0 });
     }
+    this.#sorted = index.ids.flatMap((id) => this.#members.get(id) ?? []);
+    this.#number(0);
     const setOf = (selector: SelectorOrAll): LiveSet => {
       const key = selectorKey(selector);
       const known = this.#sets.get(key);
@@ -196,8 +200,13 @@ class CompiledFleet implements Fleet {
     const wanted = this.#setsOf(device);
     if (known === undefined) atMost(this.#bounds.devices, this.#members.size + 1, 'devices in the inventory');
     this.#count(wanted.length - (known?.sets.length ?? 0));
-    const member = known ?? { id: device.id, device, sets: [], met: 0 };
-    this.#members.set(device.id, member);
+    const member = known ?? { id: device.id, device, sets: [], place: 0 };
+    if (known === undefined) {
+      this.#members.set(device.id, member);
+      const place = placeOf(this.#sorted, device.id);
+      this.#sorted.splice(place, 0, member);
+      this.#number(place);
+    }
     member.device = device;
     return this.#move(member, wanted, known === undefined);
   }
@@ -205,9 +214,20 @@ class CompiledFleet implements Fleet {
   remove(id: string): FleetDelta {
     const member = this.#members.get(id);
     if (member === undefined) return nothing;
-    this.#members.delete(id);
     this.#count(-member.sets.length);
-    return this.#move(member, [], true);
+    const delta = this.#move(member, [], true);
+    this.#members.delete(id);
+    this.#sorted.splice(member.place, 1);
+    this.#number(member.place);
+    return delta;
+  }
+
+  /** Gives the devices from a place on their places. */
+  #number(from: number): void {
+    for (let place = from; place < this.#sorted.length; place += 1) {
+      const member = this.#sorted[place];
+      if (member !== undefined) member.place = place;
+    }
   }
 
   #addRule(rule: FleetRule, order: number, setOf: (selector: SelectorOrAll) => LiveSet): void {
@@ -268,15 +288,14 @@ class CompiledFleet implements Fleet {
         removed: isAdded ? [] : ids,
       };
     });
-    const told = new Told(++this.#change);
+    const told = this.#told;
+    told.begin(this.#sorted.length);
     if (appearsOrGoes || changed.length > 0) told.tell(member);
-    for (const set of changed) for (const other of set.counterparts) for (const one of other.list) told.tell(one);
-    const holders = told.take();
+    for (const set of changed) told.tellCounterparts(set);
+    const holders = told.take(this.#sorted);
     told.tell(member);
-    for (const set of before.intersection(after)) {
-      for (const other of set.counterparts) for (const one of other.list) told.tell(one);
-    }
-    const peers = told.take();
+    for (const set of before.intersection(after)) told.tellCounterparts(set);
+    const peers = told.take(this.#sorted);
     member.sets = wanted;
     return { sets, holders, peers };
   }
@@ -287,24 +306,37 @@ class CompiledFleet implements Fleet {
   }
 }
 
-/** Who has been told of a change. */
+/** Whom a change is told: in rounds, and nobody in two rounds of one change, however many of its sets changed. */
 class Told {
-  readonly #change: number;
-  #ids: string[] = [];
+  /** Number of the round that last met the device at each place; all of earlier changes are below `#firstRound`. */
+  #met = new Uint32Array(0);
+  #firstRound = 1;
+  #round = 1;
 
-  constructor(change: number) {
-    this.#change = change;
+  /** Of a fleet with so many devices. */
+  begin(devices: number): void {
+    if (this.#met.length < devices || this.#round > 2 ** 31) {
+      this.#met = new Uint32Array(devices * 2);
+      this.#round = 1;
+    }
+    this.#firstRound = ++this.#round;
   }
 
-  tell(member: Member): void {
-    if (member.met === this.#change) return;
-    member.met = this.#change;
-    this.#ids.push(member.id);
+  tell({ place }: Member): void {
+    if ((this.#met[place] ?? 0) < this.#firstRound) this.#met[place] = this.#round;
   }
 
-  take(): string[] {
-    const ids = this.#ids.sort();
-    this.#ids = [];
+  tellCounterparts(set: LiveSet): void {
+    for (const other of set.counterparts) for (const member of other.list) this.tell(member);
+  }
+
+  /** Sorted ids of the round; the next one begins. */
+  take(all: readonly Member[]): string[] {
+    const ids: string[] = [];
+    for (let place = 0; place < all.length; place += 1) {
+      if (this.#met[place] === this.#round) ids.push(all[place]?.id ?? '');
+    }
+    this.#round += 1;
     return ids;
   }
 }
