@@ -26,6 +26,7 @@ export function repositoryOf({ devices, rules }: Pick<SampleFleet, 'devices' | '
         transport: 'tcp',
         peers: ['0.0.0.0/0'],
         ports: [23, 23],
+        written: 'peer',
         at,
       });
       continue;
@@ -53,13 +54,18 @@ export function repositoryOf({ devices, rules }: Pick<SampleFleet, 'devices' | '
     networks: [],
     devices: byKey(
       ({ id }) => id,
-      devices.map((device) => ({ ...device, at })),
+      devices.map((device) => ({ ...device, workloads: [], at })),
     ),
     interfaces: byKey(({ name }) => name, interfaces),
     grants: byKey(({ id }) => id, grants),
     denies: [],
     breakGlass: [],
     firewall: byKey(({ id }) => id, firewall),
+    traps: [],
+    meters: [],
+    island: [],
+    feeds: [],
+    protectedBlocks: [],
     casbin: [],
     rego: [],
     referenceValues: {},
