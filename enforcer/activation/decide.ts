@@ -23,6 +23,7 @@ interface Deciding {
 }
 
 const nothingOpen = (): readonly Opening[] => [];
+const notIsland = (): boolean => false;
 
 /** What an enforcement point does beside letting a request through or not. */
 export interface Abilities {
@@ -41,12 +42,14 @@ export function createDecide(
   current: () => Active<Deciding> | undefined,
   time: () => TrustedTime,
   openings: () => readonly Opening[] = nothingOpen,
+  /** Whether this device is in island mode. */
+  island: () => boolean = notIsland,
 ): (request: AccessRequest, abilities?: Abilities) => Decision {
   return (request, { usage, fulfilment, heard } = none) => {
     const active = current();
     if (active === undefined) return noBundleDecision();
     const at = time();
-    const asked = timed(request, at);
+    const asked = isolated(timed(request, at), island());
     const freshness = freshnessOf(active.bundle.manifest, at);
     // A use is taken last of all, so an obligation that cannot be met here costs none.
     let limited = false;
@@ -99,4 +102,8 @@ export function createHolds(
 /** A calendar is not asked by a clock that nobody vouches for. */
 function timed(request: AccessRequest, { trusted, floor = 0 }: TrustedTime): AccessRequest {
   return trusted ? request : { ...request, context: { ...request.context, timeFloor: floor } };
+}
+
+function isolated(request: AccessRequest, island: boolean): AccessRequest {
+  return island ? { ...request, context: { ...request.context, island } } : request;
 }

@@ -30,3 +30,10 @@ export const MAX_LOCAL_SKEW_MS = 5 * 60_000;
 export const FUTURE_BUNDLE_MS = 5 * 60_000;
 /** Subjects whose state is kept as it was made; more are made anew. */
 export const MAX_KEPT_SUBJECTS = 16_384;
+
+/** Devices that one order names: a site; more are more orders. 64 KiB of ids. */
+export const MAX_ORDER_DEVICES = 1_000;
+/** Milliseconds that an ordered block lasts at most: longer than a week is a rule of the policy. */
+export const MAX_BLOCK_MS = 7 * 24 * 3_600_000;
+/** Addresses that orders block here at once; the control plane keeps below it. */
+export const MAX_ORDERED_BLOCKS = 4_096;

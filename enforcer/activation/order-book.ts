@@ -1,21 +1,27 @@
-// The orders this edge has applied: highest sequence and the verdict of each device, in orders/orders.json.
+// The orders this edge has applied: highest sequence, the verdict of each device, and what they say of this one, in
+// orders/orders.json.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type PublicJwk, verifyJws } from '../../identity/index.ts';
-import { type Order, OrderLogSchema, OrderSchema, OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
-import { idPattern } from '../../policy/bundle/index.ts';
+import { type Order, OrderLogSchema, OrderSchema } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import { canonicalJson } from '../../runtime/canonical-json.ts';
 import { decodeMessage } from '../../runtime/grpc-wire.ts';
 import { type FileSystem, isErrno } from '../../store/files.ts';
 import { storeFault, writeDurably } from '../../store/sealed-file.ts';
 import { activationErrors } from './errors.ts';
 import { MAX_ORDERS_BYTES, MAX_ORDERS_PER_LOG } from './limits.ts';
+import { requireContent } from './order-content.ts';
+import { applySiteOrder, concerns, noSiteOrders, type SiteOrders } from './site-orders.ts';
 import { applyOrder, type Verdict, type Verdicts } from './verdicts.ts';
 
 export interface OrderBook {
   /** Highest sequence that is on disk. */
   sequence(): bigint;
   verdicts(): Verdicts;
+  /** What they say of this device. */
+  site(): SiteOrders;
+  /** These pardons are carried out: durable when it resolves, so that none is carried out again. */
+  pardoned(pardons: SiteOrders['pardons']): Promise<void>;
   /** SHA-256 of what is in force. */
   digest(): Uint8Array;
   /**
@@ -36,15 +42,28 @@ export interface AppliedOrder {
   readonly order: Order;
   readonly from: Verdict | undefined;
   readonly to: Verdict | undefined;
+  /** Of an order for many devices: it names this one, and `full` when its block found no room. */
+  readonly site?: { readonly concerned: boolean; readonly full: boolean };
 }
 
 export interface OrderBookOptions {
   readonly fs: FileSystem;
   readonly path: string;
   readonly trustDomain: string;
+  readonly deviceId: string;
   readonly keys: () => readonly PublicJwk[];
 }
 
+const siteSchema = z.strictObject({
+  island: z
+    .strictObject({ sequence: z.int().positive(), issuedAt: z.int(), reason: z.string(), by: z.string() })
+    .optional(),
+  rejoined: z.strictObject({ sequence: z.int().positive(), issuedAt: z.int() }).optional(),
+  blocks: z
+    .record(z.string(), z.strictObject({ sequence: z.int().positive(), until: z.int(), reason: z.string() }))
+    .optional(),
+  pardons: z.record(z.string(), z.int().positive()).optional(),
+});
 const bookSchema = z.strictObject({
   trustDomain: z.string(),
   sequence: z.int().nonnegative(),
@@ -57,6 +76,8 @@ const bookSchema = z.strictObject({
       reason: z.string(),
     }),
   ),
+  /** Absent while no order for many devices concerned this one. */
+  site: siteSchema.optional(),
 });
 /** `digest` finds decay: a flipped bit in a name is JSON all the same, and would let a device out of quarantine. */
 const fileSchema = z.strictObject({ format: z.literal(1), digest: z.string(), book: bookSchema });
@@ -64,13 +85,14 @@ const fileSchema = z.strictObject({ format: z.literal(1), digest: z.string(), bo
 interface Book {
   readonly sequence: number;
   readonly verdicts: Verdicts;
+  readonly site: SiteOrders;
 }
 
 export async function openOrderBook(
   options: OrderBookOptions,
   damaged: (path: string, error: unknown) => void,
 ): Promise<OrderBook> {
-  const empty: Book = { sequence: 0, verdicts: new Map() };
+  const empty: Book = { sequence: 0, verdicts: new Map(), site: noSiteOrders };
   let book = empty;
   let lost = false;
   try {
@@ -82,9 +104,21 @@ export async function openOrderBook(
     }
   }
   let written = book;
+  const write = async (): Promise<void> => {
+    const writing = book;
+    await writeDurably(options.fs, options.path, Buffer.from(fileText(writing, options.trustDomain)));
+    written = writing;
+  };
   return {
     sequence: () => BigInt(written.sequence),
     verdicts: () => book.verdicts,
+    site: () => book.site,
+    async pardoned(done) {
+      const pardons = new Map([...book.site.pardons].filter(([address, sequence]) => done.get(address) !== sequence));
+      if (pardons.size === book.site.pardons.size) return;
+      book = { ...book, site: { ...book.site, pardons } };
+      await write();
+    },
     digest: () => digestOfBook(book, options.trustDomain),
     lost: () => lost,
     foundAgain: () => {
@@ -97,10 +131,7 @@ export async function openOrderBook(
       const { next, applied, failure } = await replay(book, jwss, options);
       book = next;
       try {
-        if (book.sequence !== written.sequence) {
-          await writeDurably(options.fs, options.path, Buffer.from(fileText(book, options.trustDomain)));
-          written = book;
-        }
+        if (book.sequence !== written.sequence) await write();
         return { applied, failure };
       } catch (error) {
         return { applied, failure: failure ?? { error } };
@@ -111,7 +142,14 @@ export async function openOrderBook(
 
 function parseBook(bytes: Buffer, trustDomain: string): Book {
   const file = fileSchema.parse(JSON.parse(bytes.toString('utf8')));
-  const book = { sequence: file.book.sequence, verdicts: new Map(Object.entries(file.book.verdicts)) };
+  const { sequence, verdicts, site: stored = {} } = file.book;
+  const site: SiteOrders = {
+    island: stored.island,
+    rejoined: stored.rejoined,
+    blocks: new Map(Object.entries(stored.blocks ?? {})),
+    pardons: new Map(Object.entries(stored.pardons ?? {})),
+  };
+  const book = { sequence, verdicts: new Map(Object.entries(verdicts)), site };
   if (file.book.trustDomain !== trustDomain) {
     throw activationErrors.error('ORDERS_TRUST_DOMAIN', `orders of ${file.book.trustDomain}, edge of ${trustDomain}`);
   }
@@ -121,8 +159,16 @@ function parseBook(bytes: Buffer, trustDomain: string): Book {
   return book;
 }
 
-function bookJson({ sequence, verdicts }: Book, trustDomain: string): z.infer<typeof bookSchema> {
-  return { trustDomain, sequence, verdicts: Object.fromEntries(verdicts) };
+function bookJson({ sequence, verdicts, site }: Book, trustDomain: string): z.infer<typeof bookSchema> {
+  const { island, rejoined, blocks, pardons } = site;
+  const said: z.infer<typeof siteSchema> = {
+    ...(island === undefined ? {} : { island }),
+    ...(rejoined === undefined ? {} : { rejoined }),
+    ...(blocks.size === 0 ? {} : { blocks: Object.fromEntries(blocks) }),
+    ...(pardons.size === 0 ? {} : { pardons: Object.fromEntries(pardons) }),
+  };
+  const book = { trustDomain, sequence, verdicts: Object.fromEntries(verdicts) };
+  return Object.keys(said).length === 0 ? book : { ...book, site: said };
 }
 
 function digestOfBook(book: Book, trustDomain: string): Buffer {
@@ -143,7 +189,7 @@ async function replay(
 ): Promise<{ next: Book; applied: AppliedOrder[]; failure: { error: unknown } | undefined }> {
   const verdicts = new Map(before.verdicts);
   const applied: AppliedOrder[] = [];
-  let { sequence } = before;
+  let { sequence, site } = before;
   let failure: { error: unknown } | undefined;
   try {
     for (const jws of jwss) {
@@ -153,13 +199,18 @@ async function replay(
       if (number !== sequence + 1) {
         throw activationErrors.error('ORDERS_GAP', `order ${number} came, ${sequence + 1} is next`);
       }
-      applied.push({ order, ...applyOrder(verdicts, order) });
+      if (order.deviceId === '') {
+        const { after, full } = applySiteOrder(site, order, options.deviceId);
+        site = after;
+        const concerned = concerns(order, options.deviceId);
+        applied.push({ order, from: undefined, to: undefined, site: { concerned, full } });
+      } else applied.push({ order, ...applyOrder(verdicts, order) });
       sequence = number;
     }
   } catch (error) {
     failure = { error };
   }
-  return { next: { sequence, verdicts }, applied, failure };
+  return { next: { sequence, verdicts, site }, applied, failure };
 }
 
 async function verifyOrder(jws: string, { keys, trustDomain }: OrderBookOptions): Promise<Order> {
@@ -168,14 +219,6 @@ async function verifyOrder(jws: string, { keys, trustDomain }: OrderBookOptions)
   if (order.trustDomain !== trustDomain) {
     throw activationErrors.error('ORDERS_TRUST_DOMAIN', `order of ${order.trustDomain}, edge of ${trustDomain}`);
   }
-  const sequence = Number(order.sequence);
-  if (
-    !Number.isSafeInteger(sequence) ||
-    sequence < 1 ||
-    order.verb === OrderVerb.UNSPECIFIED ||
-    !idPattern.test(order.deviceId)
-  ) {
-    throw activationErrors.error('ORDERS_INVALID', 'an order without sequence, verb or device');
-  }
+  requireContent(order);
   return order;
 }

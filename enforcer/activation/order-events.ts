@@ -2,7 +2,7 @@
 import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
 import { CodedError, formatError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
-import { OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
+import { type Order, OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { AppliedOrder } from './order-book.ts';
 import { verbName } from './verdicts.ts';
 
@@ -12,7 +12,30 @@ interface Told {
 }
 
 /** `enforced`, or `no-effect` for a release without recovery and for anything after a revocation. */
-export function tellOrder(told: Told, { order, from, to }: AppliedOrder): Promise<void> {
+export function tellOrder(told: Told, applied: AppliedOrder): Promise<void> {
+  return applied.site === undefined ? tellDeviceOrder(told, applied) : tellSiteOrder(told, applied.order, applied.site);
+}
+
+/** Of a fleet only those say so whom it concerns. */
+async function tellSiteOrder(told: Told, order: Order, site: NonNullable<AppliedOrder['site']>): Promise<void> {
+  if (!site.concerned) return;
+  const closes = order.verb === OrderVerb.ISLAND || order.verb === OrderVerb.BLOCK;
+  await emit(told, {
+    kind: 'order',
+    activity: site.full ? 'no-room' : verbName(order.verb),
+    severity: closes ? 'high' : 'medium',
+    data: {
+      verb: verbName(order.verb),
+      sequence: Number(order.sequence),
+      reason: order.reason,
+      by: order.approvers[0] ?? '',
+      ...(order.address === '' ? {} : { source_ip: order.address }),
+      ...(order.untilMs === 0n ? {} : { until_ms: Number(order.untilMs) }),
+    },
+  });
+}
+
+function tellDeviceOrder(told: Told, { order, from, to }: AppliedOrder): Promise<void> {
   const noEffect = from === to && (order.verb === OrderVerb.RELEASE ? from !== undefined : from === 'revoked');
   return emit(told, {
     kind: 'order',

@@ -11,6 +11,7 @@ import { containmentChange, type Containment, type ContainmentChange } from './c
 import { activationErrors } from './errors.ts';
 import { openOrderBook, type OrderBook } from './order-book.ts';
 import { tellDamaged, tellOrder, tellRefused } from './order-events.ts';
+import type { OrderedBlock, SiteOrders } from './site-orders.ts';
 import { openSignedState, type SignedState } from './signed-state.ts';
 import { readDeviceStates, readRevocations } from './signed-payloads.ts';
 import { createSubjectState, type Subject, type SubjectView } from './subject-state.ts';
@@ -43,12 +44,17 @@ export interface OrdersStoreOptions {
   readonly fs: FileSystem;
   readonly stateDir: string;
   readonly trustDomain: string;
+  readonly deviceId: string;
   readonly anchors: () => { readonly ordersKeys: readonly PublicJwk[] };
   readonly clock: { time(): TrustedTime };
   /** Milliseconds after which states and revocations are too old to keep a subject trusted. */
   readonly stateMaxAgeMs: number;
   /** Ends or admits flows, closes connections. Told again what it rejected. */
   readonly onChange: (change: ContainmentChange) => Promise<void>;
+  /** What orders say of this device's island mode, at start and after each change. Told again what it rejected. */
+  readonly onIsland: (orders: Pick<SiteOrders, 'island' | 'rejoined'>) => Promise<void>;
+  /** Addresses that orders block here, all of them, and those to be forgotten. Told again what it rejected. */
+  readonly onBlocks: (blocks: ReadonlyMap<string, OrderedBlock>, pardons: readonly string[]) => Promise<void>;
   readonly emit: EmitEvent;
   readonly log: Logger;
 }
@@ -65,6 +71,7 @@ interface Parts {
 interface Enforced {
   containment: ReadonlyMap<string, Containment>;
   serials: ReadonlySet<string>;
+  site: SiteOrders | undefined;
   versions: { orders: bigint; states: bigint; revocations: bigint };
 }
 
@@ -73,6 +80,7 @@ export async function openOrdersStore(options: OrdersStoreOptions): Promise<Orde
   const enforced: Enforced = {
     containment: new Map(),
     serials: new Set(),
+    site: undefined,
     versions: { orders: 0n, states: 0n, revocations: 0n },
   };
   let queue: Promise<unknown> = Promise.resolve();
@@ -124,7 +132,7 @@ function audited(what: string, handler: StateHandler, options: OrdersStoreOption
 }
 
 async function openParts(options: OrdersStoreOptions): Promise<Parts> {
-  const { fs, trustDomain, anchors } = options;
+  const { fs, trustDomain, deviceId, anchors } = options;
   const folder = join(options.stateDir, 'orders');
   try {
     await fs.mkdir(folder);
@@ -135,7 +143,7 @@ async function openParts(options: OrdersStoreOptions): Promise<Parts> {
   const damaged = (path: string, error: unknown): void => void tellDamaged(options, path, error);
   const common = { fs, trustDomain, keys };
   return {
-    book: await openOrderBook({ ...common, path: join(folder, 'orders.json') }, damaged),
+    book: await openOrderBook({ ...common, deviceId, path: join(folder, 'orders.json') }, damaged),
     states: await openSignedState(
       { ...common, path: join(folder, 'states.jws'), typ: 'edgeward-states+proto', read: readDeviceStates },
       damaged,
@@ -190,13 +198,17 @@ async function enforceChanges(parts: Parts, enforced: Enforced, options: OrdersS
   const containment = containmentOf(parts);
   const serials = parts.revocations.current()?.value ?? new Set<string>();
   const change = containmentChange(enforced, { containment, serials });
-  if (change !== undefined) {
-    try {
-      await options.onChange(change);
-    } catch (cause) {
-      options.log.error({ err: cause }, 'a change of containment could not be enforced');
-      throw activationErrors.error('ORDERS_NOT_ENFORCED', 'the firewall or a proxy did not take the change', { cause });
-    }
+  const failures: unknown[] = [];
+  const attempt = async (work: () => Promise<unknown>): Promise<void> => {
+    await work().catch((error: unknown) => failures.push(error));
+  };
+  if (change !== undefined) await attempt(() => options.onChange(change));
+  // What a damaged book does not say stays as it was.
+  if (!parts.book.lost()) await attempt(() => enforceSite(parts.book, enforced, options));
+  if (failures.length > 0) {
+    const [cause] = failures;
+    options.log.error({ err: cause }, 'a change of orders could not be enforced');
+    throw activationErrors.error('ORDERS_NOT_ENFORCED', 'the firewall or a proxy did not take the change', { cause });
   }
   enforced.containment = containment;
   enforced.serials = serials;
@@ -205,6 +217,20 @@ async function enforceChanges(parts: Parts, enforced: Enforced, options: OrdersS
     states: parts.states.durableVersion(),
     revocations: parts.revocations.durableVersion(),
   };
+}
+
+/** Each part on its own: a kernel that refuses a block does not keep this device out of island mode. */
+async function enforceSite(book: OrderBook, enforced: Enforced, options: OrdersStoreOptions): Promise<void> {
+  const site = book.site();
+  const before = enforced.site;
+  const islandChanged = before === undefined || before.island !== site.island || before.rejoined !== site.rejoined;
+  const island = islandChanged ? options.onIsland(site) : Promise.resolve();
+  const blocksChanged = before === undefined || before.blocks !== site.blocks || site.pardons.size > 0;
+  const blocks = blocksChanged ? options.onBlocks(site.blocks, [...site.pardons.keys()]) : Promise.resolve();
+  const results = await Promise.allSettled([island, blocks]);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  await book.pardoned(site.pardons);
+  enforced.site = book.site();
 }
 
 type InTurn = <T>(work: () => Promise<T>) => Promise<T>;

@@ -128,8 +128,8 @@ test('orders that are not ours are refused, and those before them count', async 
 
 test('an order with a field that this edge does not know is refused, not half understood', async () => {
   const { store } = await knowing();
-  // Field 8, varint 1: what a later version might call "unless".
-  const jws = await signJws({ ...orders, typ: 'edgeward-order+proto' }, Buffer.from([0x40, 0x01]));
+  // Field 15, varint 1: what a later version might call "unless".
+  const jws = await signJws({ ...orders, typ: 'edgeward-order+proto' }, Buffer.from([0x78, 0x01]));
   const payload = await orderLog(jws);
   await assert.rejects(store.handlers.orders.apply({ version: 1n, payload }), { code: 'WIRE_UNKNOWN_FIELD' });
   await assert.rejects(store.handlers.orders.apply({ version: 1n, payload: Buffer.from('{}') }), { code: /^WIRE_/ });

@@ -21,6 +21,10 @@ const verbNames: ReadonlyMap<OrderVerb, string> = new Map<OrderVerb, string>([
   [OrderVerb.RECOVER, 'recover'],
   [OrderVerb.RELEASE, 'release'],
   [OrderVerb.REVOKE, 'revoke'],
+  [OrderVerb.ISLAND, 'island'],
+  [OrderVerb.REJOIN, 'rejoin'],
+  [OrderVerb.BLOCK, 'block'],
+  [OrderVerb.PARDON, 'pardon'],
 ]);
 
 /** For events. */

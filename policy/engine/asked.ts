@@ -18,6 +18,8 @@ export interface RecordedQuestion {
   readonly binding: AccessRequest['subject']['binding'];
   readonly floor_ms?: number;
   readonly freshness: Freshness;
+  /** This device was in island mode. */
+  readonly island?: true;
   readonly state: AccessRequest['subject']['state'];
   /** Something found no room. */
   readonly truncated?: true;
@@ -32,6 +34,7 @@ export function recordAsked({ request, freshness }: Asked): RecordedQuestion {
     binding: subject.binding,
     ...(context.timeFloor === undefined ? {} : { floor_ms: context.timeFloor }),
     freshness,
+    ...(context.island === true ? { island: true as const } : {}),
     state: subject.state,
     ...(whole ? {} : { truncated: true }),
   };

@@ -10,6 +10,7 @@ export const clientReasons: Readonly<Record<Reason, string>> = {
   overload: 'not available now',
   fault: 'not available now',
   state: 'not permitted',
+  island: 'not available now',
   denied: 'not permitted',
   'no-grant': 'not permitted',
   condition: 'not permitted',

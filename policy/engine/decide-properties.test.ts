@@ -192,3 +192,27 @@ test('property: whatever is asked, decide answers; what is no request at all is 
     { numRuns: 3_000 },
   );
 });
+
+test('property: island mode allows nothing but what is allowed without it, and of that safety and what is marked', () => {
+  let cut = 0;
+  fc.assert(
+    fc.property(slice, requests, freshness, (policy, all, age) => {
+      const engine = compileSlice(policy, meta);
+      for (const one of all) {
+        const without = engine.decide(one, age);
+        const within = engine.decide({ ...one, context: { ...one.context, island: true } }, age);
+        if (within.allow) {
+          assert.ok(without.allow, 'it opens nothing');
+          const entry = policy.interfaces.find((each) => each.name === one.resource.interface);
+          const operation = entry?.operations.find((each) => each.name === within.operation);
+          assert.ok(operation?.island === true || operation?.class === 'safety');
+          assert.equal(within.observed, undefined, 'observe mode does not soften it');
+        }
+        if (within.reason === 'island') cut++;
+        if (within.reason === 'island') assert.notEqual(without.reason, 'state');
+      }
+    }),
+    runs,
+  );
+  assert.ok(cut > 0);
+});

@@ -11,7 +11,7 @@ export type { SubjectFacts } from './attributes.ts';
 export { vectorRequest } from './self-test.ts';
 export type { SelfTestFailure, SelfTestReport } from './self-test.ts';
 export { clientReasons } from './client-reasons.ts';
-export { admitsNothing, rowOf, stateTable } from './state-table.ts';
+export { admitsNothing, islandTable, rowOf, stateTable } from './state-table.ts';
 export type { Admission, SafetyClass, StateRow } from './state-table.ts';
 export { noFulfilment, obligationName, requireFulfilment, withdrawn } from './obligations.ts';
 export type { Fulfilment } from './obligations.ts';

@@ -50,7 +50,7 @@ export function judge(
     return decision({ reason: 'unknown-interface' }, digest);
   }
   trace?.('interface', `${entry.name} of ${entry.device}`);
-  const row = rowOf(request.subject.state);
+  const row = rowOf(request.subject.state, request.context.island === true);
   const judgement = judgeInterface(entry, request, row, freshness, usage, trace);
   if (judgement.reason === 'granted' || !isObserved(entry, request, row, freshness)) return decision(judgement, digest);
   trace?.('observe', `observed until ${entry.observeUntil}: let through, would be ${judgement.reason}`);
@@ -153,6 +153,7 @@ function admit(
   freshness: Freshness,
   trace: Trace | undefined,
 ): Admitted {
+  const { context } = request;
   const reduced = isReduced(request);
   const admitted: CompiledOperation[] = [];
   let refusal: Judgement | undefined;
@@ -160,10 +161,11 @@ function admit(
     const operation = entry.operations[index];
     if (operation === undefined) continue;
     const effective = effectiveClass(operation, matched);
-    const reason = refuses(operation, effective, row, freshness, reduced);
+    const refused = refuses(operation, effective, row, freshness, reduced);
+    const reason = refused === 'state' && isIslandAlone(operation, effective, request, reduced) ? 'island' : refused;
     trace?.(
       'state',
-      `${operation.name} (${effective}) for ${request.subject.state}, ${freshness}: ${reason ?? 'passes'}`,
+      `${operation.name} (${effective}) for ${request.subject.state}, ${freshness}${context.island === true ? ', island mode' : ''}: ${reason ?? 'passes'}`,
     );
     if (reason === undefined) admitted.push(operation);
     else if (refusal === undefined || operation.grants.has(request.subject.id)) refusal = { reason, operation };
@@ -190,6 +192,17 @@ function refuses(
   const admission = row[effective];
   if (admission === 'no' || (admission === 'island' && !operation.island)) return 'state';
   return reduced && effective === 'sensitive' ? 'state' : undefined;
+}
+
+/** Without island mode the state of the subject would have admitted it. */
+function isIslandAlone(
+  operation: CompiledOperation,
+  effective: SafetyClass,
+  { subject, context }: AccessRequest,
+  reduced: boolean,
+): boolean {
+  if (context.island !== true) return false;
+  return refuses(operation, effective, rowOf(subject.state), 'fresh', reduced) === undefined;
 }
 
 /** Only an explicit false says not reduced; what is present and unclear reduces. */

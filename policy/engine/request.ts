@@ -51,6 +51,8 @@ export interface AccessRequest {
      * may be any after it, so a calendar knows no more. 0 when none was ever heard.
      */
     readonly timeFloor?: number;
+    /** This device is in island mode: safety operations and those marked for it, and nothing else. */
+    readonly island?: true;
     /** Enforcement point: `authz`, `forward-auth`, `modbus`, `packet`. */
     readonly source: string;
     /** `address:port` of the client as the kernel saw it; empty when unknown. */
@@ -103,6 +105,8 @@ export type Reason =
   | 'hard-expired'
   | 'soft-expired'
   | 'state'
+  /** Island mode of this device; the subject's state would have admitted it. */
+  | 'island'
   | 'denied'
   | 'no-grant'
   | 'condition'

@@ -15,7 +15,7 @@ export interface StateRow {
   readonly sensitive: Admission;
   /** The last appraisal is missing or contradicted: attestation counts as class `none`, whatever an attribute says. */
   readonly unattested: boolean;
-  /** Set by an order: observe mode does not soften it. */
+  /** Set by an order, or by island mode: observe mode does not soften it. */
   readonly contained: boolean;
 }
 
@@ -34,9 +34,32 @@ export const stateTable: Readonly<Record<SubjectState, StateRow>> = {
   revoked: { ...nothing, contained: true },
 };
 
-/** The row of a state that came from outside; what is not in the table is unknown. */
-export function rowOf(state: string): StateRow {
-  return Object.hasOwn(stateTable, state) ? stateTable[state as SubjectState] : stateTable.unknown;
+/** What a device in island mode leaves to any subject: safety operations, and those marked for it. */
+const islandMode = { safety: 'yes', normal: 'island', sensitive: 'island' } as const;
+
+const stricter = (a: Admission, b: Admission): Admission => {
+  if (a === 'no' || b === 'no') return 'no';
+  return a === 'island' || b === 'island' ? 'island' : 'yes';
+};
+
+/** The table while this device is in island mode: each cell the stricter of the state's and of island mode's. */
+export const islandTable: Readonly<Record<SubjectState, StateRow>> = Object.fromEntries(
+  Object.entries(stateTable).map(([state, row]): [string, StateRow] => [
+    state,
+    {
+      safety: stricter(row.safety, islandMode.safety),
+      normal: stricter(row.normal, islandMode.normal),
+      sensitive: stricter(row.sensitive, islandMode.sensitive),
+      unattested: row.unattested,
+      contained: true,
+    },
+  ]),
+) as Record<SubjectState, StateRow>;
+
+/** The row of a state that came from outside; what is not in the table is unknown. `island`: this device is in island mode. */
+export function rowOf(state: string, island = false): StateRow {
+  const table = island ? islandTable : stateTable;
+  return Object.hasOwn(table, state) ? table[state as SubjectState] : table.unknown;
 }
 
 export function admitsNothing(row: StateRow): boolean {

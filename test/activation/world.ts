@@ -210,6 +210,23 @@ export function order(sequence: number, verb: OrderVerb, device: string, fields:
   return signed(typ, OrderSchema, value, by);
 }
 
+/** An order for many devices. */
+export function siteOrder(
+  sequence: number,
+  verb: OrderVerb,
+  fields: Omit<MessageInitShape<typeof OrderSchema>, 'verb' | 'sequence'>,
+): Promise<string> {
+  return signed('edgeward-order+proto', OrderSchema, {
+    trustDomain,
+    sequence: BigInt(sequence),
+    verb,
+    issuedAtMs: BigInt(start),
+    reason: `finding-${sequence}`,
+    approvers: ['spiffe://plant.example/operator/ann'],
+    ...fields,
+  });
+}
+
 export async function orderLog(...jwss: readonly (string | Promise<string>)[]): Promise<Uint8Array> {
   return toBinary(
     OrderLogSchema,
@@ -279,7 +296,10 @@ export async function ordersEdge(
     trustDomain,
     anchors: () => anchors,
     clock: { time: () => time },
+    deviceId,
     stateMaxAgeMs: 24 * hour,
+    onIsland: () => Promise.resolve(),
+    onBlocks: () => Promise.resolve(),
     onChange: (change) => {
       changes.push(change);
       return Promise.resolve();

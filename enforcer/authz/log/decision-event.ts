@@ -33,6 +33,7 @@ export function decisionEvent(question: Question, { subject, decision, message, 
   if (heard !== undefined) data.freshness = heard.freshness;
   if (fulfilment !== undefined && isSpecial(fulfilment)) data.fulfils = fulfilsOf(fulfilment);
   data.interface = question.interface;
+  if (heard?.island === true) data.island = true;
   if (message !== '') data.message = message.slice(0, maxRecordedText);
   if (operation.protocol === 'http') data.method = operation.method.slice(0, maxRecordedMethod);
   if (decision.obligations !== undefined) data.obligations = obligationsOf(decision);

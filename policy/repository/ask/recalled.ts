@@ -41,6 +41,7 @@ const asked: ReadonlySet<string> = new Set([
   'fulfils',
   'function_code',
   'interface',
+  'island',
   'method',
   'path',
   'quantity',
@@ -60,6 +61,7 @@ const shape = z.looseObject({
   freshness: names(freshnesses),
   asked_ms: z.number(),
   floor_ms: z.number().optional(),
+  island: z.literal(true).optional(),
   attributes: z.array(z.string()).default([]),
   ambiguous: z.string().optional(),
   fulfils: z.array(z.string()).optional(),
@@ -98,6 +100,7 @@ export function recall(
   const from = client.safeParse(data);
   const knowsClient = from.success && !masked.some((name) => aboutTheClient.has(name));
   const { subject, state, binding, freshness, asked_ms: time, floor_ms: timeFloor, ambiguous } = found.data;
+  const { island } = found.data;
   const request: AccessRequest = {
     subject: { id: subject, binding, state, attributes: attributes.subject },
     operation,
@@ -105,6 +108,7 @@ export function recall(
     context: {
       time,
       ...(timeFloor === undefined ? {} : { timeFloor }),
+      ...(island === undefined ? {} : { island }),
       source: knowsClient ? from.data.enforcement_point : '',
       connection: knowsClient ? connectionOf(kind, from.data) : '',
       attributes: attributes.context,

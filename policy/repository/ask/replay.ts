@@ -64,6 +64,7 @@ const circumstantial: ReadonlySet<Reason> = new Set([
   'hard-expired',
   'soft-expired',
   'state',
+  'island',
   'condition',
   'binding',
   'rego',

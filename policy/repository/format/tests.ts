@@ -29,6 +29,7 @@ export const reason = namesOf<Reason>({
   'hard-expired': true,
   'soft-expired': true,
   state: true,
+  island: true,
   denied: true,
   'no-grant': true,
   condition: true,

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edgeward/admin/v1/admin.proto.
  */
 export const file_edgeward_admin_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Ch1lZGdld2FyZC9hZG1pbi92MS9hZG1pbi5wcm90bxIRZWRnZXdhcmQuYWRtaW4udjEiTQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRITCgt0dGxfc2Vjb25kcxgCIAEoDRIPCgdyZWltYWdlGAMgASgIIlEKE0NyZWF0ZVRva2VuUmVzcG9uc2USEAoIdG9rZW5faWQYASABKAkSEQoJam9pbl9saW5lGAIgASgJEhUKDWV4cGlyZXNfYXRfbXMYAyABKAMiEwoRTGlzdFRva2Vuc1JlcXVlc3QiPgoSTGlzdFRva2Vuc1Jlc3BvbnNlEigKBnRva2VucxgBIAMoCzIYLmVkZ2V3YXJkLmFkbWluLnYxLlRva2VuImYKBVRva2VuEhAKCHRva2VuX2lkGAEgASgJEhEKCWRldmljZV9pZBgCIAEoCRIVCg1leHBpcmVzX2F0X21zGAMgASgDEg0KBXN0YXRlGAQgASgJEhIKCmNyZWF0ZWRfYnkYBSABKAkiJgoSUmV2b2tlVG9rZW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJIhUKE1Jldm9rZVRva2VuUmVzcG9uc2UiWQoUSXNzdWVPcGVyYXRvclJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVyb2xlcxgCIAMoCRIPCgdjc3JfZGVyGAMgASgMEhMKC3R0bF9zZWNvbmRzGAQgASgNIkkKFUlzc3VlT3BlcmF0b3JSZXNwb25zZRIdChVjZXJ0aWZpY2F0ZV9jaGFpbl9kZXIYASADKAwSEQoJc3BpZmZlX2lkGAIgASgJIi0KE0FkZFB1Ymxpc2hlclJlcXVlc3QSFgoOcHVibGljX2tleV9qd2sYASABKAkiJgoUQWRkUHVibGlzaGVyUmVzcG9uc2USDgoGa2V5X2lkGAEgASgJIicKEkxpc3REZXZpY2VzUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkiQQoTTGlzdERldmljZXNSZXNwb25zZRIqCgdkZXZpY2VzGAEgAygLMhkuZWRnZXdhcmQuYWRtaW4udjEuRGV2aWNlIvQCCgZEZXZpY2USEQoJZGV2aWNlX2lkGAEgASgJEhEKCXNwaWZmZV9pZBgCIAEoCRINCgVzdGF0ZRgDIAEoCRIPCgdyZWR1Y2VkGAQgASgIEhkKEWF0dGVzdGF0aW9uX2NsYXNzGAUgASgJEhYKDmF0dGVzdGVkX2F0X21zGAYgASgDEgwKBHJpc2sYByABKA0SEQoJY29ubmVjdGVkGAggASgIEhQKDGxhc3Rfc2Vlbl9tcxgJIAEoAxIaChJjZXJ0aWZpY2F0ZV9zZXJpYWwYCiABKAkSIQoZY2VydGlmaWNhdGVfZXhwaXJlc19hdF9tcxgLIAEoAxI1CgZsYWJlbHMYDCADKAsyJS5lZGdld2FyZC5hZG1pbi52MS5EZXZpY2UuTGFiZWxzRW50cnkSFQoNYWdlbnRfdmVyc2lvbhgNIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIi0KGEdldERldmljZVRpbWVsaW5lUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkiTwoZR2V0RGV2aWNlVGltZWxpbmVSZXNwb25zZRIyCgt0cmFuc2l0aW9ucxgBIAMoCzIdLmVkZ2V3YXJkLmFkbWluLnYxLlRyYW5zaXRpb24iUAoKVHJhbnNpdGlvbhINCgVhdF9tcxgBIAEoAxIMCgRmcm9tGAIgASgJEgoKAnRvGAMgASgJEg0KBWNhdXNlGAQgASgJEgoKAmJ5GAUgASgJIjwKF1F1YXJhbnRpbmVEZXZpY2VSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiMgoYUXVhcmFudGluZURldmljZVJlc3BvbnNlEhYKDm9yZGVyX3NlcXVlbmNlGAEgASgEIjkKFFJlY292ZXJEZXZpY2VSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiLwoVUmVjb3ZlckRldmljZVJlc3BvbnNlEhYKDm9yZGVyX3NlcXVlbmNlGAEgASgEIkcKFFJlbGVhc2VEZXZpY2VSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDAoEZnVsbBgDIAEoCCIvChVSZWxlYXNlRGV2aWNlUmVzcG9uc2USFgoOb3JkZXJfc2VxdWVuY2UYASABKAQiOAoTUmV2b2tlRGV2aWNlUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIi4KFFJldm9rZURldmljZVJlc3BvbnNlEhYKDm9yZGVyX3NlcXVlbmNlGAEgASgEIhkKF0JlZ2luUHVibGljYXRpb25SZXF1ZXN0IkEKGEJlZ2luUHVibGljYXRpb25SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgEEhQKDHRydXN0X2RvbWFpbhgCIAEoCSIlChJVcGxvYWRDaHVua1JlcXVlc3QSDwoHY29udGVudBgBIAEoDCIlChNVcGxvYWRDaHVua1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoDCJRChpDb21wbGV0ZVB1YmxpY2F0aW9uUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgEEg8KB3JlbGVhc2UYAiABKAkSEQoJbWFuaWZlc3RzGAMgAygJIj8KG0NvbXBsZXRlUHVibGljYXRpb25SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgEEg8KB2RldmljZXMYAiABKA0iGAoWR2V0UG9saWN5U3RhdHVzUmVxdWVzdCLBAQoXR2V0UG9saWN5U3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoBBIOCgZjb21taXQYAiABKAkSDgoGYXV0aG9yGAMgASgJEg4KBmRpZ2VzdBgEIAEoCRIYChBwdWJsaXNoZXJfa2V5X2lkGAUgASgJEhcKD3B1Ymxpc2hlZF9hdF9tcxgGIAEoAxIyCgVlZGdlcxgHIAMoCzIjLmVkZ2V3YXJkLmFkbWluLnYxLkVkZ2VQb2xpY3lTdGF0dXMi6AEKEEVkZ2VQb2xpY3lTdGF0dXMSEQoJZGV2aWNlX2lkGAEgASgJEhgKEGVuZm9yY2VkX3ZlcnNpb24YAiABKAQSFwoPZW5mb3JjZWRfZGlnZXN0GAMgASgMEhoKEmFja25vd2xlZGdlZF9hdF9tcxgEIAEoAxIZChFzZWxmX3Rlc3RfdmVjdG9ycxgFIAEoDRIYChBzZWxmX3Rlc3RfcGFzc2VkGAYgASgNEhEKCW5hY2tfY29kZRgHIAEoCRIUCgxuYWNrX21lc3NhZ2UYCCABKAkSFAoMbmFja192ZXJzaW9uGAkgASgEImsKElF1ZXJ5RXZlbnRzUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkSDAoEa2luZBgCIAEoCRIQCghzaW5jZV9tcxgDIAEoAxITCgthZnRlcl9pbmRleBgEIAEoBBINCgVsaW1pdBgFIAEoDSJDChNRdWVyeUV2ZW50c1Jlc3BvbnNlEiwKB2VudHJpZXMYASADKAsyGy5lZGdld2FyZC5hZG1pbi52MS5Mb2dFbnRyeSI0ChFUYWlsRXZlbnRzUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkSDAoEa2luZBgCIAEoCSJAChJUYWlsRXZlbnRzUmVzcG9uc2USKgoFZW50cnkYASABKAsyGy5lZGdld2FyZC5hZG1pbi52MS5Mb2dFbnRyeSKYAQoITG9nRW50cnkSDQoFaW5kZXgYASABKAQSEQoJZGV2aWNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgMEhAKCHNlcXVlbmNlGAQgASgEEg8KB3BheWxvYWQYBSABKAwSDQoFY2hhaW4YBiABKAwSFgoOcmVjZWl2ZWRfYXRfbXMYByABKAMSEQoJbGVhZl9oYXNoGAggASgMIhYKFEdldENoZWNrcG9pbnRSZXF1ZXN0IkEKFUdldENoZWNrcG9pbnRSZXNwb25zZRISCgpjaGVja3BvaW50GAEgASgJEhQKDHZlcmlmaWVyX2tleRgCIAEoCSI7ChBFeHBvcnRMb2dSZXF1ZXN0EhMKC2FmdGVyX2luZGV4GAEgASgEEhIKCmZyb21fc3RhcnQYAiABKAgikAEKEUV4cG9ydExvZ1Jlc3BvbnNlEiwKBWVudHJ5GAEgASgLMhsuZWRnZXdhcmQuYWRtaW4udjEuTG9nRW50cnlIABIvCgRoZWFkGAIgASgLMh8uZWRnZXdhcmQuYWRtaW4udjEuRXhwb3J0ZWRIZWFkSAASFAoKY2hlY2twb2ludBgDIAEoCUgAQgYKBGl0ZW0iaAoMRXhwb3J0ZWRIZWFkEhEKCWRldmljZV9pZBgBIAEoCRINCgVlcG9jaBgCIAEoDBIQCghzZXF1ZW5jZRgDIAEoBBILCgNqd3MYBCABKAkSFwoPY2VydGlmaWNhdGVfZGVyGAUgASgMIjMKE0xpc3RGaW5kaW5nc1JlcXVlc3QSDQoFc3RhdGUYASABKAkSDQoFbGltaXQYAiABKA0iRAoUTGlzdEZpbmRpbmdzUmVzcG9uc2USLAoIZmluZGluZ3MYASADKAsyGi5lZGdld2FyZC5hZG1pbi52MS5GaW5kaW5nItYBCgdGaW5kaW5nEgoKAmlkGAEgASgJEg8KB3J1bGVfaWQYAiABKAkSDQoFdGl0bGUYAyABKAkSDQoFbGV2ZWwYBCABKAkSEQoJZGV2aWNlX2lkGAUgASgJEhYKDmZpcnN0X2V2ZW50X21zGAYgASgDEhMKC2ZvdW5kX2F0X21zGAcgASgDEg0KBXN0YXRlGAggASgJEhAKCGV2aWRlbmNlGAkgAygEEgwKBHRhZ3MYCiADKAkSDQoFY291bnQYCyABKA0SEgoKY2xvc2VkX3doeRgMIAEoCSI4ChRSZXZpZXdGaW5kaW5nUmVxdWVzdBISCgpmaW5kaW5nX2lkGAEgASgJEgwKBG5vdGUYAiABKAkiFwoVUmV2aWV3RmluZGluZ1Jlc3BvbnNlIhYKFExpc3RSZXNwb25zZXNSZXF1ZXN0IkcKFUxpc3RSZXNwb25zZXNSZXNwb25zZRIuCglyZXNwb25zZXMYASADKAsyGy5lZGdld2FyZC5hZG1pbi52MS5SZXNwb25zZSKlAQoIUmVzcG9uc2USCgoCaWQYASABKAkSEwoLcGxheWJvb2tfaWQYAiABKAkSEgoKZmluZGluZ19pZBgDIAEoCRIOCgZhY3Rpb24YBCABKAkSEQoJZGV2aWNlX2lkGAUgASgJEg0KBXN0YXRlGAYgASgJEgsKA3doeRgHIAEoCRINCgVhdF9tcxgIIAEoAxIWCg5vcmRlcl9zZXF1ZW5jZRgJIAEoBDKbEQoMQWRtaW5TZXJ2aWNlElwKC0NyZWF0ZVRva2VuEiUuZWRnZXdhcmQuYWRtaW4udjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiYuZWRnZXdhcmQuYWRtaW4udjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJZCgpMaXN0VG9rZW5zEiQuZWRnZXdhcmQuYWRtaW4udjEuTGlzdFRva2Vuc1JlcXVlc3QaJS5lZGdld2FyZC5hZG1pbi52MS5MaXN0VG9rZW5zUmVzcG9uc2USXAoLUmV2b2tlVG9rZW4SJS5lZGdld2FyZC5hZG1pbi52MS5SZXZva2VUb2tlblJlcXVlc3QaJi5lZGdld2FyZC5hZG1pbi52MS5SZXZva2VUb2tlblJlc3BvbnNlEmIKDUlzc3VlT3BlcmF0b3ISJy5lZGdld2FyZC5hZG1pbi52MS5Jc3N1ZU9wZXJhdG9yUmVxdWVzdBooLmVkZ2V3YXJkLmFkbWluLnYxLklzc3VlT3BlcmF0b3JSZXNwb25zZRJfCgxBZGRQdWJsaXNoZXISJi5lZGdld2FyZC5hZG1pbi52MS5BZGRQdWJsaXNoZXJSZXF1ZXN0GicuZWRnZXdhcmQuYWRtaW4udjEuQWRkUHVibGlzaGVyUmVzcG9uc2USXAoLTGlzdERldmljZXMSJS5lZGdld2FyZC5hZG1pbi52MS5MaXN0RGV2aWNlc1JlcXVlc3QaJi5lZGdld2FyZC5hZG1pbi52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlEm4KEUdldERldmljZVRpbWVsaW5lEisuZWRnZXdhcmQuYWRtaW4udjEuR2V0RGV2aWNlVGltZWxpbmVSZXF1ZXN0GiwuZWRnZXdhcmQuYWRtaW4udjEuR2V0RGV2aWNlVGltZWxpbmVSZXNwb25zZRJrChBRdWFyYW50aW5lRGV2aWNlEiouZWRnZXdhcmQuYWRtaW4udjEuUXVhcmFudGluZURldmljZVJlcXVlc3QaKy5lZGdld2FyZC5hZG1pbi52MS5RdWFyYW50aW5lRGV2aWNlUmVzcG9uc2USYgoNUmVjb3ZlckRldmljZRInLmVkZ2V3YXJkLmFkbWluLnYxLlJlY292ZXJEZXZpY2VSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuUmVjb3ZlckRldmljZVJlc3BvbnNlEmIKDVJlbGVhc2VEZXZpY2USJy5lZGdld2FyZC5hZG1pbi52MS5SZWxlYXNlRGV2aWNlUmVxdWVzdBooLmVkZ2V3YXJkLmFkbWluLnYxLlJlbGVhc2VEZXZpY2VSZXNwb25zZRJfCgxSZXZva2VEZXZpY2USJi5lZGdld2FyZC5hZG1pbi52MS5SZXZva2VEZXZpY2VSZXF1ZXN0GicuZWRnZXdhcmQuYWRtaW4udjEuUmV2b2tlRGV2aWNlUmVzcG9uc2USawoQQmVnaW5QdWJsaWNhdGlvbhIqLmVkZ2V3YXJkLmFkbWluLnYxLkJlZ2luUHVibGljYXRpb25SZXF1ZXN0GisuZWRnZXdhcmQuYWRtaW4udjEuQmVnaW5QdWJsaWNhdGlvblJlc3BvbnNlElwKC1VwbG9hZENodW5rEiUuZWRnZXdhcmQuYWRtaW4udjEuVXBsb2FkQ2h1bmtSZXF1ZXN0GiYuZWRnZXdhcmQuYWRtaW4udjEuVXBsb2FkQ2h1bmtSZXNwb25zZRJ0ChNDb21wbGV0ZVB1YmxpY2F0aW9uEi0uZWRnZXdhcmQuYWRtaW4udjEuQ29tcGxldGVQdWJsaWNhdGlvblJlcXVlc3QaLi5lZGdld2FyZC5hZG1pbi52MS5Db21wbGV0ZVB1YmxpY2F0aW9uUmVzcG9uc2USaAoPR2V0UG9saWN5U3RhdHVzEikuZWRnZXdhcmQuYWRtaW4udjEuR2V0UG9saWN5U3RhdHVzUmVxdWVzdBoqLmVkZ2V3YXJkLmFkbWluLnYxLkdldFBvbGljeVN0YXR1c1Jlc3BvbnNlElwKC1F1ZXJ5RXZlbnRzEiUuZWRnZXdhcmQuYWRtaW4udjEuUXVlcnlFdmVudHNSZXF1ZXN0GiYuZWRnZXdhcmQuYWRtaW4udjEuUXVlcnlFdmVudHNSZXNwb25zZRJbCgpUYWlsRXZlbnRzEiQuZWRnZXdhcmQuYWRtaW4udjEuVGFpbEV2ZW50c1JlcXVlc3QaJS5lZGdld2FyZC5hZG1pbi52MS5UYWlsRXZlbnRzUmVzcG9uc2UwARJiCg1HZXRDaGVja3BvaW50EicuZWRnZXdhcmQuYWRtaW4udjEuR2V0Q2hlY2twb2ludFJlcXVlc3QaKC5lZGdld2FyZC5hZG1pbi52MS5HZXRDaGVja3BvaW50UmVzcG9uc2USWAoJRXhwb3J0TG9nEiMuZWRnZXdhcmQuYWRtaW4udjEuRXhwb3J0TG9nUmVxdWVzdBokLmVkZ2V3YXJkLmFkbWluLnYxLkV4cG9ydExvZ1Jlc3BvbnNlMAESXwoMTGlzdEZpbmRpbmdzEiYuZWRnZXdhcmQuYWRtaW4udjEuTGlzdEZpbmRpbmdzUmVxdWVzdBonLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3RGaW5kaW5nc1Jlc3BvbnNlEmIKDVJldmlld0ZpbmRpbmcSJy5lZGdld2FyZC5hZG1pbi52MS5SZXZpZXdGaW5kaW5nUmVxdWVzdBooLmVkZ2V3YXJkLmFkbWluLnYxLlJldmlld0ZpbmRpbmdSZXNwb25zZRJiCg1MaXN0UmVzcG9uc2VzEicuZWRnZXdhcmQuYWRtaW4udjEuTGlzdFJlc3BvbnNlc1JlcXVlc3QaKC5lZGdld2FyZC5hZG1pbi52MS5MaXN0UmVzcG9uc2VzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Ch1lZGdld2FyZC9hZG1pbi92MS9hZG1pbi5wcm90bxIRZWRnZXdhcmQuYWRtaW4udjEiTQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRITCgt0dGxfc2Vjb25kcxgCIAEoDRIPCgdyZWltYWdlGAMgASgIIlEKE0NyZWF0ZVRva2VuUmVzcG9uc2USEAoIdG9rZW5faWQYASABKAkSEQoJam9pbl9saW5lGAIgASgJEhUKDWV4cGlyZXNfYXRfbXMYAyABKAMiEwoRTGlzdFRva2Vuc1JlcXVlc3QiPgoSTGlzdFRva2Vuc1Jlc3BvbnNlEigKBnRva2VucxgBIAMoCzIYLmVkZ2V3YXJkLmFkbWluLnYxLlRva2VuImYKBVRva2VuEhAKCHRva2VuX2lkGAEgASgJEhEKCWRldmljZV9pZBgCIAEoCRIVCg1leHBpcmVzX2F0X21zGAMgASgDEg0KBXN0YXRlGAQgASgJEhIKCmNyZWF0ZWRfYnkYBSABKAkiJgoSUmV2b2tlVG9rZW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJIhUKE1Jldm9rZVRva2VuUmVzcG9uc2UiWQoUSXNzdWVPcGVyYXRvclJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVyb2xlcxgCIAMoCRIPCgdjc3JfZGVyGAMgASgMEhMKC3R0bF9zZWNvbmRzGAQgASgNIkkKFUlzc3VlT3BlcmF0b3JSZXNwb25zZRIdChVjZXJ0aWZpY2F0ZV9jaGFpbl9kZXIYASADKAwSEQoJc3BpZmZlX2lkGAIgASgJIi0KE0FkZFB1Ymxpc2hlclJlcXVlc3QSFgoOcHVibGljX2tleV9qd2sYASABKAkiJgoUQWRkUHVibGlzaGVyUmVzcG9uc2USDgoGa2V5X2lkGAEgASgJIicKEkxpc3REZXZpY2VzUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkiQQoTTGlzdERldmljZXNSZXNwb25zZRIqCgdkZXZpY2VzGAEgAygLMhkuZWRnZXdhcmQuYWRtaW4udjEuRGV2aWNlIpwDCgZEZXZpY2USEQoJZGV2aWNlX2lkGAEgASgJEhEKCXNwaWZmZV9pZBgCIAEoCRINCgVzdGF0ZRgDIAEoCRIPCgdyZWR1Y2VkGAQgASgIEhkKEWF0dGVzdGF0aW9uX2NsYXNzGAUgASgJEhYKDmF0dGVzdGVkX2F0X21zGAYgASgDEgwKBHJpc2sYByABKA0SEQoJY29ubmVjdGVkGAggASgIEhQKDGxhc3Rfc2Vlbl9tcxgJIAEoAxIaChJjZXJ0aWZpY2F0ZV9zZXJpYWwYCiABKAkSIQoZY2VydGlmaWNhdGVfZXhwaXJlc19hdF9tcxgLIAEoAxI1CgZsYWJlbHMYDCADKAsyJS5lZGdld2FyZC5hZG1pbi52MS5EZXZpY2UuTGFiZWxzRW50cnkSFQoNYWdlbnRfdmVyc2lvbhgNIAEoCRIOCgZpc2xhbmQYDiABKAkSFgoOaXNsYW5kX29yZGVyZWQYDyABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASItChhHZXREZXZpY2VUaW1lbGluZVJlcXVlc3QSEQoJZGV2aWNlX2lkGAEgASgJIk8KGUdldERldmljZVRpbWVsaW5lUmVzcG9uc2USMgoLdHJhbnNpdGlvbnMYASADKAsyHS5lZGdld2FyZC5hZG1pbi52MS5UcmFuc2l0aW9uIlAKClRyYW5zaXRpb24SDQoFYXRfbXMYASABKAMSDAoEZnJvbRgCIAEoCRIKCgJ0bxgDIAEoCRINCgVjYXVzZRgEIAEoCRIKCgJieRgFIAEoCSI8ChdRdWFyYW50aW5lRGV2aWNlUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjIKGFF1YXJhbnRpbmVEZXZpY2VSZXNwb25zZRIWCg5vcmRlcl9zZXF1ZW5jZRgBIAEoBCI5ChRSZWNvdmVyRGV2aWNlUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIi8KFVJlY292ZXJEZXZpY2VSZXNwb25zZRIWCg5vcmRlcl9zZXF1ZW5jZRgBIAEoBCJHChRSZWxlYXNlRGV2aWNlUmVxdWVzdBIRCglkZXZpY2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEgwKBGZ1bGwYAyABKAgiLwoVUmVsZWFzZURldmljZVJlc3BvbnNlEhYKDm9yZGVyX3NlcXVlbmNlGAEgASgEIjgKE1Jldm9rZURldmljZVJlcXVlc3QSEQoJZGV2aWNlX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIuChRSZXZva2VEZXZpY2VSZXNwb25zZRIWCg5vcmRlcl9zZXF1ZW5jZRgBIAEoBCI5CgZUYXJnZXQSEgoKZGV2aWNlX2lkcxgBIAMoCRIMCgRzaXRlGAIgASgJEg0KBWZsZWV0GAMgASgIIlEKFElzbGFuZERldmljZXNSZXF1ZXN0EikKBnRhcmdldBgBIAEoCzIZLmVkZ2V3YXJkLmFkbWluLnYxLlRhcmdldBIOCgZyZWFzb24YAiABKAkiQwoVSXNsYW5kRGV2aWNlc1Jlc3BvbnNlEhYKDm9yZGVyX3NlcXVlbmNlGAEgASgEEhIKCmRldmljZV9pZHMYAiADKAkiUQoUUmVqb2luRGV2aWNlc1JlcXVlc3QSKQoGdGFyZ2V0GAEgASgLMhkuZWRnZXdhcmQuYWRtaW4udjEuVGFyZ2V0Eg4KBnJlYXNvbhgCIAEoCSJDChVSZWpvaW5EZXZpY2VzUmVzcG9uc2USFgoOb3JkZXJfc2VxdWVuY2UYASABKAQSEgoKZGV2aWNlX2lkcxgCIAMoCSITChFMaXN0QmxvY2tzUmVxdWVzdCI+ChJMaXN0QmxvY2tzUmVzcG9uc2USKAoGYmxvY2tzGAEgAygLMhguZWRnZXdhcmQuYWRtaW4udjEuQmxvY2sikQEKBUJsb2NrEg8KB2FkZHJlc3MYASABKAkSEQoJZGV2aWNlX2lkGAIgASgJEgwKBHJ1bGUYAyABKAkSEAoIc2luY2VfbXMYBCABKAMSEAoIdW50aWxfbXMYBSABKAMSCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJEhYKDm9yZGVyX3NlcXVlbmNlGAggASgEInYKE0Jsb2NrQWRkcmVzc1JlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIpCgZ0YXJnZXQYAiABKAsyGS5lZGdld2FyZC5hZG1pbi52MS5UYXJnZXQSEwoLdHRsX3NlY29uZHMYAyABKA0SDgoGcmVhc29uGAQgASgJIkAKFEJsb2NrQWRkcmVzc1Jlc3BvbnNlEhYKDm9yZGVyX3NlcXVlbmNlGAEgASgEEhAKCHVudGlsX21zGAIgASgDImIKFFBhcmRvbkFkZHJlc3NSZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkSKQoGdGFyZ2V0GAIgASgLMhkuZWRnZXdhcmQuYWRtaW4udjEuVGFyZ2V0Eg4KBnJlYXNvbhgDIAEoCSIvChVQYXJkb25BZGRyZXNzUmVzcG9uc2USFgoOb3JkZXJfc2VxdWVuY2UYASABKAQiGQoXQmVnaW5QdWJsaWNhdGlvblJlcXVlc3QiQQoYQmVnaW5QdWJsaWNhdGlvblJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAQSFAoMdHJ1c3RfZG9tYWluGAIgASgJIiUKElVwbG9hZENodW5rUmVxdWVzdBIPCgdjb250ZW50GAEgASgMIiUKE1VwbG9hZENodW5rUmVzcG9uc2USDgoGZGlnZXN0GAEgASgMIlEKGkNvbXBsZXRlUHVibGljYXRpb25SZXF1ZXN0Eg8KB3ZlcnNpb24YASABKAQSDwoHcmVsZWFzZRgCIAEoCRIRCgltYW5pZmVzdHMYAyADKAkiPwobQ29tcGxldGVQdWJsaWNhdGlvblJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAQSDwoHZGV2aWNlcxgCIAEoDSIYChZHZXRQb2xpY3lTdGF0dXNSZXF1ZXN0IsEBChdHZXRQb2xpY3lTdGF0dXNSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgEEg4KBmNvbW1pdBgCIAEoCRIOCgZhdXRob3IYAyABKAkSDgoGZGlnZXN0GAQgASgJEhgKEHB1Ymxpc2hlcl9rZXlfaWQYBSABKAkSFwoPcHVibGlzaGVkX2F0X21zGAYgASgDEjIKBWVkZ2VzGAcgAygLMiMuZWRnZXdhcmQuYWRtaW4udjEuRWRnZVBvbGljeVN0YXR1cyLoAQoQRWRnZVBvbGljeVN0YXR1cxIRCglkZXZpY2VfaWQYASABKAkSGAoQZW5mb3JjZWRfdmVyc2lvbhgCIAEoBBIXCg9lbmZvcmNlZF9kaWdlc3QYAyABKAwSGgoSYWNrbm93bGVkZ2VkX2F0X21zGAQgASgDEhkKEXNlbGZfdGVzdF92ZWN0b3JzGAUgASgNEhgKEHNlbGZfdGVzdF9wYXNzZWQYBiABKA0SEQoJbmFja19jb2RlGAcgASgJEhQKDG5hY2tfbWVzc2FnZRgIIAEoCRIUCgxuYWNrX3ZlcnNpb24YCSABKAQiawoSUXVlcnlFdmVudHNSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRIMCgRraW5kGAIgASgJEhAKCHNpbmNlX21zGAMgASgDEhMKC2FmdGVyX2luZGV4GAQgASgEEg0KBWxpbWl0GAUgASgNIkMKE1F1ZXJ5RXZlbnRzUmVzcG9uc2USLAoHZW50cmllcxgBIAMoCzIbLmVkZ2V3YXJkLmFkbWluLnYxLkxvZ0VudHJ5IjQKEVRhaWxFdmVudHNSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCRIMCgRraW5kGAIgASgJIkAKElRhaWxFdmVudHNSZXNwb25zZRIqCgVlbnRyeRgBIAEoCzIbLmVkZ2V3YXJkLmFkbWluLnYxLkxvZ0VudHJ5IpgBCghMb2dFbnRyeRINCgVpbmRleBgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkSDQoFZXBvY2gYAyABKAwSEAoIc2VxdWVuY2UYBCABKAQSDwoHcGF5bG9hZBgFIAEoDBINCgVjaGFpbhgGIAEoDBIWCg5yZWNlaXZlZF9hdF9tcxgHIAEoAxIRCglsZWFmX2hhc2gYCCABKAwiFgoUR2V0Q2hlY2twb2ludFJlcXVlc3QiQQoVR2V0Q2hlY2twb2ludFJlc3BvbnNlEhIKCmNoZWNrcG9pbnQYASABKAkSFAoMdmVyaWZpZXJfa2V5GAIgASgJIjsKEEV4cG9ydExvZ1JlcXVlc3QSEwoLYWZ0ZXJfaW5kZXgYASABKAQSEgoKZnJvbV9zdGFydBgCIAEoCCKQAQoRRXhwb3J0TG9nUmVzcG9uc2USLAoFZW50cnkYASABKAsyGy5lZGdld2FyZC5hZG1pbi52MS5Mb2dFbnRyeUgAEi8KBGhlYWQYAiABKAsyHy5lZGdld2FyZC5hZG1pbi52MS5FeHBvcnRlZEhlYWRIABIUCgpjaGVja3BvaW50GAMgASgJSABCBgoEaXRlbSJoCgxFeHBvcnRlZEhlYWQSEQoJZGV2aWNlX2lkGAEgASgJEg0KBWVwb2NoGAIgASgMEhAKCHNlcXVlbmNlGAMgASgEEgsKA2p3cxgEIAEoCRIXCg9jZXJ0aWZpY2F0ZV9kZXIYBSABKAwiMwoTTGlzdEZpbmRpbmdzUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRINCgVsaW1pdBgCIAEoDSJEChRMaXN0RmluZGluZ3NSZXNwb25zZRIsCghmaW5kaW5ncxgBIAMoCzIaLmVkZ2V3YXJkLmFkbWluLnYxLkZpbmRpbmci1gEKB0ZpbmRpbmcSCgoCaWQYASABKAkSDwoHcnVsZV9pZBgCIAEoCRINCgV0aXRsZRgDIAEoCRINCgVsZXZlbBgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSFgoOZmlyc3RfZXZlbnRfbXMYBiABKAMSEwoLZm91bmRfYXRfbXMYByABKAMSDQoFc3RhdGUYCCABKAkSEAoIZXZpZGVuY2UYCSADKAQSDAoEdGFncxgKIAMoCRINCgVjb3VudBgLIAEoDRISCgpjbG9zZWRfd2h5GAwgASgJIjgKFFJldmlld0ZpbmRpbmdSZXF1ZXN0EhIKCmZpbmRpbmdfaWQYASABKAkSDAoEbm90ZRgCIAEoCSIXChVSZXZpZXdGaW5kaW5nUmVzcG9uc2UiFgoUTGlzdFJlc3BvbnNlc1JlcXVlc3QiRwoVTGlzdFJlc3BvbnNlc1Jlc3BvbnNlEi4KCXJlc3BvbnNlcxgBIAMoCzIbLmVkZ2V3YXJkLmFkbWluLnYxLlJlc3BvbnNlIqUBCghSZXNwb25zZRIKCgJpZBgBIAEoCRITCgtwbGF5Ym9va19pZBgCIAEoCRISCgpmaW5kaW5nX2lkGAMgASgJEg4KBmFjdGlvbhgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSDQoFc3RhdGUYBiABKAkSCwoDd2h5GAcgASgJEg0KBWF0X21zGAggASgDEhYKDm9yZGVyX3NlcXVlbmNlGAkgASgEMoMVCgxBZG1pblNlcnZpY2USXAoLQ3JlYXRlVG9rZW4SJS5lZGdld2FyZC5hZG1pbi52MS5DcmVhdGVUb2tlblJlcXVlc3QaJi5lZGdld2FyZC5hZG1pbi52MS5DcmVhdGVUb2tlblJlc3BvbnNlElkKCkxpc3RUb2tlbnMSJC5lZGdld2FyZC5hZG1pbi52MS5MaXN0VG9rZW5zUmVxdWVzdBolLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3RUb2tlbnNSZXNwb25zZRJcCgtSZXZva2VUb2tlbhIlLmVkZ2V3YXJkLmFkbWluLnYxLlJldm9rZVRva2VuUmVxdWVzdBomLmVkZ2V3YXJkLmFkbWluLnYxLlJldm9rZVRva2VuUmVzcG9uc2USYgoNSXNzdWVPcGVyYXRvchInLmVkZ2V3YXJkLmFkbWluLnYxLklzc3VlT3BlcmF0b3JSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuSXNzdWVPcGVyYXRvclJlc3BvbnNlEl8KDEFkZFB1Ymxpc2hlchImLmVkZ2V3YXJkLmFkbWluLnYxLkFkZFB1Ymxpc2hlclJlcXVlc3QaJy5lZGdld2FyZC5hZG1pbi52MS5BZGRQdWJsaXNoZXJSZXNwb25zZRJcCgtMaXN0RGV2aWNlcxIlLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3REZXZpY2VzUmVxdWVzdBomLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3REZXZpY2VzUmVzcG9uc2USbgoRR2V0RGV2aWNlVGltZWxpbmUSKy5lZGdld2FyZC5hZG1pbi52MS5HZXREZXZpY2VUaW1lbGluZVJlcXVlc3QaLC5lZGdld2FyZC5hZG1pbi52MS5HZXREZXZpY2VUaW1lbGluZVJlc3BvbnNlEmsKEFF1YXJhbnRpbmVEZXZpY2USKi5lZGdld2FyZC5hZG1pbi52MS5RdWFyYW50aW5lRGV2aWNlUmVxdWVzdBorLmVkZ2V3YXJkLmFkbWluLnYxLlF1YXJhbnRpbmVEZXZpY2VSZXNwb25zZRJiCg1SZWNvdmVyRGV2aWNlEicuZWRnZXdhcmQuYWRtaW4udjEuUmVjb3ZlckRldmljZVJlcXVlc3QaKC5lZGdld2FyZC5hZG1pbi52MS5SZWNvdmVyRGV2aWNlUmVzcG9uc2USYgoNUmVsZWFzZURldmljZRInLmVkZ2V3YXJkLmFkbWluLnYxLlJlbGVhc2VEZXZpY2VSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuUmVsZWFzZURldmljZVJlc3BvbnNlEl8KDFJldm9rZURldmljZRImLmVkZ2V3YXJkLmFkbWluLnYxLlJldm9rZURldmljZVJlcXVlc3QaJy5lZGdld2FyZC5hZG1pbi52MS5SZXZva2VEZXZpY2VSZXNwb25zZRJiCg1Jc2xhbmREZXZpY2VzEicuZWRnZXdhcmQuYWRtaW4udjEuSXNsYW5kRGV2aWNlc1JlcXVlc3QaKC5lZGdld2FyZC5hZG1pbi52MS5Jc2xhbmREZXZpY2VzUmVzcG9uc2USYgoNUmVqb2luRGV2aWNlcxInLmVkZ2V3YXJkLmFkbWluLnYxLlJlam9pbkRldmljZXNSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuUmVqb2luRGV2aWNlc1Jlc3BvbnNlElkKCkxpc3RCbG9ja3MSJC5lZGdld2FyZC5hZG1pbi52MS5MaXN0QmxvY2tzUmVxdWVzdBolLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3RCbG9ja3NSZXNwb25zZRJfCgxCbG9ja0FkZHJlc3MSJi5lZGdld2FyZC5hZG1pbi52MS5CbG9ja0FkZHJlc3NSZXF1ZXN0GicuZWRnZXdhcmQuYWRtaW4udjEuQmxvY2tBZGRyZXNzUmVzcG9uc2USYgoNUGFyZG9uQWRkcmVzcxInLmVkZ2V3YXJkLmFkbWluLnYxLlBhcmRvbkFkZHJlc3NSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuUGFyZG9uQWRkcmVzc1Jlc3BvbnNlEmsKEEJlZ2luUHVibGljYXRpb24SKi5lZGdld2FyZC5hZG1pbi52MS5CZWdpblB1YmxpY2F0aW9uUmVxdWVzdBorLmVkZ2V3YXJkLmFkbWluLnYxLkJlZ2luUHVibGljYXRpb25SZXNwb25zZRJcCgtVcGxvYWRDaHVuaxIlLmVkZ2V3YXJkLmFkbWluLnYxLlVwbG9hZENodW5rUmVxdWVzdBomLmVkZ2V3YXJkLmFkbWluLnYxLlVwbG9hZENodW5rUmVzcG9uc2USdAoTQ29tcGxldGVQdWJsaWNhdGlvbhItLmVkZ2V3YXJkLmFkbWluLnYxLkNvbXBsZXRlUHVibGljYXRpb25SZXF1ZXN0Gi4uZWRnZXdhcmQuYWRtaW4udjEuQ29tcGxldGVQdWJsaWNhdGlvblJlc3BvbnNlEmgKD0dldFBvbGljeVN0YXR1cxIpLmVkZ2V3YXJkLmFkbWluLnYxLkdldFBvbGljeVN0YXR1c1JlcXVlc3QaKi5lZGdld2FyZC5hZG1pbi52MS5HZXRQb2xpY3lTdGF0dXNSZXNwb25zZRJcCgtRdWVyeUV2ZW50cxIlLmVkZ2V3YXJkLmFkbWluLnYxLlF1ZXJ5RXZlbnRzUmVxdWVzdBomLmVkZ2V3YXJkLmFkbWluLnYxLlF1ZXJ5RXZlbnRzUmVzcG9uc2USWwoKVGFpbEV2ZW50cxIkLmVkZ2V3YXJkLmFkbWluLnYxLlRhaWxFdmVudHNSZXF1ZXN0GiUuZWRnZXdhcmQuYWRtaW4udjEuVGFpbEV2ZW50c1Jlc3BvbnNlMAESYgoNR2V0Q2hlY2twb2ludBInLmVkZ2V3YXJkLmFkbWluLnYxLkdldENoZWNrcG9pbnRSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuR2V0Q2hlY2twb2ludFJlc3BvbnNlElgKCUV4cG9ydExvZxIjLmVkZ2V3YXJkLmFkbWluLnYxLkV4cG9ydExvZ1JlcXVlc3QaJC5lZGdld2FyZC5hZG1pbi52MS5FeHBvcnRMb2dSZXNwb25zZTABEl8KDExpc3RGaW5kaW5ncxImLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3RGaW5kaW5nc1JlcXVlc3QaJy5lZGdld2FyZC5hZG1pbi52MS5MaXN0RmluZGluZ3NSZXNwb25zZRJiCg1SZXZpZXdGaW5kaW5nEicuZWRnZXdhcmQuYWRtaW4udjEuUmV2aWV3RmluZGluZ1JlcXVlc3QaKC5lZGdld2FyZC5hZG1pbi52MS5SZXZpZXdGaW5kaW5nUmVzcG9uc2USYgoNTGlzdFJlc3BvbnNlcxInLmVkZ2V3YXJkLmFkbWluLnYxLkxpc3RSZXNwb25zZXNSZXF1ZXN0GiguZWRnZXdhcmQuYWRtaW4udjEuTGlzdFJlc3BvbnNlc1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message edgeward.admin.v1.CreateTokenRequest
@@ -370,6 +370,20 @@ export type Device = Message<"edgeward.admin.v1.Device"> & {
    * @generated from field: string agent_version = 13;
    */
   agentVersion: string;
+
+  /**
+   * What the device said last of its island mode: ordered, local, or empty for none.
+   *
+   * @generated from field: string island = 14;
+   */
+  island: string;
+
+  /**
+   * Island mode is ordered, and no order took it back.
+   *
+   * @generated from field: bool island_ordered = 15;
+   */
+  islandOrdered: boolean;
 };
 
 /**
@@ -614,6 +628,315 @@ export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@_
   messageDesc(file_edgeward_admin_v1_admin, 24);
 
 /**
+ * Which devices: those listed, or those of the inventory with the label site. Exactly one of the two.
+ *
+ * @generated from message edgeward.admin.v1.Target
+ */
+export type Target = Message<"edgeward.admin.v1.Target"> & {
+  /**
+   * @generated from field: repeated string device_ids = 1;
+   */
+  deviceIds: string[];
+
+  /**
+   * @generated from field: string site = 2;
+   */
+  site: string;
+
+  /**
+   * Every device of the trust domain; for blocks and pardons alone.
+   *
+   * @generated from field: bool fleet = 3;
+   */
+  fleet: boolean;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.Target.
+ * Use `create(TargetSchema)` to create a new message.
+ */
+export const TargetSchema: GenMessage<Target> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 25);
+
+/**
+ * @generated from message edgeward.admin.v1.IslandDevicesRequest
+ */
+export type IslandDevicesRequest = Message<"edgeward.admin.v1.IslandDevicesRequest"> & {
+  /**
+   * @generated from field: edgeward.admin.v1.Target target = 1;
+   */
+  target?: Target | undefined;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.IslandDevicesRequest.
+ * Use `create(IslandDevicesRequestSchema)` to create a new message.
+ */
+export const IslandDevicesRequestSchema: GenMessage<IslandDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 26);
+
+/**
+ * @generated from message edgeward.admin.v1.IslandDevicesResponse
+ */
+export type IslandDevicesResponse = Message<"edgeward.admin.v1.IslandDevicesResponse"> & {
+  /**
+   * Of the last order; 0 when every device named was in island mode by order already.
+   *
+   * @generated from field: uint64 order_sequence = 1;
+   */
+  orderSequence: bigint;
+
+  /**
+   * @generated from field: repeated string device_ids = 2;
+   */
+  deviceIds: string[];
+};
+
+/**
+ * Describes the message edgeward.admin.v1.IslandDevicesResponse.
+ * Use `create(IslandDevicesResponseSchema)` to create a new message.
+ */
+export const IslandDevicesResponseSchema: GenMessage<IslandDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 27);
+
+/**
+ * @generated from message edgeward.admin.v1.RejoinDevicesRequest
+ */
+export type RejoinDevicesRequest = Message<"edgeward.admin.v1.RejoinDevicesRequest"> & {
+  /**
+   * @generated from field: edgeward.admin.v1.Target target = 1;
+   */
+  target?: Target | undefined;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.RejoinDevicesRequest.
+ * Use `create(RejoinDevicesRequestSchema)` to create a new message.
+ */
+export const RejoinDevicesRequestSchema: GenMessage<RejoinDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 28);
+
+/**
+ * @generated from message edgeward.admin.v1.RejoinDevicesResponse
+ */
+export type RejoinDevicesResponse = Message<"edgeward.admin.v1.RejoinDevicesResponse"> & {
+  /**
+   * @generated from field: uint64 order_sequence = 1;
+   */
+  orderSequence: bigint;
+
+  /**
+   * @generated from field: repeated string device_ids = 2;
+   */
+  deviceIds: string[];
+};
+
+/**
+ * Describes the message edgeward.admin.v1.RejoinDevicesResponse.
+ * Use `create(RejoinDevicesResponseSchema)` to create a new message.
+ */
+export const RejoinDevicesResponseSchema: GenMessage<RejoinDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 29);
+
+/**
+ * @generated from message edgeward.admin.v1.ListBlocksRequest
+ */
+export type ListBlocksRequest = Message<"edgeward.admin.v1.ListBlocksRequest"> & {
+};
+
+/**
+ * Describes the message edgeward.admin.v1.ListBlocksRequest.
+ * Use `create(ListBlocksRequestSchema)` to create a new message.
+ */
+export const ListBlocksRequestSchema: GenMessage<ListBlocksRequest> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 30);
+
+/**
+ * @generated from message edgeward.admin.v1.ListBlocksResponse
+ */
+export type ListBlocksResponse = Message<"edgeward.admin.v1.ListBlocksResponse"> & {
+  /**
+   * @generated from field: repeated edgeward.admin.v1.Block blocks = 1;
+   */
+  blocks: Block[];
+};
+
+/**
+ * Describes the message edgeward.admin.v1.ListBlocksResponse.
+ * Use `create(ListBlocksResponseSchema)` to create a new message.
+ */
+export const ListBlocksResponseSchema: GenMessage<ListBlocksResponse> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 31);
+
+/**
+ * @generated from message edgeward.admin.v1.Block
+ */
+export type Block = Message<"edgeward.admin.v1.Block"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * That blocks; empty for the whole fleet.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+
+  /**
+   * Rule of the packet that led to it, e.g. trap:telnet; empty for an order.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+
+  /**
+   * @generated from field: int64 since_ms = 4;
+   */
+  sinceMs: bigint;
+
+  /**
+   * @generated from field: int64 until_ms = 5;
+   */
+  untilMs: bigint;
+
+  /**
+   * SPIFFE ID or playbook of an order; empty for what a device learned by itself.
+   *
+   * @generated from field: string by = 6;
+   */
+  by: string;
+
+  /**
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: uint64 order_sequence = 8;
+   */
+  orderSequence: bigint;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.Block.
+ * Use `create(BlockSchema)` to create a new message.
+ */
+export const BlockSchema: GenMessage<Block> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 32);
+
+/**
+ * @generated from message edgeward.admin.v1.BlockAddressRequest
+ */
+export type BlockAddressRequest = Message<"edgeward.admin.v1.BlockAddressRequest"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * @generated from field: edgeward.admin.v1.Target target = 2;
+   */
+  target?: Target | undefined;
+
+  /**
+   * 1 to 604,800.
+   *
+   * @generated from field: uint32 ttl_seconds = 3;
+   */
+  ttlSeconds: number;
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.BlockAddressRequest.
+ * Use `create(BlockAddressRequestSchema)` to create a new message.
+ */
+export const BlockAddressRequestSchema: GenMessage<BlockAddressRequest> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 33);
+
+/**
+ * @generated from message edgeward.admin.v1.BlockAddressResponse
+ */
+export type BlockAddressResponse = Message<"edgeward.admin.v1.BlockAddressResponse"> & {
+  /**
+   * @generated from field: uint64 order_sequence = 1;
+   */
+  orderSequence: bigint;
+
+  /**
+   * @generated from field: int64 until_ms = 2;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.BlockAddressResponse.
+ * Use `create(BlockAddressResponseSchema)` to create a new message.
+ */
+export const BlockAddressResponseSchema: GenMessage<BlockAddressResponse> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 34);
+
+/**
+ * @generated from message edgeward.admin.v1.PardonAddressRequest
+ */
+export type PardonAddressRequest = Message<"edgeward.admin.v1.PardonAddressRequest"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * @generated from field: edgeward.admin.v1.Target target = 2;
+   */
+  target?: Target | undefined;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.PardonAddressRequest.
+ * Use `create(PardonAddressRequestSchema)` to create a new message.
+ */
+export const PardonAddressRequestSchema: GenMessage<PardonAddressRequest> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 35);
+
+/**
+ * @generated from message edgeward.admin.v1.PardonAddressResponse
+ */
+export type PardonAddressResponse = Message<"edgeward.admin.v1.PardonAddressResponse"> & {
+  /**
+   * @generated from field: uint64 order_sequence = 1;
+   */
+  orderSequence: bigint;
+};
+
+/**
+ * Describes the message edgeward.admin.v1.PardonAddressResponse.
+ * Use `create(PardonAddressResponseSchema)` to create a new message.
+ */
+export const PardonAddressResponseSchema: GenMessage<PardonAddressResponse> = /*@__PURE__*/
+  messageDesc(file_edgeward_admin_v1_admin, 36);
+
+/**
  * @generated from message edgeward.admin.v1.BeginPublicationRequest
  */
 export type BeginPublicationRequest = Message<"edgeward.admin.v1.BeginPublicationRequest"> & {
@@ -624,7 +947,7 @@ export type BeginPublicationRequest = Message<"edgeward.admin.v1.BeginPublicatio
  * Use `create(BeginPublicationRequestSchema)` to create a new message.
  */
 export const BeginPublicationRequestSchema: GenMessage<BeginPublicationRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 25);
+  messageDesc(file_edgeward_admin_v1_admin, 37);
 
 /**
  * @generated from message edgeward.admin.v1.BeginPublicationResponse
@@ -648,7 +971,7 @@ export type BeginPublicationResponse = Message<"edgeward.admin.v1.BeginPublicati
  * Use `create(BeginPublicationResponseSchema)` to create a new message.
  */
 export const BeginPublicationResponseSchema: GenMessage<BeginPublicationResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 26);
+  messageDesc(file_edgeward_admin_v1_admin, 38);
 
 /**
  * @generated from message edgeward.admin.v1.UploadChunkRequest
@@ -665,7 +988,7 @@ export type UploadChunkRequest = Message<"edgeward.admin.v1.UploadChunkRequest">
  * Use `create(UploadChunkRequestSchema)` to create a new message.
  */
 export const UploadChunkRequestSchema: GenMessage<UploadChunkRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 27);
+  messageDesc(file_edgeward_admin_v1_admin, 39);
 
 /**
  * @generated from message edgeward.admin.v1.UploadChunkResponse
@@ -682,7 +1005,7 @@ export type UploadChunkResponse = Message<"edgeward.admin.v1.UploadChunkResponse
  * Use `create(UploadChunkResponseSchema)` to create a new message.
  */
 export const UploadChunkResponseSchema: GenMessage<UploadChunkResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 28);
+  messageDesc(file_edgeward_admin_v1_admin, 40);
 
 /**
  * @generated from message edgeward.admin.v1.CompletePublicationRequest
@@ -713,7 +1036,7 @@ export type CompletePublicationRequest = Message<"edgeward.admin.v1.CompletePubl
  * Use `create(CompletePublicationRequestSchema)` to create a new message.
  */
 export const CompletePublicationRequestSchema: GenMessage<CompletePublicationRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 29);
+  messageDesc(file_edgeward_admin_v1_admin, 41);
 
 /**
  * @generated from message edgeward.admin.v1.CompletePublicationResponse
@@ -735,7 +1058,7 @@ export type CompletePublicationResponse = Message<"edgeward.admin.v1.CompletePub
  * Use `create(CompletePublicationResponseSchema)` to create a new message.
  */
 export const CompletePublicationResponseSchema: GenMessage<CompletePublicationResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 30);
+  messageDesc(file_edgeward_admin_v1_admin, 42);
 
 /**
  * @generated from message edgeward.admin.v1.GetPolicyStatusRequest
@@ -748,7 +1071,7 @@ export type GetPolicyStatusRequest = Message<"edgeward.admin.v1.GetPolicyStatusR
  * Use `create(GetPolicyStatusRequestSchema)` to create a new message.
  */
 export const GetPolicyStatusRequestSchema: GenMessage<GetPolicyStatusRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 31);
+  messageDesc(file_edgeward_admin_v1_admin, 43);
 
 /**
  * @generated from message edgeward.admin.v1.GetPolicyStatusResponse
@@ -795,7 +1118,7 @@ export type GetPolicyStatusResponse = Message<"edgeward.admin.v1.GetPolicyStatus
  * Use `create(GetPolicyStatusResponseSchema)` to create a new message.
  */
 export const GetPolicyStatusResponseSchema: GenMessage<GetPolicyStatusResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 32);
+  messageDesc(file_edgeward_admin_v1_admin, 44);
 
 /**
  * @generated from message edgeward.admin.v1.EdgePolicyStatus
@@ -856,7 +1179,7 @@ export type EdgePolicyStatus = Message<"edgeward.admin.v1.EdgePolicyStatus"> & {
  * Use `create(EdgePolicyStatusSchema)` to create a new message.
  */
 export const EdgePolicyStatusSchema: GenMessage<EdgePolicyStatus> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 33);
+  messageDesc(file_edgeward_admin_v1_admin, 45);
 
 /**
  * @generated from message edgeward.admin.v1.QueryEventsRequest
@@ -899,7 +1222,7 @@ export type QueryEventsRequest = Message<"edgeward.admin.v1.QueryEventsRequest">
  * Use `create(QueryEventsRequestSchema)` to create a new message.
  */
 export const QueryEventsRequestSchema: GenMessage<QueryEventsRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 34);
+  messageDesc(file_edgeward_admin_v1_admin, 46);
 
 /**
  * @generated from message edgeward.admin.v1.QueryEventsResponse
@@ -916,7 +1239,7 @@ export type QueryEventsResponse = Message<"edgeward.admin.v1.QueryEventsResponse
  * Use `create(QueryEventsResponseSchema)` to create a new message.
  */
 export const QueryEventsResponseSchema: GenMessage<QueryEventsResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 35);
+  messageDesc(file_edgeward_admin_v1_admin, 47);
 
 /**
  * @generated from message edgeward.admin.v1.TailEventsRequest
@@ -938,7 +1261,7 @@ export type TailEventsRequest = Message<"edgeward.admin.v1.TailEventsRequest"> &
  * Use `create(TailEventsRequestSchema)` to create a new message.
  */
 export const TailEventsRequestSchema: GenMessage<TailEventsRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 36);
+  messageDesc(file_edgeward_admin_v1_admin, 48);
 
 /**
  * @generated from message edgeward.admin.v1.TailEventsResponse
@@ -955,7 +1278,7 @@ export type TailEventsResponse = Message<"edgeward.admin.v1.TailEventsResponse">
  * Use `create(TailEventsResponseSchema)` to create a new message.
  */
 export const TailEventsResponseSchema: GenMessage<TailEventsResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 37);
+  messageDesc(file_edgeward_admin_v1_admin, 49);
 
 /**
  * One record of the cloud's log. index counts from 0 in log order.
@@ -1009,7 +1332,7 @@ export type LogEntry = Message<"edgeward.admin.v1.LogEntry"> & {
  * Use `create(LogEntrySchema)` to create a new message.
  */
 export const LogEntrySchema: GenMessage<LogEntry> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 38);
+  messageDesc(file_edgeward_admin_v1_admin, 50);
 
 /**
  * @generated from message edgeward.admin.v1.GetCheckpointRequest
@@ -1022,7 +1345,7 @@ export type GetCheckpointRequest = Message<"edgeward.admin.v1.GetCheckpointReque
  * Use `create(GetCheckpointRequestSchema)` to create a new message.
  */
 export const GetCheckpointRequestSchema: GenMessage<GetCheckpointRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 39);
+  messageDesc(file_edgeward_admin_v1_admin, 51);
 
 /**
  * @generated from message edgeward.admin.v1.GetCheckpointResponse
@@ -1046,7 +1369,7 @@ export type GetCheckpointResponse = Message<"edgeward.admin.v1.GetCheckpointResp
  * Use `create(GetCheckpointResponseSchema)` to create a new message.
  */
 export const GetCheckpointResponseSchema: GenMessage<GetCheckpointResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 40);
+  messageDesc(file_edgeward_admin_v1_admin, 52);
 
 /**
  * @generated from message edgeward.admin.v1.ExportLogRequest
@@ -1068,7 +1391,7 @@ export type ExportLogRequest = Message<"edgeward.admin.v1.ExportLogRequest"> & {
  * Use `create(ExportLogRequestSchema)` to create a new message.
  */
 export const ExportLogRequestSchema: GenMessage<ExportLogRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 41);
+  messageDesc(file_edgeward_admin_v1_admin, 53);
 
 /**
  * @generated from message edgeward.admin.v1.ExportLogResponse
@@ -1105,7 +1428,7 @@ export type ExportLogResponse = Message<"edgeward.admin.v1.ExportLogResponse"> &
  * Use `create(ExportLogResponseSchema)` to create a new message.
  */
 export const ExportLogResponseSchema: GenMessage<ExportLogResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 42);
+  messageDesc(file_edgeward_admin_v1_admin, 54);
 
 /**
  * @generated from message edgeward.admin.v1.ExportedHead
@@ -1142,7 +1465,7 @@ export type ExportedHead = Message<"edgeward.admin.v1.ExportedHead"> & {
  * Use `create(ExportedHeadSchema)` to create a new message.
  */
 export const ExportedHeadSchema: GenMessage<ExportedHead> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 43);
+  messageDesc(file_edgeward_admin_v1_admin, 55);
 
 /**
  * @generated from message edgeward.admin.v1.ListFindingsRequest
@@ -1166,7 +1489,7 @@ export type ListFindingsRequest = Message<"edgeward.admin.v1.ListFindingsRequest
  * Use `create(ListFindingsRequestSchema)` to create a new message.
  */
 export const ListFindingsRequestSchema: GenMessage<ListFindingsRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 44);
+  messageDesc(file_edgeward_admin_v1_admin, 56);
 
 /**
  * @generated from message edgeward.admin.v1.ListFindingsResponse
@@ -1183,7 +1506,7 @@ export type ListFindingsResponse = Message<"edgeward.admin.v1.ListFindingsRespon
  * Use `create(ListFindingsResponseSchema)` to create a new message.
  */
 export const ListFindingsResponseSchema: GenMessage<ListFindingsResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 45);
+  messageDesc(file_edgeward_admin_v1_admin, 57);
 
 /**
  * @generated from message edgeward.admin.v1.Finding
@@ -1259,7 +1582,7 @@ export type Finding = Message<"edgeward.admin.v1.Finding"> & {
  * Use `create(FindingSchema)` to create a new message.
  */
 export const FindingSchema: GenMessage<Finding> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 46);
+  messageDesc(file_edgeward_admin_v1_admin, 58);
 
 /**
  * @generated from message edgeward.admin.v1.ReviewFindingRequest
@@ -1283,7 +1606,7 @@ export type ReviewFindingRequest = Message<"edgeward.admin.v1.ReviewFindingReque
  * Use `create(ReviewFindingRequestSchema)` to create a new message.
  */
 export const ReviewFindingRequestSchema: GenMessage<ReviewFindingRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 47);
+  messageDesc(file_edgeward_admin_v1_admin, 59);
 
 /**
  * @generated from message edgeward.admin.v1.ReviewFindingResponse
@@ -1296,7 +1619,7 @@ export type ReviewFindingResponse = Message<"edgeward.admin.v1.ReviewFindingResp
  * Use `create(ReviewFindingResponseSchema)` to create a new message.
  */
 export const ReviewFindingResponseSchema: GenMessage<ReviewFindingResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 48);
+  messageDesc(file_edgeward_admin_v1_admin, 60);
 
 /**
  * @generated from message edgeward.admin.v1.ListResponsesRequest
@@ -1309,7 +1632,7 @@ export type ListResponsesRequest = Message<"edgeward.admin.v1.ListResponsesReque
  * Use `create(ListResponsesRequestSchema)` to create a new message.
  */
 export const ListResponsesRequestSchema: GenMessage<ListResponsesRequest> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 49);
+  messageDesc(file_edgeward_admin_v1_admin, 61);
 
 /**
  * @generated from message edgeward.admin.v1.ListResponsesResponse
@@ -1326,7 +1649,7 @@ export type ListResponsesResponse = Message<"edgeward.admin.v1.ListResponsesResp
  * Use `create(ListResponsesResponseSchema)` to create a new message.
  */
 export const ListResponsesResponseSchema: GenMessage<ListResponsesResponse> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 50);
+  messageDesc(file_edgeward_admin_v1_admin, 62);
 
 /**
  * @generated from message edgeward.admin.v1.Response
@@ -1385,7 +1708,7 @@ export type Response = Message<"edgeward.admin.v1.Response"> & {
  * Use `create(ResponseSchema)` to create a new message.
  */
 export const ResponseSchema: GenMessage<Response> = /*@__PURE__*/
-  messageDesc(file_edgeward_admin_v1_admin, 51);
+  messageDesc(file_edgeward_admin_v1_admin, 63);
 
 /**
  * @generated from service edgeward.admin.v1.AdminService
@@ -1484,6 +1807,48 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeDeviceRequestSchema;
     output: typeof RevokeDeviceResponseSchema;
+  },
+  /**
+   * Sites and fleets at once.
+   *
+   * @generated from rpc edgeward.admin.v1.AdminService.IslandDevices
+   */
+  islandDevices: {
+    methodKind: "unary";
+    input: typeof IslandDevicesRequestSchema;
+    output: typeof IslandDevicesResponseSchema;
+  },
+  /**
+   * @generated from rpc edgeward.admin.v1.AdminService.RejoinDevices
+   */
+  rejoinDevices: {
+    methodKind: "unary";
+    input: typeof RejoinDevicesRequestSchema;
+    output: typeof RejoinDevicesResponseSchema;
+  },
+  /**
+   * @generated from rpc edgeward.admin.v1.AdminService.ListBlocks
+   */
+  listBlocks: {
+    methodKind: "unary";
+    input: typeof ListBlocksRequestSchema;
+    output: typeof ListBlocksResponseSchema;
+  },
+  /**
+   * @generated from rpc edgeward.admin.v1.AdminService.BlockAddress
+   */
+  blockAddress: {
+    methodKind: "unary";
+    input: typeof BlockAddressRequestSchema;
+    output: typeof BlockAddressResponseSchema;
+  },
+  /**
+   * @generated from rpc edgeward.admin.v1.AdminService.PardonAddress
+   */
+  pardonAddress: {
+    methodKind: "unary";
+    input: typeof PardonAddressRequestSchema;
+    output: typeof PardonAddressResponseSchema;
   },
   /**
    * Policy. Versions are allotted per trust domain under a lock; a publication signs the version it was allotted.
