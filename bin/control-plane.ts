@@ -74,6 +74,7 @@ export async function runControlPlane(configFile: string, signal: AbortSignal): 
       signal,
       {
         detection: rooms.detection.task,
+        reports: rooms.reports.task,
         findings: rooms.delivery.task,
         revocations: rooms.ca.revocations.keepFresh,
         resign: server.stream.resign,

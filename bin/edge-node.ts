@@ -81,7 +81,7 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
 
 async function openDiagnostics(
   { config, own, spool, trusted }: EdgeCore,
-  { activation, firewall, glass, serving, health, workers }: Enforcement,
+  { activation, firewall, glass, island, serving, health, workers }: Enforcement,
   link: CloudLink,
 ) {
   const notReady = (): Record<string, string> => ({
@@ -108,6 +108,7 @@ async function openDiagnostics(
         .filter((entry) => (entry.observeUntil ?? 0) > trusted.now())
         .map((entry) => entry.name),
       breakGlass: glass.status(),
+      island: island.status(),
       stream: link.stream.status(),
       clock: trusted.status(),
       spool: spool.status(),

@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
 import { exportPkcs8Pem, generateKey, jwkOf, keyId, loadPrivateKey } from '../identity/index.ts';
 import {
   approveBreakGlass,
@@ -11,8 +10,8 @@ import {
   readBreakGlassRequest,
   readUnverifiedTicket,
 } from '../policy/bundle/index.ts';
-import { CodedError } from '../runtime/errors.ts';
 import { visible } from '../runtime/table.ts';
+import { postToEdge } from './edge-socket.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, timeText } from './io.ts';
 import { isoTime, notBlank, wholeNumber } from './options.ts';
@@ -113,15 +112,11 @@ export function registerBreakGlass(program: Command): void {
     .action(async (file: string, options: { config: string; json: boolean }) => {
       const { edgePaths, loadEdgeConfig } = await import('../bin/edge/config.ts');
       const { breakGlassSocket } = edgePaths(await loadEdgeConfig(options.config));
-      const answer = await bring(readFileSync(file), breakGlassSocket);
-      if (!answer.ok) {
-        const { code = 'BREAK_GLASS_MALFORMED', message = 'refused', remedy = '' } = answer.error ?? {};
-        throw new CodedError(code, { status: 'PERMISSION_DENIED', remedy }, message);
-      }
-      const { profile, subject, operations, interface: name, secondsLeft } = answer.open ?? {};
+      const answer = await postToEdge<OpenTicket>(breakGlassSocket, '/tickets', readFileSync(file), 'tickets');
+      const { profile, subject, operations, interface: name, secondsLeft } = answer.open;
       createIo(options.json).result(
         answer,
-        `OPEN: ${profile}: ${subject} may ${operations?.join(', ')} on ${name} for ${secondsLeft} s; every use is recorded`,
+        `OPEN: ${profile}: ${subject} may ${operations.join(', ')} on ${name} for ${secondsLeft} s; every use is recorded`,
       );
     });
 }
@@ -159,36 +154,12 @@ const describe = (request: BreakGlassRequest): string =>
     `because: ${visible(request.reason)}`,
   ].join('\n');
 
-interface Answer {
-  readonly ok: boolean;
-  readonly error?: { readonly code?: string; readonly message?: string; readonly remedy?: string };
-  readonly open?: {
+interface OpenTicket {
+  readonly open: {
     readonly profile: string;
     readonly subject: string;
     readonly interface: string;
     readonly operations: readonly string[];
     readonly secondsLeft: number;
   };
-}
-
-async function bring(ticket: Buffer, socketPath: string): Promise<Answer> {
-  return await new Promise((resolve, reject) => {
-    const unreachable = (cause: unknown): void =>
-      reject(cliErrors.error('CLI_EDGE_UNREACHABLE', `no edge takes tickets at ${socketPath}`, { cause }));
-    const request = httpRequest({ socketPath, method: 'POST', path: '/tickets', timeout: 10_000 }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', unreachable);
-      response.on('end', () => {
-        try {
-          resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')) as Answer);
-        } catch (cause) {
-          unreachable(cause);
-        }
-      });
-    });
-    request.on('error', unreachable);
-    request.on('timeout', () => request.destroy(new Error('timeout')));
-    request.end(ticket);
-  });
 }

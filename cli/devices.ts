@@ -7,16 +7,23 @@ import { notBlank } from './options.ts';
 
 type ListedDevice = Awaited<ReturnType<AdminClient['listDevices']>>['devices'][number];
 
-const columns = ['device', 'state', 'reduced', 'attested', 'connected', 'last seen', 'certificate until'];
+const columns = ['device', 'state', 'island', 'reduced', 'attested', 'connected', 'last seen', 'certificate until'];
 const row = (device: ListedDevice) => [
   device.deviceId,
   device.state,
+  islandOf(device),
   device.reduced ? 'yes' : 'no',
   Number(device.attestedAtMs) === 0 ? 'never' : `${device.attestationClass} ${timeText(device.attestedAtMs)}`,
   device.connected ? 'yes' : 'no',
   timeText(device.lastSeenMs),
   timeText(device.certificateExpiresAtMs),
 ];
+
+/** What the device says, and what it has not said yet. */
+function islandOf({ island, islandOrdered }: ListedDevice): string {
+  if (island !== '') return island;
+  return islandOrdered ? 'ordered, not confirmed' : 'no';
+}
 
 const noDevice = (id: string) =>
   cliErrors.error('CLI_NOT_FOUND', `the inventory has no device ${id}`, {

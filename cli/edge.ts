@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
+import { type IslandDocument, islandText, registerEdgeLocal } from './edge-local.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, timeText } from './io.ts';
 import { untilStopped } from './signals.ts';
@@ -95,6 +96,8 @@ export function registerEdge(program: Command): void {
       createIo(options.json).result(status, statusText(status));
     });
 
+  registerEdgeLocal(edge);
+
   program
     .command('attest')
     .description('evidence of this installation')
@@ -135,6 +138,7 @@ interface EdgeStatus {
   readonly bundle: string;
   readonly observing: readonly string[];
   readonly breakGlass: { readonly open: readonly OpenGlass[]; readonly damaged: boolean };
+  readonly island: IslandDocument;
   readonly stream: { readonly connected: boolean; readonly lastError?: { readonly message: string } };
   readonly spool: {
     readonly sequence: number;
@@ -165,6 +169,7 @@ function statusText(status: EdgeStatus): string {
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
     `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,
     `contained ${contained.join(', ') || 'nobody'}`,
+    ...islandText(status.island),
     ...(status.observing.length === 0
       ? []
       : [`OBSERVED  ${status.observing.join(', ')}: denials are logged and let through`]),

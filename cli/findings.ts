@@ -4,6 +4,7 @@ import { adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
 import { table, timeText } from './io.ts';
 import { notBlank } from './options.ts';
+import { registerBlocks } from './sites.ts';
 
 export function registerFindings(program: Command): void {
   const finding = program.command('finding').description('what detection noticed');
@@ -66,7 +67,9 @@ export function registerFindings(program: Command): void {
       }),
     );
 
-  adminCommand(program.command('response').description('what playbooks did').command('list'))
+  const response = program.command('response').description('what playbooks did, and addresses that edges block');
+  registerBlocks(response);
+  adminCommand(response.command('list'))
     .description('list actions of playbooks, newest first')
     .action(
       withAdmin(async ({ admin, io }) => {

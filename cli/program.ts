@@ -11,6 +11,7 @@ import { registerEdge } from './edge.ts';
 import { registerFindings } from './findings.ts';
 import { registerOperators } from './operators.ts';
 import { registerPolicy } from './policy.ts';
+import { registerSites } from './sites.ts';
 import { registerTokens } from './tokens.ts';
 
 /** With `json` usage errors are left to whoever catches them: standard output holds one document and nothing else. */
@@ -28,6 +29,7 @@ export function createProgram(json = false): Command {
   registerTokens(program);
   registerEdge(program);
   registerDevices(program);
+  registerSites(program);
   registerPolicy(program);
   registerAudit(program);
   registerFindings(program);

@@ -12,3 +12,9 @@ export const maxPlaybookSteps = 32;
 export const maxOrdersPerSnapshot = 500;
 /** Milliseconds within which two findings of different rules count as two signals for a safety device. */
 export const twoSignalWindowMs = 10 * 60 * 1000;
+/** Learned blocks of one device that are remembered; its kernel holds no more either. */
+export const maxReportedBlocks = 4_096;
+/** Records of the log that are read at once for reports of edges. */
+export const reportBatch = 500;
+/** Milliseconds between two looks into the log when nothing says that there is more. */
+export const reportIdleMs = 1_000;

@@ -1,5 +1,6 @@
 // The state directory of an enrolled edge as the product leaves it: identity, bundle, device states, revocations, trusted
 // time; every part written by the product's own code, so that a server starts from it as an edge does.
+import { isPlainAddress } from '../../enforcer/firewall/index.ts';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createHash, randomBytes } from 'node:crypto';
@@ -56,6 +57,10 @@ export async function writeEdgeState(path: string, authority: TestAuthority, pol
     ...stored,
     clock,
     stateMaxAgeMs: STATE_MAX_AGE_MS,
+    deviceId: edgeDevice,
+    isPlainAddress,
+    onIsland: () => Promise.resolve(),
+    onBlocks: () => Promise.resolve(),
     onChange: () => Promise.resolve(),
   });
   const devices = policy.devices.map(({ id, state, risk }) => ({

@@ -1,5 +1,6 @@
 // AdminService: each RPC joins wire messages to the room that owns the operation. Decides nothing itself.
-import type { AdminService } from '../../proto/gen/edgeward/admin/v1/admin_pb.ts';
+import type { AdminService, Target as WireTarget } from '../../proto/gen/edgeward/admin/v1/admin_pb.ts';
+import type { Target } from '../../response/cloud/index.ts';
 import type { CallContext, Implementation } from '../../runtime/grpc.ts';
 import { deviceId as deviceSpiffeId } from '../../identity/index.ts';
 import type { Caller } from './access.ts';
@@ -14,6 +15,7 @@ export function adminService(
     ...tokens(rooms, by),
     ...operators(rooms, by),
     ...devices(rooms, by),
+    ...sites(rooms, by),
     ...policy(rooms),
     ...rooms.log.handlers,
     ...findings(rooms, callerOf),
@@ -91,14 +93,55 @@ function devices(
   };
 }
 
+function sites(
+  { sites: orders }: ControlRooms,
+  by: By,
+): Part<'islandDevices' | 'rejoinDevices' | 'listBlocks' | 'blockAddress' | 'pardonAddress'> {
+  /** Absent names nobody, and is refused. */
+  const targetOf = (target: WireTarget | undefined): Target => target ?? { deviceIds: [], site: '', fleet: false };
+  return {
+    islandDevices: async ({ target, reason }, call) => {
+      const { orderSequence, deviceIds } = await orders.island({ target: targetOf(target), reason, by: by(call) });
+      return { orderSequence: BigInt(orderSequence), deviceIds: [...deviceIds] };
+    },
+    rejoinDevices: async ({ target, reason }, call) => {
+      const { orderSequence, deviceIds } = await orders.rejoin({ target: targetOf(target), reason, by: by(call) });
+      return { orderSequence: BigInt(orderSequence), deviceIds: [...deviceIds] };
+    },
+    listBlocks: async () => ({
+      blocks: (await orders.blocks()).map((row) => ({
+        address: row.address,
+        deviceId: row.device_id,
+        rule: row.rule,
+        sinceMs: BigInt(row.since),
+        untilMs: BigInt(row.until),
+        by: row.by,
+        reason: row.cause,
+        orderSequence: BigInt(row.order_sequence),
+      })),
+    }),
+    blockAddress: async ({ address, target, ttlSeconds, reason }, call) => {
+      const asked = { address, target: targetOf(target), ttlSeconds, reason, by: by(call) };
+      const { orderSequence, until } = await orders.block(asked);
+      return { orderSequence: BigInt(orderSequence), untilMs: BigInt(until) };
+    },
+    pardonAddress: async ({ address, target, reason }, call) => {
+      const { orderSequence } = await orders.pardon({ address, target: targetOf(target), reason, by: by(call) });
+      return { orderSequence: BigInt(orderSequence) };
+    },
+  };
+}
+
 /** Inventory, states, certificates and connections joined by device id. */
 async function listDevices(rooms: ControlRooms, only: string) {
-  const [release, states, certificates] = await Promise.all([
+  const [release, states, islands, certificates] = await Promise.all([
     rooms.publications.release(),
     rooms.responses.list(),
+    rooms.sites.islands(),
     rooms.ca.currentCertificates(only === '' ? undefined : only),
   ]);
   const state = new Map(states.map((row) => [row.deviceId, row]));
+  const island = new Map(islands.map((row) => [row.device_id, row]));
   const certificate = new Map(certificates.map((row) => [row.deviceId, row]));
   const connected = new Map(rooms.connected().map((row) => [row.deviceId, row]));
   const inventory = new Map((release?.release.devices ?? []).map((device) => [device.id, device.labels]));
@@ -119,6 +162,8 @@ async function listDevices(rooms: ControlRooms, only: string) {
     certificateExpiresAtMs: BigInt(certificate.get(id)?.notAfterMs ?? 0),
     labels: inventory.get(id) ?? {},
     agentVersion: connected.get(id)?.agentVersion ?? '',
+    island: island.get(id)?.reported ?? '',
+    islandOrdered: (island.get(id)?.order_sequence ?? 0) > 0,
   }));
 }
 

@@ -14,7 +14,13 @@ import { type Authority, caMigrations, type CertificateAuthority } from '../../c
 import { signJws } from '../../identity/index.ts';
 import { policyMigrations, type Publications } from '../../policy/cloud/index.ts';
 import type { ConnectedDevice } from '../../policy/distribution/cloud/index.ts';
-import { type Devices, type Playbooks, responseMigrations } from '../../response/cloud/index.ts';
+import {
+  type Devices,
+  type Playbooks,
+  type Reports,
+  responseMigrations,
+  type Sites,
+} from '../../response/cloud/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { openDatabase } from '../../store/database.ts';
@@ -24,7 +30,7 @@ import type { Ground, Notices } from './ground.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import { wireAttestation, wireAuthority } from './wire-identity.ts';
 import { wirePolicy } from './wire-policy.ts';
-import { wireDetection, wireDevices } from './wire-response.ts';
+import { wireDetection, wireDevices, wireSites } from './wire-response.ts';
 
 export interface ControlRooms {
   readonly trustDomain: string;
@@ -37,6 +43,9 @@ export interface ControlRooms {
   readonly review: (review: Review) => Promise<void>;
   readonly responses: Devices;
   readonly playbooks: Playbooks;
+  /** Orders for many devices at once. */
+  readonly sites: Sites;
+  readonly reports: Reports;
   readonly ca: CertificateAuthority;
   readonly attestation: Attestation;
   readonly detection: Detection;
@@ -61,6 +70,7 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
   const ca = await wireAuthority(ground, responses, findings, policy.inInventory);
   const attestation = wireAttestation(ground, policy, responses, deviceKeys);
   const { playbooks, review, delivery, detection } = wireDetection(ground, policy, findings, responses);
+  const { sites, reports } = wireSites(ground, policy.inForce);
   await policy.takeRelease();
   return {
     trustDomain,
@@ -72,6 +82,8 @@ export async function openRooms(config: ControlConfig, authority: Authority, log
     review,
     responses,
     playbooks,
+    sites,
+    reports,
     ca,
     attestation,
     detection,

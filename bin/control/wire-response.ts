@@ -9,7 +9,19 @@ import {
   syslog,
   webhook,
 } from '../../audit/detect/cloud/index.ts';
-import { createDevices, createPlaybooks, type Devices } from '../../response/cloud/index.ts';
+import { eventSchema } from '../../audit/spool/index.ts';
+import { controlDevice } from '../../audit/cloud/index.ts';
+import { MAX_BLOCK_MS, MAX_ORDER_DEVICES, MAX_ORDERED_BLOCKS } from '../../enforcer/activation/index.ts';
+import { plainAddress } from '../../enforcer/firewall/index.ts';
+import {
+  createDevices,
+  createPlaybooks,
+  createReports,
+  createSites,
+  type Devices,
+  type Reports,
+  type Sites,
+} from '../../response/cloud/index.ts';
 import { createSliceDevices, type Publications } from '../../policy/cloud/index.ts';
 import { createAccusations } from './accusations.ts';
 import type { ControlConfig } from './config.ts';
@@ -76,6 +88,53 @@ export function wireDetection(
   });
   log.onStored(() => detection.wake());
   return { playbooks, review, delivery, detection };
+}
+
+/** Orders for many devices, and what edges say of them. */
+export function wireSites(
+  { db, trustDomain, clock, sign, log, logger, events }: Ground,
+  inForce: ReleaseInForce,
+): { sites: Sites; reports: Reports } {
+  const bounds = { devices: MAX_ORDER_DEVICES, blockMs: MAX_BLOCK_MS, blocks: MAX_ORDERED_BLOCKS };
+  const plain = (text: string): string => plainAddress(text).text;
+  const sites = createSites({
+    db,
+    trustDomain,
+    clock,
+    sign,
+    emit: async (event) => await log.emit(event),
+    changed: (what) => events.changed(what),
+    inventory: () => Promise.resolve(inForce.release?.devices ?? []),
+    plainAddress: plain,
+    bounds,
+  });
+  const reports = createReports({
+    db,
+    trustDomain,
+    clock,
+    log: logger,
+    plainAddress: plain,
+    bounds,
+    read: async (from, limit) => {
+      const entries = await log.reader.read(from, limit);
+      const records = entries.flatMap(({ index, deviceId, payload }) => {
+        const event = deviceId === controlDevice ? undefined : eventOf(payload);
+        return event === undefined ? [] : [{ index, deviceId, event }];
+      });
+      return { records, next: entries.at(-1) === undefined ? from : (entries.at(-1)?.index ?? 0) + 1 };
+    },
+  });
+  log.onStored(() => reports.wake());
+  return { sites, reports };
+}
+
+/** undefined for what is no event: it is in the log all the same. */
+function eventOf(payload: Uint8Array) {
+  try {
+    return eventSchema.parse(JSON.parse(Buffer.from(payload).toString('utf8')));
+  } catch {
+    return undefined;
+  }
 }
 
 function findingEvent(finding: Finding) {

@@ -128,5 +128,6 @@ export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>, index = 1) 
     authzenSocket: join(config.run, 'authzen.sock'),
     forwardAuthSocket: join(config.run, `forward-auth${number}.sock`),
     breakGlassSocket: join(config.run, 'break-glass.sock'),
+    localSocket: join(config.run, 'local.sock'),
   };
 };

@@ -11,7 +11,8 @@ import {
   STATE_MAX_AGE_MS,
 } from '../../enforcer/activation/index.ts';
 import { type BreakGlass, openBreakGlass } from '../../enforcer/break-glass/index.ts';
-import { watchDenials } from '../../enforcer/firewall/index.ts';
+import { type Island, openIsland, sparedSubjects } from '../../enforcer/island/index.ts';
+import { isPlainAddress, watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
 import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Engine } from '../../policy/engine/index.ts';
@@ -23,6 +24,7 @@ import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
 import type { FirstRules } from './first-rules.ts';
+import { serveLocalOrders } from './local-socket.ts';
 import { createProxies, type Proxies } from './proxies.ts';
 import { remoteProxies } from './remote-proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
@@ -38,6 +40,7 @@ export interface Enforcement {
   readonly firewall: EdgeFirewall;
   readonly authz: Pick<RequestPoints, 'close'>;
   readonly glass: BreakGlass;
+  readonly island: Island;
   readonly workers: Workers;
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
@@ -51,9 +54,11 @@ interface Late {
   orders?: OrdersStore;
   activation?: Activation<Engine>;
   glass?: BreakGlass;
+  island?: Island;
   subjects?: Subjects;
   proxies?: Proxies;
   points?: RequestPoints;
+  workers?: Workers;
 }
 
 function opened<T>(part: T | undefined): T {
@@ -69,6 +74,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     () => late.activation?.current(),
     () => trusted.time(),
     () => late.glass?.openings() ?? [],
+    // Nothing is decided before it is known.
+    () => late.island?.active() ?? true,
   );
   const proxies = createProxies({
     config,
@@ -95,7 +102,11 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   const orders = await openOrdersStore({
     ...stored,
     clock: trusted,
+    deviceId: core.deviceId,
     stateMaxAgeMs: STATE_MAX_AGE_MS,
+    isPlainAddress,
+    onIsland: async (said) => await opened(late.island).follow(said),
+    onBlocks: async (blocks, pardons) => await firewall.blocks(blocks, pardons),
     onChange: async (change) => {
       late.points?.recheck();
       await firewall.contain(change);
@@ -112,6 +123,19 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce', tokens);
   const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
+  const island = await openIsland({
+    fs: stored.fs,
+    stateDir: stored.stateDir,
+    clock: systemClock,
+    position: () => ({ boot: core.boot.id, uptimeMs: core.boot.uptimeMs(), ...trusted.time() }),
+    leaseMs: () => leaseOf(slice()),
+    kernel: async (state) => await firewall.island(state),
+    cutStreams: () => cutStreams(slice(), closeStreams),
+    everywhere: async () => await late.workers?.subjectsChanged(),
+    emit,
+    log,
+  });
+  late.island = island;
   // Who is contained is known before anything is opened again.
   await orders.enforce();
   await activation.startFromDisk();
@@ -133,8 +157,10 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     remote: remoteProxies(core, orders),
   });
   late.points = points;
-  const workers = openWorkers({ core, activation, orders, usage, glass });
+  const workers = openWorkers({ core, activation, orders, usage, glass, island });
+  late.workers = workers;
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
+  const local = await serveLocalOrders({ island, pardon: async (request) => await firewall.pardon(request) }, config);
   await proxies.listen();
   return {
     orders,
@@ -143,15 +169,18 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     authz: {
       close: async (graceMs) => {
         tickets.close();
+        local.close();
         await Promise.all([points.close(graceMs), workers.close()]);
       },
     },
     glass,
+    island,
     workers,
     serving: points.serving,
     health: points.health,
     tasks: {
       glass: glass.task,
+      island: island.task,
       proxies: proxies.task,
       ...points.tasks,
       workers: workers.task,
@@ -159,6 +188,15 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
       ...firewallTasks(core, firewall),
     },
   };
+}
+
+const leaseOf = (slice: Slice | undefined): number | undefined =>
+  slice?.island?.leaseSeconds === undefined ? undefined : slice.island.leaseSeconds * 1_000;
+
+/** Of peers that island mode leaves nothing; the others' requests are judged one by one, and their streams go on. */
+function cutStreams(slice: Slice | undefined, close: (device: string) => void): void {
+  const spared = new Set(slice === undefined ? [] : sparedSubjects(slice));
+  for (const { id } of slice?.devices ?? []) if (!spared.has(id)) close(id);
 }
 
 async function openGlass(

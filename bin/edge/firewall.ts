@@ -1,6 +1,7 @@
 // Joins the firewall to what is in force: a plan from slice, states and host, applied when any of them changes.
 import { compileFirewall, type Firewall } from '../../enforcer/firewall/index.ts';
-import type { ContainmentChange, OrdersStore, TrustedClock } from '../../enforcer/activation/index.ts';
+import type { ContainmentChange, OrderedBlock, OrdersStore, TrustedClock } from '../../enforcer/activation/index.ts';
+import type { KernelIsland } from '../../enforcer/island/index.ts';
 import type { Slice, SliceGrant } from '../../policy/bundle/index.ts';
 import type { SubjectState } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -16,6 +17,12 @@ export interface EdgeFirewall {
   /** The same slice under the states of now, if they differ or `always`. Coalesced, never rejects; what fails is logged. */
   refresh(always?: boolean): void;
   contain(change: ContainmentChange): Promise<void>;
+  /** Cuts all packets but those of safety and island operations, or ends that. */
+  island(state: KernelIsland): Promise<void>;
+  /** Addresses that orders block, all of them, and those to be forgotten, ordered or learned. */
+  blocks(blocks: ReadonlyMap<string, OrderedBlock>, pardons: readonly string[]): Promise<void>;
+  /** Forgets a learned block; resolves with whether there was one. */
+  pardon(request: { readonly address: string; readonly by: string; readonly reason: string }): Promise<boolean>;
   /** Plans anew when a time window or an end date passes, and every minute. */
   readonly task: Task;
   readonly firewall: Firewall | undefined;
@@ -61,6 +68,9 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
         for (const device of Object.values(change).flat()) parts.closeStreams(device);
         return Promise.resolve();
       },
+      island: noWork,
+      blocks: noWork,
+      pardon: () => Promise.resolve(false),
       task: noWork,
       firewall: undefined,
     };
@@ -112,6 +122,9 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
     },
     applySlice: async (slice, bundle, opens) => await replan.replace({ slice, bundle, opens }),
     refresh,
+    island: noWork,
+    blocks: noWork,
+    pardon: () => Promise.resolve(false),
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());
       await containAll(change, {

@@ -12,7 +12,7 @@ export { type Abilities, createDecide, createHolds } from './decide.ts';
 export { type ActivationErrorCode, activationErrors } from './errors.ts';
 export { type Expiry, freshnessOf } from './freshness.ts';
 export { hostBoot } from './host-boot.ts';
-export { MAX_BLOCK_MS, MAX_ORDERED_BLOCKS, STATE_MAX_AGE_MS } from './limits.ts';
+export { MAX_BLOCK_MS, MAX_ORDER_DEVICES, MAX_ORDERED_BLOCKS, STATE_MAX_AGE_MS } from './limits.ts';
 export { openOrdersStore, type OrdersStore, type OrdersStoreOptions, type StateHandler } from './orders-store.ts';
 export type { OrderedBlock, OrderedIsland, SiteOrders } from './site-orders.ts';
 export type { SelfTesting } from './self-test.ts';

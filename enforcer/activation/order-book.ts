@@ -10,7 +10,7 @@ import { type FileSystem, isErrno } from '../../store/files.ts';
 import { storeFault, writeDurably } from '../../store/sealed-file.ts';
 import { activationErrors } from './errors.ts';
 import { MAX_ORDERS_BYTES, MAX_ORDERS_PER_LOG } from './limits.ts';
-import { requireContent } from './order-content.ts';
+import { type IsPlainAddress, requireContent } from './order-content.ts';
 import { applySiteOrder, concerns, noSiteOrders, type SiteOrders } from './site-orders.ts';
 import { applyOrder, type Verdict, type Verdicts } from './verdicts.ts';
 
@@ -51,6 +51,7 @@ export interface OrderBookOptions {
   readonly path: string;
   readonly trustDomain: string;
   readonly deviceId: string;
+  readonly isPlainAddress: IsPlainAddress;
   readonly keys: () => readonly PublicJwk[];
 }
 
@@ -213,12 +214,12 @@ async function replay(
   return { next: { sequence, verdicts, site }, applied, failure };
 }
 
-async function verifyOrder(jws: string, { keys, trustDomain }: OrderBookOptions): Promise<Order> {
+async function verifyOrder(jws: string, { keys, trustDomain, isPlainAddress }: OrderBookOptions): Promise<Order> {
   const { payload } = await verifyJws(jws, { typ: 'edgeward-order+proto', keys: keys() });
   const order = decodeMessage(OrderSchema, payload);
   if (order.trustDomain !== trustDomain) {
     throw activationErrors.error('ORDERS_TRUST_DOMAIN', `order of ${order.trustDomain}, edge of ${trustDomain}`);
   }
-  requireContent(order);
+  requireContent(order, isPlainAddress);
   return order;
 }

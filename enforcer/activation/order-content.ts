@@ -1,7 +1,6 @@
 // What an order may say: the fields each verb has, and no other. An order that says more or less is refused whole.
 import { idPattern } from '../../policy/bundle/index.ts';
 import { type Order, OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
-import { plainAddress } from '../firewall/addresses.ts';
 import { activationErrors } from './errors.ts';
 import { MAX_BLOCK_MS, MAX_ORDER_DEVICES } from './limits.ts';
 
@@ -19,8 +18,11 @@ const shapes: ReadonlyMap<OrderVerb, Shape> = new Map<OrderVerb, Shape>([
   [OrderVerb.PARDON, 'pardon'],
 ]);
 
+/** Whether a text is an IP address in the one spelling that addresses have here. */
+export type IsPlainAddress = (text: string) => boolean;
+
 /** Throws ORDERS_INVALID. */
-export function requireContent(order: Order): void {
+export function requireContent(order: Order, isPlainAddress: IsPlainAddress): void {
   const sequence = Number(order.sequence);
   if (!Number.isSafeInteger(sequence) || sequence < 1) throw invalid('an order without sequence');
   const shape = shapes.get(order.verb);
@@ -28,7 +30,7 @@ export function requireContent(order: Order): void {
   if (shape === 'device') requireDevice(order);
   else requireDevices(order);
   const addressed = shape === 'block' || shape === 'pardon';
-  if (addressed ? !isPlain(order.address) : order.address !== '') throw invalid('an order with a wrong address');
+  if (addressed ? !isPlainAddress(order.address) : order.address !== '') throw invalid('an order with a wrong address');
   requireEnd(order, shape);
 }
 
@@ -50,15 +52,6 @@ function requireEnd({ issuedAtMs, untilMs }: Order, shape: Shape): void {
   const lasts = Number(untilMs) - Number(issuedAtMs);
   const isRight = shape === 'block' ? lasts > 0 && lasts <= MAX_BLOCK_MS : untilMs === 0n;
   if (!isRight) throw invalid('an order with a wrong end');
-}
-
-/** In the one spelling that addresses have here. */
-function isPlain(address: string): boolean {
-  try {
-    return plainAddress(address).text === address;
-  } catch {
-    return false;
-  }
 }
 
 const invalid = (message: string): Error => activationErrors.error('ORDERS_INVALID', message);

@@ -9,6 +9,7 @@ import type { FileSystem } from '../../store/files.ts';
 import { storeFault } from '../../store/sealed-file.ts';
 import { containmentChange, type Containment, type ContainmentChange } from './containment.ts';
 import { activationErrors } from './errors.ts';
+import type { IsPlainAddress } from './order-content.ts';
 import { openOrderBook, type OrderBook } from './order-book.ts';
 import { tellDamaged, tellOrder, tellRefused } from './order-events.ts';
 import type { OrderedBlock, SiteOrders } from './site-orders.ts';
@@ -45,6 +46,7 @@ export interface OrdersStoreOptions {
   readonly stateDir: string;
   readonly trustDomain: string;
   readonly deviceId: string;
+  readonly isPlainAddress: IsPlainAddress;
   readonly anchors: () => { readonly ordersKeys: readonly PublicJwk[] };
   readonly clock: { time(): TrustedTime };
   /** Milliseconds after which states and revocations are too old to keep a subject trusted. */
@@ -132,7 +134,7 @@ function audited(what: string, handler: StateHandler, options: OrdersStoreOption
 }
 
 async function openParts(options: OrdersStoreOptions): Promise<Parts> {
-  const { fs, trustDomain, deviceId, anchors } = options;
+  const { fs, trustDomain, deviceId, isPlainAddress, anchors } = options;
   const folder = join(options.stateDir, 'orders');
   try {
     await fs.mkdir(folder);
@@ -143,7 +145,7 @@ async function openParts(options: OrdersStoreOptions): Promise<Parts> {
   const damaged = (path: string, error: unknown): void => void tellDamaged(options, path, error);
   const common = { fs, trustDomain, keys };
   return {
-    book: await openOrderBook({ ...common, deviceId, path: join(folder, 'orders.json') }, damaged),
+    book: await openOrderBook({ ...common, deviceId, isPlainAddress, path: join(folder, 'orders.json') }, damaged),
     states: await openSignedState(
       { ...common, path: join(folder, 'states.jws'), typ: 'edgeward-states+proto', read: readDeviceStates },
       damaged,

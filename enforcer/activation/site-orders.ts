@@ -68,6 +68,11 @@ export function applySiteOrder(
         full: false,
       };
     }
+    case OrderVerb.QUARANTINE:
+    case OrderVerb.RECOVER:
+    case OrderVerb.RELEASE:
+    case OrderVerb.REVOKE:
+    case OrderVerb.UNSPECIFIED:
     default:
       return kept;
   }

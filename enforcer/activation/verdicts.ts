@@ -47,6 +47,10 @@ export function nextVerdict(before: Verdict | undefined, verb: OrderVerb): Verdi
       return 'revoked';
     case OrderVerb.RELEASE:
       return before === 'quarantined' ? 'quarantined' : undefined;
+    case OrderVerb.ISLAND:
+    case OrderVerb.REJOIN:
+    case OrderVerb.BLOCK:
+    case OrderVerb.PARDON:
     case OrderVerb.UNSPECIFIED:
     default:
       // Unspecified or unknown: refused before it comes here, and without effect if it did.

@@ -26,6 +26,15 @@ export function plainAddress(text: string): PlainAddress {
   return { family: 6, text: parsed.toRFC5952String() };
 }
 
+/** Whether it is an address that plainAddress takes, and in its spelling. */
+export function isPlainAddress(text: string): boolean {
+  try {
+    return plainAddress(text).text === text;
+  } catch {
+    return false;
+  }
+}
+
 /** The prefixes as disjoint ranges `a-b` in order, neighbours joined: what an nftables interval set takes without auto-merge. */
 export function mergedRanges(cidrs: readonly string[], family: Family): string[] {
   return mergeRanges(cidrs.map(cidrRange)).map((range) => rangeText(family, range));

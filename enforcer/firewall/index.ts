@@ -1,4 +1,5 @@
 // The host firewall: what the rest of the edge uses of it.
+export { isPlainAddress, plainAddress } from './addresses.ts';
 export { compileFirewall, type HostConfig } from './compile.ts';
 export type { FirewallState } from './openings.ts';
 export { createFirewall, type ContainmentOrder, type Firewall, type FirewallParts } from './apply.ts';

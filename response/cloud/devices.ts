@@ -2,7 +2,7 @@
 // order are one transaction under the trust domain's counters row, so sequences have no gaps and no two replicas race.
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { Kysely } from 'kysely';
-import { DeviceStatesSchema, OrderSchema, OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
+import { DeviceStatesSchema, OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { CodedError } from '../../runtime/errors.ts';
 import type { Database } from '../../store/database.ts';
@@ -10,12 +10,10 @@ import { type DeviceEvent, nextState } from '../device-state-machine.ts';
 import { responseErrors } from '../errors.ts';
 import { maxOrdersPerSnapshot } from '../limits.ts';
 import type { ResponseTables } from './migrations.ts';
+import { type SignPayload, writeOrder } from './orders.ts';
 import * as queries from './queries.ts';
 
 export type { DeviceRow } from './queries.ts';
-
-/** Signs with the orders key; `typ` pins what the payload is. */
-export type SignPayload = (typ: string, payload: Uint8Array) => Promise<string>;
 
 /** What happened, for the audit log; durable before it resolves. */
 export type EmitResponseEvent = (event: {
@@ -55,13 +53,6 @@ const orderVerbs: Partial<Record<DeviceEvent, OrderVerb>> = {
   recovered: OrderVerb.RECOVER,
   released: OrderVerb.RELEASE,
   revoked: OrderVerb.REVOKE,
-};
-
-const verbNames: Partial<Record<OrderVerb, string>> = {
-  [OrderVerb.QUARANTINE]: 'quarantine',
-  [OrderVerb.RECOVER]: 'recover',
-  [OrderVerb.RELEASE]: 'release',
-  [OrderVerb.REVOKE]: 'revoke',
 };
 
 /** Whether something may happen; a refusal says why. */
@@ -146,27 +137,8 @@ export function createDevices(ports: DevicePorts) {
     const verb = orderVerbs[change.event];
     // A re-image of a device that was never contained needs no order: there is nothing to lift.
     if (verb === undefined || (change.event === 'reimaged' && from !== 'quarantined')) return 0;
-    const payload = toBinary(
-      OrderSchema,
-      create(OrderSchema, {
-        trustDomain,
-        sequence: BigInt(sequence),
-        verb,
-        deviceId: change.deviceId,
-        issuedAtMs: BigInt(at),
-        reason: change.cause,
-        approvers: change.by === '' ? [] : [change.by],
-      }),
-    );
-    const jws = await ports.sign('edgeward-order+proto', payload);
-    await queries.addOrder(trx, {
-      trust_domain: trustDomain,
-      sequence,
-      verb: verbNames[verb] ?? '',
-      device_id: change.deviceId,
-      jws,
-      issued_at: at,
-    });
+    const { deviceId, cause, by } = change;
+    await writeOrder(trx, ports, { verb, reason: cause, by, fields: { deviceId } }, sequence, at);
     return sequence;
   }
 

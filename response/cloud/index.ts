@@ -7,7 +7,9 @@ export {
   type Devices,
   type EmitResponseEvent,
   type Permission,
-  type SignPayload,
 } from './devices.ts';
 export { responseMigrations, type ResponseTables } from './migrations.ts';
 export { createPlaybooks, type FindingSignal, type PlaybookPorts, type Playbooks } from './playbooks.ts';
+export type { SignPayload } from './orders.ts';
+export { createSites, type BlockRow, type SitePorts, type Sites, type Target } from './sites.ts';
+export { createReports, type ReportedRecord, type Reports } from './reports.ts';

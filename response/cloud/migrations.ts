@@ -38,6 +38,39 @@ export interface ResponseTables {
     order_sequence: number;
     states_version: number;
   };
+  /** Island mode of a device: what is ordered, and what the device said last. */
+  response_islands: {
+    trust_domain: string;
+    device_id: string;
+    /** 0 when no order stands. */
+    order_sequence: number;
+    ordered_at: number;
+    cause: string;
+    by: string;
+    /** Causes in the device's words, `ordered local`; empty for none. */
+    reported: string;
+    reported_at: number;
+  };
+  /** Blocked addresses: by order, or as a device learned them. */
+  response_blocks: {
+    trust_domain: string;
+    /** That blocks; empty for the whole fleet. */
+    device_id: string;
+    address: string;
+    /** 0 for one that the device learned. */
+    order_sequence: number;
+    /** Of a learned one, e.g. `trap:telnet`. */
+    rule: string;
+    since: number;
+    until: number;
+    cause: string;
+    by: string;
+  };
+  /** One row a trust domain: the next log index to be read. */
+  response_reports: {
+    trust_domain: string;
+    next_index: number;
+  };
   response_actions: {
     trust_domain: string;
     id: string;
@@ -110,6 +143,42 @@ export const responseMigrations: readonly Migration[] = [
         .addColumn('at', 'bigint', (column) => column.notNull())
         .addColumn('order_sequence', 'bigint', (column) => column.notNull())
         .addPrimaryKeyConstraint('response_actions_key', ['trust_domain', 'id'])
+        .execute();
+    },
+  },
+  {
+    id: 2,
+    name: 'island mode and blocks',
+    up: async (db) => {
+      await db.schema
+        .createTable('response_islands')
+        .addColumn('trust_domain', 'text', (column) => column.notNull())
+        .addColumn('device_id', 'text', (column) => column.notNull())
+        .addColumn('order_sequence', 'bigint', (column) => column.notNull())
+        .addColumn('ordered_at', 'bigint', (column) => column.notNull())
+        .addColumn('cause', 'text', (column) => column.notNull())
+        .addColumn('by', 'text', (column) => column.notNull())
+        .addColumn('reported', 'text', (column) => column.notNull())
+        .addColumn('reported_at', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('response_islands_key', ['trust_domain', 'device_id'])
+        .execute();
+      await db.schema
+        .createTable('response_blocks')
+        .addColumn('trust_domain', 'text', (column) => column.notNull())
+        .addColumn('device_id', 'text', (column) => column.notNull())
+        .addColumn('address', 'text', (column) => column.notNull())
+        .addColumn('order_sequence', 'bigint', (column) => column.notNull())
+        .addColumn('rule', 'text', (column) => column.notNull())
+        .addColumn('since', 'bigint', (column) => column.notNull())
+        .addColumn('until', 'bigint', (column) => column.notNull())
+        .addColumn('cause', 'text', (column) => column.notNull())
+        .addColumn('by', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('response_blocks_key', ['trust_domain', 'address', 'device_id', 'order_sequence'])
+        .execute();
+      await db.schema
+        .createTable('response_reports')
+        .addColumn('trust_domain', 'text', (column) => column.primaryKey())
+        .addColumn('next_index', 'bigint', (column) => column.notNull())
         .execute();
     },
   },

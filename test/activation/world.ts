@@ -1,4 +1,5 @@
 // A small real world for activation: publishers and orders keys, sealed bundles, signed orders, an edge that takes them.
+import { isPlainAddress } from '../../enforcer/firewall/index.ts';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { NewEvent } from '../../audit/spool/index.ts';
@@ -20,6 +21,7 @@ import { compileSlice, type Engine } from '../../policy/engine/index.ts';
 import {
   DeviceStatesSchema,
   OrderLogSchema,
+  type Order,
   OrderSchema,
   type OrderVerb,
   RevocationsSchema,
@@ -214,7 +216,7 @@ export function order(sequence: number, verb: OrderVerb, device: string, fields:
 export function siteOrder(
   sequence: number,
   verb: OrderVerb,
-  fields: Omit<MessageInitShape<typeof OrderSchema>, 'verb' | 'sequence'>,
+  fields: Partial<Pick<Order, 'deviceId' | 'deviceIds' | 'everyDevice' | 'address' | 'untilMs' | 'issuedAtMs'>>,
 ): Promise<string> {
   return signed('edgeward-order+proto', OrderSchema, {
     trustDomain,
@@ -298,6 +300,7 @@ export async function ordersEdge(
     clock: { time: () => time },
     deviceId,
     stateMaxAgeMs: 24 * hour,
+    isPlainAddress,
     onIsland: () => Promise.resolve(),
     onBlocks: () => Promise.resolve(),
     onChange: (change) => {

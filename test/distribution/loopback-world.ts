@@ -1,5 +1,6 @@
 // Both ends of the stream on real parts: gRPC with TLS over loopback, real identities, signed bundles, orders and time,
 // activation and orders store on a disk in memory. Only the control plane's tables are maps.
+import { isPlainAddress } from '../../enforcer/firewall/index.ts';
 import { randomBytes } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { createActivation, openOrdersStore, openTrustedClock } from '../../enforcer/activation/index.ts';
@@ -207,6 +208,10 @@ export async function startEdge(cloud: Cloud, name: string, options: { renewInMs
     ...common,
     clock: time,
     stateMaxAgeMs: 86_400_000,
+    deviceId: name,
+    isPlainAddress,
+    onIsland: () => Promise.resolve(),
+    onBlocks: () => Promise.resolve(),
     onChange: () => Promise.resolve(),
   });
   let svid = authority.issue(deviceId(trustDomain, name).uri);

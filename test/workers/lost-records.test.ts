@@ -35,6 +35,7 @@ test('the death of a worker while the spool takes nothing is not the end of the 
     activation: { current: () => undefined },
     orders: { view: () => viewOf({}) },
     glass: { openings: () => [] },
+    island: { active: () => false },
   } as unknown as WorkersParts;
   const workers = openWorkers(parts);
   const stop = new AbortController();

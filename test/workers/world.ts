@@ -62,7 +62,13 @@ export interface WorkersWorld {
   /** Code of the answer of worker `index`, from 2 on; undefined when it does not answer. No device: no certificate. */
   ask(index: number, path: string, device?: string): Promise<number | undefined>;
   health(index: number): Promise<number | undefined>;
-  readonly settings: { uses: number; spoolWorks: boolean; heartbeats: boolean; openings: readonly Opening[] };
+  readonly settings: {
+    uses: number;
+    spoolWorks: boolean;
+    heartbeats: boolean;
+    openings: readonly Opening[];
+    island: boolean;
+  };
   close(): Promise<void>;
 }
 
@@ -84,6 +90,7 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
     spoolWorks: true,
     heartbeats: true,
     openings: [] as readonly Opening[],
+    island: false,
   };
   let subjects = viewOf({ 'gateway-1': 'trusted' });
   let version = 0;
@@ -114,6 +121,7 @@ export async function openWorld(count: number, slice: Slice): Promise<WorkersWor
   const heartbeat = () => ({
     mark: { time: { now: Date.now(), trusted: true }, uptimeMs: boot.uptimeMs() },
     openings: settings.openings,
+    island: settings.island,
   });
   const chain = [authority.issue(`spiffe://${trustDomain}/device/${deviceId}`).der, authority.intermediate];
   const pool = createWorkerPool({

@@ -1,6 +1,7 @@
 // Authz workers as the rest of the edge sees them: told of every change before it is acknowledged to the cloud.
 import type { Activation, OrdersStore } from '../../../enforcer/activation/index.ts';
 import type { BreakGlass } from '../../../enforcer/break-glass/index.ts';
+import type { Island } from '../../../enforcer/island/index.ts';
 import type { UseLedger } from '../../../enforcer/usage/index.ts';
 import type { Engine } from '../../../policy/engine/index.ts';
 import { systemClock } from '../../../runtime/clock.ts';
@@ -27,15 +28,17 @@ export interface WorkersParts {
   readonly orders: OrdersStore;
   readonly usage: UseLedger;
   readonly glass: BreakGlass;
+  readonly island: Pick<Island, 'active'>;
 }
 
 /** None for one process, which is the edge itself. */
-export function openWorkers({ core, activation, orders, usage, glass }: WorkersParts): Workers {
+export function openWorkers({ core, activation, orders, usage, glass, island }: WorkersParts): Workers {
   const { config, deviceId, log, emit, own, trusted, boot } = core;
   const count = config.authz.processes - 1;
   const heartbeat = (): Heartbeat => ({
     mark: { time: trusted.time(), uptimeMs: boot.uptimeMs() },
     openings: glass.openings(),
+    island: island.active(),
   });
   const anchors = (): PeerAnchors => {
     const { chain, anchors: known } = own.current();

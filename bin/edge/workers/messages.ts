@@ -17,6 +17,8 @@ export interface Heartbeat {
   readonly mark: TimeMark;
   /** What people have opened with tickets. */
   readonly openings: readonly Opening[];
+  /** This device is in island mode; comes with every change too, before it. */
+  readonly island: boolean;
 }
 
 /** Of our identity what verifying peers needs; never a private key. */

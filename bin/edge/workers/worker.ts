@@ -99,7 +99,12 @@ async function start({ index, config, deviceId, snapshot }: Start): Promise<Runn
     index,
     log,
     emit: channel.emit,
-    decide: createDecide(active, time, () => heartbeat.openings),
+    decide: createDecide(
+      active,
+      time,
+      () => heartbeat.openings,
+      () => heartbeat.island,
+    ),
     usage: channel.usage,
     subjects: createSubjects(own, orders, now, false, tokens),
     active,
