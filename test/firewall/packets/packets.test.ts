@@ -49,8 +49,12 @@ test('fragments, extension headers, ICMP errors, odd protocols and forged source
 
   if (process.env['EDGEWARD_GOLDEN'] === 'write') writeFileSync(path, documentOf(lines, series));
   const golden = readFileSync(path, 'utf8');
-  if (golden.includes(`Linux ${series}`)) assert.equal(documentOf(lines, series), golden);
-  else {
+  if (golden.includes(`Linux ${series}`)) {
+    const written = documentOf(lines, series).split('\n');
+    const found = written.filter((line) => !golden.includes(`${line}\n`));
+    const expected = golden.split('\n').filter((line) => line !== '' && !written.includes(line));
+    assert.deepEqual(found, expected);
+  } else {
     // Another kernel throws other packets away before any rule; what is taken has to be the same.
     t.diagnostic(`written on another kernel than ${series}: only what passes the rules is compared`);
     assert.deepEqual(rowsOf(documentOf(lines, series)), rowsOf(golden));

@@ -89,7 +89,10 @@ function slice(): Slice {
   );
 }
 
-/** Counts behind every filter; the fence is a packet that tells that all before it have been judged. */
+/**
+ * Counts behind every filter. The fence is a packet that tells that all before it have been judged. What the host would answer is
+ * gone before it is judged: it says nothing about the packet, and the kernel limits its rate.
+ */
 const witness = `table inet witness {
   counter accepted {
   }
@@ -104,6 +107,10 @@ const witness = `table inet witness {
   chain local {
     type filter hook input priority 300; policy accept;
     iifname "eth0" counter name accepted
+  }
+  chain answers {
+    type filter hook output priority -450; policy accept;
+    oifname != "lo" drop
   }
   chain forwarded {
     type filter hook forward priority 300; policy accept;
@@ -195,8 +202,6 @@ async function read(cell: Cell, through: boolean): Promise<Reading> {
     const packets = rule?.expr.find((part) => part.counter !== undefined)?.counter?.packets;
     if (prefix === undefined || packets === undefined) continue;
     const id = prefix.replace('ew:', '');
-    // What the host would answer is judged too; it tells about the host and not about the packet.
-    if (id === 'default-out') continue;
     reading.dropped[id] = (reading.dropped[id] ?? 0) + packets;
   }
   return reading;
