@@ -47,6 +47,9 @@ export interface FirstRulesParts {
   readonly run?: RunCommand;
 }
 
+/** Milliseconds within which the control plane has to answer to count as reached under the rules of before. */
+const reachedBeforeMs = 2_000;
+
 /** Nobody has read yet who this device is. */
 const unnamed = 'this-device';
 
@@ -88,9 +91,9 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     },
     control: () => planned,
     closeStreams: (device) => later?.closeStreams(device),
-    // Without a link there is nothing that new rules could cut: what the plan says of the way is believed.
-    confirm: () => {
-      const before = connected();
+    // Where the control plane cannot be reached there is no way that new rules could cut: what the plan says is believed.
+    confirm: async () => {
+      const before = connected() || (await reachesControl(planned, AbortSignal.timeout(reachedBeforeMs)));
       return async (signal) => !before || (await reachesControl(planned, signal));
     },
   });

@@ -37,10 +37,10 @@ export interface FirewallParts {
   /** Endpoints that a plan has to leave reachable, as they are known when it is applied or restored. */
   readonly control: () => readonly ControlEndpoint[];
   /**
-   * Called before a candidate goes live; the answer is asked for afterwards, within CONFIRM_MS: whether this host still
-   * reaches what it reached before. A rejection counts as no. Default: what the plan itself says is believed.
+   * Called before a candidate goes live, to see what this host reaches; its result is called afterwards, within CONFIRM_MS,
+   * and says whether that is still reached. A rejection counts as no. Default: what the plan itself says is believed.
    */
-  readonly confirm?: () => (signal: AbortSignal) => Promise<boolean>;
+  readonly confirm?: () => Promise<(signal: AbortSignal) => Promise<boolean>>;
   /** Milliseconds for which the kernel keeps a candidate live; default CONFIRM_MS. */
   readonly confirmMs?: number;
   /** Ends what proxies and authz hold open for a device; the kernel cannot reset the far leg of a proxied connection. */
@@ -172,7 +172,8 @@ type Transaction = <T>(work: () => Promise<T>) => Promise<T>;
 async function apply(parts: Parts, memory: Memory, transaction: Transaction, plan: FirewallPlan): Promise<void> {
   const { clock, log } = parts;
   const started = clock.monotonic();
-  const ask = parts.confirm?.();
+  // Containment waits for no proof: only plans do, one after the other.
+  const ask = needsProof(memory, plan) ? await parts.confirm?.() : undefined;
   const step = await transaction(() => begin(parts, memory, plan));
   if (step === 'candidate') {
     const proven = ask === undefined || (await proveReachable(parts, ask));
@@ -181,6 +182,13 @@ async function apply(parts: Parts, memory: Memory, transaction: Transaction, pla
   const elapsedMs = Math.round(clock.monotonic() - started);
   log.info({ epoch: plan.epoch, step, elapsedMs }, 'firewall plan in force');
   for (const warning of plan.warnings) log.warn(warning);
+}
+
+/** Whether the plan comes as a candidate: it has other rules, or it knows better than denies that were kept. */
+function needsProof({ loaded }: Memory, plan: FirewallPlan): boolean {
+  if (loaded === undefined) return false;
+  const { live, closing } = loaded.state;
+  return closing.some((layer) => layer.plan.bundle < plan.bundle) || !followsByElements(live.plan, plan);
 }
 
 /** The first transaction of a plan: the whole change, or a candidate that has to be confirmed. */
@@ -198,8 +206,7 @@ async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<
     return 'first';
   }
   const { state } = loaded;
-  const knowsBetter = state.closing.some((layer) => layer.plan.bundle < wanted.bundle);
-  if (!knowsBetter && followsByElements(state.live.plan, wanted)) {
+  if (!needsProof(memory, wanted)) {
     await move(parts, memory, loaded, { ...state, live: { ...state.live, plan: wanted } }, 'elements');
     memory.orders = later;
     await saveState(parts, memory);
@@ -216,7 +223,12 @@ async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<
   // On disk first: after a crash the next start closes what this candidate denies.
   await save(parts, { live: state.live.plan, closing: [...state.closing.map((layer) => layer.plan), wanted] });
   const candidate = { plan: wanted, slot, until: clock.now() + (parts.confirmMs ?? CONFIRM_MS) };
-  await move(parts, memory, loaded, { ...state, candidate }, 'rules');
+  try {
+    await move(parts, memory, loaded, { ...state, candidate }, 'rules');
+  } catch (error) {
+    await saveState(parts, memory);
+    throw error;
+  }
   memory.orders = later;
   return 'candidate';
 }
@@ -272,10 +284,12 @@ const saveState = async (parts: Parts, { loaded }: Memory): Promise<void> => {
 
 async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'> {
   const saved = await readSaved(parts);
-  if (saved !== undefined) {
+  // A candidate that this kernel refuses was never in force: nothing that it denies has to stay.
+  const attempts = saved === undefined ? [] : saved.closing.length === 0 ? [saved.closing] : [saved.closing, []];
+  for (const plans of attempts) {
     try {
-      const closing = saved.closing.map((plan, at) => ({ plan, slot: at + 2 }));
-      await replace(parts, memory, { live: { plan: saved.live, slot: 1 }, closing });
+      const closing = plans.map((plan, at) => ({ plan, slot: at + 2 }));
+      await replace(parts, memory, { live: { plan: saved!.live, slot: 1 }, closing });
       memory.slot = closing.length + 2;
       return 'last-good';
     } catch (error) {

@@ -63,7 +63,15 @@ export function blockedSet(family: Family, elements: SetDefinition['elements']):
 type Side = 'from' | 'to';
 const cuts = ['revoked', 'quarantined', 'blocked'] as const;
 
-export function baseChains(): Chain[] {
+/** The same objects always, so that two tables are seen to share them. */
+export function baseChains(): readonly Chain[] {
+  made ??= makeBaseChains();
+  return made;
+}
+
+let made: readonly Chain[] | undefined;
+
+function makeBaseChains(): Chain[] {
   return [
     ...cuts.map((name) => ({ name, rules: cut(name) })),
     ...(['quarantined', 'blocked'] as const).flatMap((name) =>
@@ -187,12 +195,11 @@ function prerouting(): Rule[] {
   ];
 }
 
+/** What has come this far was judged by prerouting: its source is neither forged nor held back. */
 function inputRules(): Rule[] {
   return [
     loopback('in'),
     neighbours('in'),
-    ...containment('source'),
-    invalid,
     ...families.map((family): Rule => ({
       family,
       match: [

@@ -26,7 +26,7 @@ test('unconfirmed rules end: the old grants are back, the new ones are not, and 
   if (!requires(t, 'root', 'netns', 'nft')) return;
   await using cell = await openCell();
   let answer = true;
-  await using firewall = await firewallOn(cell, 'plc', { confirm: () => async () => answer });
+  await using firewall = await firewallOn(cell, 'plc', { confirm: async () => async () => answer });
   await serveAll(cell);
   await firewall.apply(planWith(before, { bundle: 1 }));
   const kept = await cell.flow('gateway', 'tcp', plc.cell, ports.status);
@@ -61,7 +61,7 @@ test('with nobody left to confirm, the kernel falls back on its own; an order in
   const { promise: asked, resolve: isAsked } = Promise.withResolvers<undefined>();
   await using firewall = await firewallOn(cell, 'plc', {
     confirmMs: 3_000,
-    confirm: () => async () => {
+    confirm: async () => async () => {
       isAsked(undefined);
       return await never;
     },
@@ -84,7 +84,7 @@ test('a plan with the same rules follows by single elements, and flows that lost
   if (!requires(t, 'root', 'netns', 'nft')) return;
   await using cell = await openCell();
   let asked = 0;
-  await using firewall = await firewallOn(cell, 'plc', { confirm: () => async () => ++asked > 0 });
+  await using firewall = await firewallOn(cell, 'plc', { confirm: async () => async () => ++asked > 0 });
   await serveAll(cell);
   await firewall.apply(planWith(before));
   const flow = await cell.flow('gateway', 'tcp', plc.cell, ports.status);
