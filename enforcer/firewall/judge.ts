@@ -1,7 +1,6 @@
 // Answers for one packet what the plan would do with it, rule by rule as the kernel does (nft(8), "goto" and "jump").
 // The oracle of the tests against the real kernel, and the check before a plan is loaded that the control plane stays
 // reachable.
-import { addressNumber } from './addresses.ts';
 import { canonicalField, canonicalKey } from './keys.ts';
 import { PROXIED_BIT, PROXY_MARK } from './plan.ts';
 import type {
@@ -10,7 +9,6 @@ import type {
   Family,
   Field,
   FirewallPlan,
-  KeyType,
   Match,
   Rule,
   Ruleset,
@@ -18,6 +16,7 @@ import type {
   SetElement,
   Transport,
 } from './plan.ts';
+import { fieldNumber, RangeIndex } from './range-index.ts';
 import { tableOfPlan } from './table.ts';
 
 export interface Packet {
@@ -269,9 +268,19 @@ function lookUp(fields: readonly Field[], setName: string, passage: Passage): Se
     const element = elementsByKey(set).get(values.join(' . '));
     return element !== undefined && live(element) ? element : undefined;
   }
-  return set.elements.find(
-    (element) => live(element) && element.key.every((range, at) => within(range, values[at] ?? '', set.type[at])),
+  return rangesOf(set).find(
+    values.map((value, at) => fieldNumber(value, set.type[at])),
+    live,
   );
+}
+
+/** The same for sets whose keys are ranges. */
+const ranged = new WeakMap<SetDefinition, RangeIndex>();
+
+function rangesOf(set: SetDefinition): RangeIndex {
+  const known = ranged.get(set) ?? new RangeIndex(set);
+  ranged.set(set, known);
+  return known;
 }
 
 function answerOf(fields: readonly Field[], map: string, passage: Passage): SetElement | undefined {
@@ -304,14 +313,6 @@ function fieldOf(field: Field, { packet, family, connectionMark }: Passage): str
     case 'uid':
       return packet.uid?.toString();
   }
-}
-
-function within(range: string, value: string, type: KeyType | undefined): boolean {
-  const [first = '', last = first] = range.split('-');
-  const isAddress = type === 'ipv4_addr' || type === 'ipv6_addr';
-  const number = (text: string): bigint => (isAddress ? addressNumber(text) : BigInt(canonicalField(text, type)));
-  const wanted = number(value);
-  return number(first) <= wanted && wanted <= number(last);
 }
 
 /** Whether this device can open a connection to the control plane under the plan, and hear its answer. */
