@@ -12,7 +12,7 @@ import {
 } from '../../enforcer/activation/index.ts';
 import { type BreakGlass, openBreakGlass } from '../../enforcer/break-glass/index.ts';
 import { type Island, openIsland, sparedSubjects } from '../../enforcer/island/index.ts';
-import { isPlainAddress, watchDenials } from '../../enforcer/firewall/index.ts';
+import { isPlainAddress, plansOf, watchDenials } from '../../enforcer/firewall/index.ts';
 import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
 import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Engine } from '../../policy/engine/index.ts';
@@ -248,7 +248,9 @@ async function openActivation(
     knownFeatures,
     applyFirewall: async (slice, next) => {
       const holds = createHolds(next, () => trusted.time());
-      await firewall.applySlice(slice, next.bundle.manifest.version, (grant, subject) =>
+      const { manifest, publisherKeyId: publisher } = next.bundle;
+      const { version, commit, author = '' } = manifest;
+      await firewall.applySlice(slice, { version, commit, author, publisher }, (grant, subject) =>
         holds(grant.id, portRequest(grant, { id: subject, ...orders.subjectState(subject) }, trusted.now())),
       );
     },
@@ -259,7 +261,7 @@ function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: Edge
   if (kernel === undefined) return {};
   return {
     replan: task,
-    denials: watchDenials({ emit, clock: systemClock, log, plan: () => kernel.current() }),
+    denials: watchDenials({ emit, clock: systemClock, log, plans: () => plansOf(kernel.state()) }),
     drift: periodically(systemClock, driftCheckMs, async () => {
       try {
         const found = await kernel.repair();

@@ -1,5 +1,5 @@
 // Joins the firewall to what is in force: a plan from slice, states and host, applied when any of them changes.
-import { compileFirewall, type Firewall } from '../../enforcer/firewall/index.ts';
+import { compileFirewall, type Firewall, type PlanRelease } from '../../enforcer/firewall/index.ts';
 import type { ContainmentChange, OrderedBlock, OrdersStore, TrustedClock } from '../../enforcer/activation/index.ts';
 import type { KernelIsland } from '../../enforcer/island/index.ts';
 import type { Slice, SliceGrant } from '../../policy/bundle/index.ts';
@@ -13,7 +13,7 @@ import { createReplan } from './replan.ts';
 
 export interface EdgeFirewall {
   /** Puts the slice in force under the states of now; rejects when the kernel refuses. `opens` is its own engine's word. */
-  applySlice(slice: Slice, bundle: number, opens: PortAnswer): Promise<void>;
+  applySlice(slice: Slice, release: SliceRelease, opens: PortAnswer): Promise<void>;
   /** The same slice under the states of now, if they differ or `always`. Coalesced, never rejects; what fails is logged. */
   refresh(always?: boolean): void;
   contain(change: ContainmentChange): Promise<void>;
@@ -48,11 +48,17 @@ export interface EdgeFirewallParts {
  */
 export type PortAnswer = (grant: SliceGrant, subject: string) => boolean;
 
+/** The bundle that a slice is from: its version, and whose it is. */
+export interface SliceRelease extends PlanRelease {
+  readonly version: number;
+}
+
+const releaseState = ({ version, ...release }: SliceRelease) => ({ bundle: version, release });
+
 /** What a plan is made from. */
 interface Source {
   readonly slice: Slice;
-  /** Its version. */
-  readonly bundle: number;
+  readonly release: SliceRelease;
   readonly opens: PortAnswer;
 }
 
@@ -94,7 +100,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
       source?.slice,
       {
         epoch: firewall.nextEpoch(),
-        bundle: source?.bundle ?? 0,
+        ...(source === undefined ? {} : releaseState(source.release)),
         now: parts.trusted.now(),
         ordersSequence: Number(orders.handlers.orders.version()),
         states,
@@ -120,7 +126,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
         if (!signal.aborted) refresh(true);
       }
     },
-    applySlice: async (slice, bundle, opens) => await replan.replace({ slice, bundle, opens }),
+    applySlice: async (slice, release, opens) => await replan.replace({ slice, release, opens }),
     refresh,
     island: noWork,
     blocks: noWork,

@@ -76,6 +76,8 @@ export interface Firewall {
   nextEpoch(): number;
   /** The plan in force. */
   current(): FirewallPlan | undefined;
+  /** What the kernel holds by this process's word: plans, slots, candidate; undefined before the first. */
+  state(): TableState | undefined;
   /** Looks for foreign changes of the table; records what it found, loads the plan again, and returns the finding. */
   repair(): Promise<string | undefined>;
   status(): Promise<FirewallStatus>;
@@ -109,6 +111,7 @@ export function createFirewall(given: FirewallParts): Firewall {
     contain: (order) => transaction(() => contain(parts, memory, order)),
     nextEpoch: () => nextEpoch(memory.loaded?.state, clock),
     current: () => newest(memory.loaded?.state),
+    state: () => memory.loaded?.state,
     repair: () => transaction(() => repair(parts, memory)),
     status: () => transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel.backend)),
     remove: () =>

@@ -85,12 +85,16 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     control: [...build.control],
     own: build.neighbourhood.own.map((entry) => entry.text),
     bundle: state.bundle ?? 0,
+    ...(state.release === undefined ? {} : { release: state.release }),
     ordersSequence: state.ordersSequence,
     divertedFamilies: families.filter(
       (family) => grants[family].proxied.length > 0 || input.observedProxied.length > 0,
     ),
     peers: peersOf(build),
     places: placesOf(known),
+    staged: Object.fromEntries(
+      known.firewall.filter((rule) => rule.observe === true).map((rule) => [rule.id, rule.verdict]),
+    ),
     warnings: [...openings.warnings, ...warnings],
     ...(nextChange === undefined ? {} : { nextChange }),
   };
@@ -100,6 +104,10 @@ function placesOf(slice: Slice): FirewallPlan['places'] {
   return Object.fromEntries([
     ...slice.firewall.map((rule) => [`firewall:${rule.id}`, rule.place]),
     ...slice.denies.map((deny) => [`deny:${deny.id}`, deny.place]),
+    ...slice.grants.map((grant) => [`grant:${grant.id}`, grant.place]),
+    ...slice.interfaces.map((entry) => [`interface:${entry.name}`, entry.place]),
+    ...(slice.traps ?? []).map((trap) => [`trap:${trap.id}`, trap.place]),
+    ...(slice.meters ?? []).map((meter) => [`meter:${meter.id}`, meter.place]),
   ]);
 }
 

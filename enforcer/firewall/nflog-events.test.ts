@@ -8,6 +8,7 @@ import type { LoggedPacket, NflogHandlers } from '../../runtime/linux-nflog.ts';
 import { createLogger } from '../../runtime/log.ts';
 import { readGolden } from '../../test/firewall/golden.ts';
 import { MAX_DISTINCT_DENIALS } from './limits.ts';
+import type { FirewallPlan } from './plan.ts';
 import { DenialWindow, watchDenials } from './nflog-events.ts';
 
 const { plan } = readGolden('plc-cell.txt');
@@ -28,10 +29,10 @@ const total = (events: readonly NewEvent[]): number =>
 
 test('identical denials are one event; another service port or source is another', () => {
   const window = new DenialWindow();
-  window.add(packet({ sourcePort: 1 }), plan);
-  window.add(packet({ sourcePort: 2 }), plan);
-  window.add(packet({ destinationPort: 23 }), plan);
-  window.add(packet({ source: '10.20.0.99' }), plan);
+  window.add(packet({ sourcePort: 1 }), [plan]);
+  window.add(packet({ sourcePort: 2 }), [plan]);
+  window.add(packet({ destinationPort: 23 }), [plan]);
+  window.add(packet({ source: '10.20.0.99' }), [plan]);
   const events = window.take();
   assert.deepEqual(
     events.map(({ data }) => [data['source_ip'], data['destination_port'], data['count'], data['subject']]),
@@ -47,7 +48,7 @@ test('identical denials are one event; another service port or source is another
 test('rules of the repository come with their place, a forged source and a contained peer with more severity', () => {
   const window = new DenialWindow();
   for (const rule of ['firewall:no-telnet', 'spoofed', 'quarantined', 'observe'])
-    window.add(packet({}, `ew:${rule}`), plan);
+    window.add(packet({}, `ew:${rule}`), [plan]);
   assert.deepEqual(
     window
       .take()
@@ -61,6 +62,41 @@ test('rules of the repository come with their place, a forged source and a conta
   );
 });
 
+test('every rule resolves to its line, its commit and who published it, staged ones to what they would have done', () => {
+  const release = { commit: 'c0ffee', author: 'Ada <ada@plant.example>', publisher: 'key-1' };
+  const places = { 'firewall:staged': 'firewall/f.yaml:9', 'deny:no-camera': 'denies/d.yaml:3' };
+  const of = (bundle: number, more: Partial<FirewallPlan>): FirewallPlan => ({ ...plan, bundle, places: {}, ...more });
+  const newest = of(8, { places, staged: { staged: 'deny' }, release });
+  const older = of(7, { places: { 'firewall:gone': 'firewall/old.yaml:1' }, release: { ...release, commit: 'beef' } });
+  const event = (rule: string) => {
+    const window = new DenialWindow();
+    window.add(packet({}, `ew:${rule}`), [newest, older]);
+    const [{ activity, data } = { activity: '', data: {} as NewEvent['data'] }] = window.take();
+    return [activity, data.decision, data.observed, data.place, data.version, data.commit];
+  };
+  assert.deepEqual(event('observe:staged'), ['observe', undefined, 'deny', 'firewall/f.yaml:9', 8, 'c0ffee']);
+  assert.deepEqual(event('limit:staged'), ['limit', undefined, undefined, 'firewall/f.yaml:9', 8, 'c0ffee']);
+  assert.deepEqual(event('ended:staged'), ['deny', 'deny', undefined, 'firewall/f.yaml:9', 8, 'c0ffee']);
+  assert.deepEqual(event('deny:no-camera'), ['deny', 'deny', undefined, 'denies/d.yaml:3', 8, 'c0ffee']);
+  // Its plan was never confirmed, and what it denies is denied still.
+  assert.deepEqual(event('firewall:gone'), ['deny', 'deny', undefined, 'firewall/old.yaml:1', 7, 'beef']);
+  assert.deepEqual(event('island'), ['deny', 'deny', undefined, '', 8, 'c0ffee']);
+});
+
+test('what an interface in observe mode lets through names the interface and its line', () => {
+  const observing = readGolden('observed-window.txt').plan;
+  const [service] = observing.generation.sets.filter(({ name }) => name === 'observed').flatMap((set) => set.elements);
+  assert.ok(service);
+  const window = new DenialWindow();
+  const [protocol = '', destinationPort = ''] = service.key;
+  window.add(packet({ protocol, destinationPort: Number(destinationPort) }, 'ew:observe'), [observing]);
+  const [event] = window.take();
+  assert.deepEqual(
+    [event?.data.interface, event?.data.place, event?.data.decision, event?.data.observed],
+    [service.comment, observing.places[`interface:${service.comment}`], 'allow', 'deny'],
+  );
+});
+
 test("a packet on its way out is this device's own", () => {
   const window = new DenialWindow();
   const out = {
@@ -68,7 +104,7 @@ test("a packet on its way out is this device's own", () => {
     inInterface: '',
     outInterface: 'eth0',
   };
-  window.add(out, plan);
+  window.add(out, [plan]);
   const [event] = window.take();
   assert.deepEqual([event?.data['subject'], event?.data['out_interface']], ['plc-1', 'eth0']);
 });
@@ -79,7 +115,7 @@ test('a flood of invented ports and addresses makes a bounded number of events, 
   fc.assert(
     fc.property(fc.array(wild, { minLength: 1_500, maxLength: 6_000 }), (packets) => {
       const window = new DenialWindow();
-      for (const more of packets) window.add(packet(more), plan);
+      for (const more of packets) window.add(packet(more), [plan]);
       const events = window.take();
       assert.equal(total(events), packets.length);
       assert.ok(events.length <= 2 * MAX_DISTINCT_DENIALS + 10);
@@ -98,7 +134,7 @@ test('windows leave every second, losses are events of their own, and the last w
     emit: async (event) => void events.push(event),
     clock,
     log: createLogger({ name: 'test', level: 'silent' }),
-    plan: () => plan,
+    plans: () => [plan],
     open: (own) => {
       handlers = own;
       return { counts: () => ({ received: 0, lost: 0, overruns: 0 }), close: () => void (closed = true) };
@@ -131,7 +167,7 @@ test('a log that fails ends the task with a code, after what was known is emitte
     emit: async (event) => void events.push(event),
     clock,
     log: createLogger({ name: 'test', level: 'silent' }),
-    plan: () => undefined,
+    plans: () => [],
     open: (own) => {
       handlers = own;
       return { counts: () => ({ received: 0, lost: 0, overruns: 0 }), close: () => {} };

@@ -9,14 +9,15 @@ import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
 import { firewallErrors } from './errors.ts';
 import { AGGREGATION_MS, MAX_DISTINCT_DENIALS } from './limits.ts';
 import { LOG_GROUP } from './plan.ts';
-import type { FirewallPlan } from './plan.ts';
+import type { FirewallPlan, PlanRelease } from './plan.ts';
+import { observedInterface, originOf } from './provenance.ts';
 
 export interface DenialParts {
   readonly emit: EmitEvent;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The plan in force: whose address it was, and which line of policy said no. */
-  readonly plan: () => FirewallPlan | undefined;
+  /** The plans that are loaded, newest first: whose address it was, and which line of policy said no. */
+  readonly plans: () => readonly FirewallPlan[];
   /** Replaces the kernel's NFLOG in tests. */
   readonly open?: (handlers: NflogHandlers) => NflogReader;
 }
@@ -35,7 +36,7 @@ interface Pile {
 export class DenialWindow {
   readonly #piles = new Map<string, Pile>();
 
-  add(packet: LoggedPacket, plan: FirewallPlan | undefined): void {
+  add(packet: LoggedPacket, plans: readonly FirewallPlan[]): void {
     const rule = packet.prefix.replace(/^ew:/, '');
     const network = packet.network;
     const service = network?.destinationPort ?? -1;
@@ -49,27 +50,28 @@ export class DenialWindow {
       packet.outInterface,
     ].join('|');
     if (this.#piles.has(full) || this.#piles.size < MAX_DISTINCT_DENIALS) {
-      this.#pile(full, rule, () => describe(packet, rule, plan)).count += 1;
+      this.#pile(full, rule, () => describe(packet, rule, plans)).count += 1;
       return;
     }
     const bySource = `${rule}|${network?.source}`;
     if (this.#piles.has(bySource) || this.#piles.size < 2 * MAX_DISTINCT_DENIALS) {
       const data = (): NewEvent['data'] => {
-        const whole = describe(packet, rule, plan);
-        const kept = new Set(['rule', 'place', 'decision', 'source_ip', 'in_interface', 'subject']);
-        return Object.fromEntries(Object.entries(whole).filter(([name]) => kept.has(name)));
+        const whole = describe(packet, rule, plans);
+        const kept = new Set(['source_ip', 'in_interface', 'subject']);
+        const who = Object.fromEntries(Object.entries(whole).filter(([name]) => kept.has(name)));
+        return { ...provenance(rule, plans), ...who };
       };
       this.#pile(bySource, rule, data).count += 1;
       return;
     }
-    this.#pile(rule, rule, () => ({ rule, place: plan?.places[rule] ?? '', decision: decisionOf(rule) })).count += 1;
+    this.#pile(rule, rule, () => provenance(rule, plans)).count += 1;
   }
 
   /** The events of the window, which is empty afterwards. */
   take(): NewEvent[] {
     const events = [...this.#piles.values()].map(({ rule, data, count }): NewEvent => ({
       kind: 'packet',
-      activity: rule === 'observe' ? 'observe' : 'deny',
+      activity: originOf([], rule).activity,
       severity: severityOf(rule),
       data: { ...data, count },
     }));
@@ -86,7 +88,25 @@ export class DenialWindow {
   }
 }
 
-const decisionOf = (rule: string): string => (rule === 'observe' ? 'allow' : 'deny');
+/** The rule, the line that says it, the commit and whose that is. */
+function provenance(rule: string, plans: readonly FirewallPlan[]): NewEvent['data'] {
+  const { decision, observed, place, release } = originOf(plans, rule);
+  return {
+    rule,
+    place,
+    ...(decision === undefined ? {} : { decision }),
+    ...(observed === undefined ? {} : { observed }),
+    ...(release === undefined
+      ? {}
+      : { version: plans.find((plan) => plan.release === release)?.bundle ?? 0, ...publication(release) }),
+  };
+}
+
+const publication = ({ commit, author, publisher }: PlanRelease): NewEvent['data'] => ({
+  commit,
+  ...(author === '' ? {} : { author }),
+  key: publisher,
+});
 
 /** A forged source is an act; what a contained device still tries is a sign; the rest is the noise of default deny. */
 function severityOf(rule: string): NonNullable<NewEvent['severity']> {
@@ -94,13 +114,15 @@ function severityOf(rule: string): NonNullable<NewEvent['severity']> {
   return rule === 'revoked' || rule === 'quarantined' ? 'medium' : 'low';
 }
 
-function describe(packet: LoggedPacket, rule: string, plan: FirewallPlan | undefined): NewEvent['data'] {
+function describe(packet: LoggedPacket, rule: string, plans: readonly FirewallPlan[]): NewEvent['data'] {
   const { network } = packet;
+  const [plan] = plans;
+  const observed =
+    rule === 'observe' ? observedInterface(plan, network?.protocol ?? '', network?.destinationPort) : undefined;
   const outgoing = packet.inInterface === '';
   return {
-    rule,
-    place: plan?.places[rule] ?? '',
-    decision: decisionOf(rule),
+    ...provenance(rule, plans),
+    ...(observed === undefined ? {} : { interface: observed, place: plan?.places[`interface:${observed}`] ?? '' }),
     subject: outgoing ? (plan?.device ?? '') : deviceAt(plan, network?.source),
     in_interface: packet.inInterface,
     ...(packet.outInterface === '' ? {} : { out_interface: packet.outInterface }),
@@ -141,7 +163,7 @@ export function watchDenials(parts: DenialParts): Task {
     let lost = 0;
     let fault: { error: unknown } | undefined;
     const handlers: NflogHandlers = {
-      packet: (packet) => window.add(packet, parts.plan()),
+      packet: (packet) => window.add(packet, parts.plans()),
       lost: (count) => {
         lost += count;
       },

@@ -6,7 +6,7 @@ import { calendarAt, rowOf } from '../../policy/engine/index.ts';
 import type { SubjectState } from '../../policy/engine/index.ts';
 import { neighbourhoodOf } from './addresses.ts';
 import type { Neighbourhood, PeerAddress } from './addresses.ts';
-import type { Family } from './plan.ts';
+import type { Family, PlanRelease } from './plan.ts';
 
 /** What changes without a new bundle. */
 export interface FirewallState {
@@ -14,6 +14,8 @@ export interface FirewallState {
   readonly epoch: number;
   /** Version of the bundle that the slice is from; default 0, none. */
   readonly bundle?: number;
+  /** Whose it is; every rule's provenance. */
+  readonly release?: PlanRelease;
   /** Milliseconds since the epoch, from the trusted clock. */
   readonly now: number;
   /** Number of the last signed order that `states` already contains; 0 for none. */

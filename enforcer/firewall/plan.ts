@@ -167,6 +167,15 @@ export const controlEndpointSchema = z.strictObject({ address, port, transport: 
 /** Sets and chains that belong together; chains refer to sets of their own ruleset, or to those of every table. */
 export const rulesetSchema = z.strictObject({ sets: z.array(setSchema), chains: z.array(chainSchema) });
 
+/** What a rule's line can be looked up with: which commit, who wrote it, which key published it. */
+export const releaseSchema = z.strictObject({
+  commit: z.string(),
+  /** As git says; empty in bundles that do not name it. */
+  author: z.string(),
+  /** Key id of the publisher, who signed and so approved it. */
+  publisher: z.string(),
+});
+
 export const planSchema = z.strictObject({
   format: z.literal(2),
   device: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
@@ -187,6 +196,8 @@ export const planSchema = z.strictObject({
   own: z.array(address),
   /** Version of the bundle it was compiled from; 0 without one. */
   bundle: z.int().min(0),
+  /** Of which commit that bundle is, and whose; absent without one. */
+  release: releaseSchema.optional(),
   /** Number of the last order that the states it was compiled from contain; later orders are added on top of it. */
   ordersSequence: z.int().min(0),
   /** Device id to the addresses and link-layer addresses of its peers, for orders that arrive between two plans. */
@@ -199,8 +210,10 @@ export const planSchema = z.strictObject({
       islandPorts: z.array(port),
     }),
   ),
-  /** Rule id to file:line in the policy repository, for the rules that come from there. */
+  /** `firewall:<id>`, `deny:<id>`, `grant:<id>`, `interface:<name>`, `trap:<id>`, `meter:<id>` to file:line in the policy repository. */
   places: z.record(z.string(), z.string()),
+  /** Ids of packet rules in observe mode, and what they would do. */
+  staged: z.record(z.string(), z.enum(['deny', 'allow', 'pass'])).default({}),
   /** What the slice asks for and this host does not open, and why. */
   warnings: z.array(z.string()),
   /** Time at which compiling again gives something else (an end date, a daily window); absent for never. */
@@ -218,6 +231,7 @@ export type Chain = z.infer<typeof chainSchema>;
 export type Ruleset = z.infer<typeof rulesetSchema>;
 export type Transport = z.infer<typeof transportSchema>;
 export type ControlEndpoint = z.infer<typeof controlEndpointSchema>;
+export type PlanRelease = z.infer<typeof releaseSchema>;
 export type FirewallPlan = z.infer<typeof planSchema>;
 export type Family = 4 | 6;
 

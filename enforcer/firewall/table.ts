@@ -32,6 +32,13 @@ export interface TableState {
   readonly island?: { readonly until?: number };
 }
 
+/** The plans of a table, the newest first; those that only close come last. */
+export function plansOf(state: TableState | undefined): FirewallPlan[] {
+  if (state === undefined) return [];
+  const { live, candidate, closing } = state;
+  return [...(candidate === undefined ? [] : [candidate]), live, ...closing].map((layer) => layer.plan);
+}
+
 /** A table with this plan alone. */
 export function tableOfPlan(plan: FirewallPlan): Ruleset {
   return tableOf(stateOf(plan));

@@ -15,6 +15,8 @@ export interface BundleMeta {
   readonly softExpiry: number;
   readonly hardExpiry: number;
   readonly commit: string;
+  /** Of the commit. */
+  readonly author?: string;
 }
 
 export interface SealedBundle {
@@ -42,6 +44,7 @@ export async function sealBundle(slice: Slice, meta: BundleMeta, publisher: Publ
     hardExpiry: meta.hardExpiry,
     requires: requiredFeatures(slice),
     commit: meta.commit,
+    ...(meta.author === undefined ? {} : { author: meta.author }),
     chunks: chunks.map((chunk) => ({ digest: chunk.digest, size: chunk.content.length })),
   };
   const manifestJws = await signDocument(manifest, MANIFEST_TYPE, publisher);

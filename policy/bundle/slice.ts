@@ -270,6 +270,8 @@ export const manifestSchema = z.strictObject({
   /** Features the edge has to know, e.g. `modbus`, `casbin`; an unknown one is a NACK. */
   requires: z.array(z.string()),
   commit: z.string(),
+  /** Of the commit, as git says; absent in bundles of before. */
+  author: z.string().max(320).optional(),
   /** Chunks in order; their contents joined are the slice as canonical JSON. */
   chunks: z
     .array(z.strictObject({ digest, size: z.int().positive() }))

@@ -131,6 +131,7 @@ export async function sealRelease(request: SealRequest): Promise<SealedRelease> 
     softExpiry: issuedAt + repository.softExpiryMs,
     hardExpiry: issuedAt + repository.hardExpiryMs,
     commit: tree.commit,
+    author: tree.author,
   };
   const bundles: SealedBundle[] = [];
   for (const slice of slices.values()) bundles.push(await sealBundle(slice, meta, key));

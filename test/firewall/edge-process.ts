@@ -2,7 +2,7 @@
 // until it is killed.
 //   node edge-process.ts DIRECTORY [receive buffer bytes]
 import { text } from 'node:stream/consumers';
-import { createFirewall, runCommand, watchDenials } from '../../enforcer/firewall/index.ts';
+import { createFirewall, plansOf, runCommand, watchDenials } from '../../enforcer/firewall/index.ts';
 import type { FirewallPlan } from '../../enforcer/firewall/index.ts';
 import { openNflog } from '../../runtime/linux-nflog.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -32,7 +32,7 @@ const watching = watchDenials({
   emit,
   clock: systemClock,
   log,
-  plan: () => firewall.current(),
+  plans: () => plansOf(firewall.state()),
   ...(receiveBufferBytes === undefined
     ? {}
     : { open: (handlers) => openNflog({ group: 5, receiveBufferBytes: Number(receiveBufferBytes) }, handlers) }),
