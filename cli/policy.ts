@@ -1,4 +1,4 @@
-// edgeward policy init|lint|test|explain|who-can|unused|build|publish|status
+// edgeward policy init|lint|test|explain|who-can|unused|feed|build|publish|status
 import type { Command } from 'commander';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type AdminClient, adminCommand, withAdmin } from './admin-command.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, type Io, table, timeText } from './io.ts';
+import { registerPolicyFeed } from './policy-feed.ts';
 import { registerPolicyLint } from './policy-lint.ts';
 import { registerPolicyExplain } from './policy-explain.ts';
 import { loadRooms, mustLoad } from './policy-rooms.ts';
@@ -38,6 +39,7 @@ export function registerPolicy(program: Command): void {
   registerPolicyExplain(policy);
   registerPolicyWhoCan(policy);
   registerPolicyUnused(policy);
+  registerPolicyFeed(policy);
 
   local(policy.command('build'))
     .description('write the slice of every device as JSON, to look at; nothing is signed')

@@ -13,11 +13,13 @@ import {
   type Family,
 } from '../../runtime/address-ranges.ts';
 import { MAX_RULE_PEERS } from '../bundle/firewall.ts';
-import { MAX_FEED_LINE, MAX_FEED_LINES, MAX_FEED_PROBLEMS, MIN_FEED_PREFIX } from '../limits.ts';
+import { MAX_FEED_LINE, MAX_FEED_LINES, MIN_FEED_PREFIX } from '../limits.ts';
 
 export interface FeedProblem {
   readonly line: number;
   readonly message: string;
+  /** It is about the list, not about this line. */
+  readonly whole?: true;
 }
 
 export interface FeedBlock {
@@ -32,7 +34,7 @@ export interface Feed {
   /** The same addresses as few prefixes as possible, IPv4 before IPv6. */
   readonly peers: readonly string[];
   readonly merged: Readonly<Record<Family, readonly AddressRange[]>>;
-  /** In order; at most MAX_FEED_PROBLEMS and one that counts the rest. */
+  /** In the order of the lines. */
   readonly problems: readonly FeedProblem[];
 }
 
@@ -59,7 +61,7 @@ export function parseFeed(text: string): Feed {
   for (const written of linesOf(text)) {
     line += 1;
     if (line > MAX_FEED_LINES) {
-      problems.push({ line, message: `more than ${MAX_FEED_LINES} lines; the rest is not read` });
+      problems.push({ line, message: `more than ${MAX_FEED_LINES} lines; the rest is not read`, whole: true });
       break;
     }
     const block = written.replace(/[#;].*$/s, '').trim();
@@ -68,22 +70,34 @@ export function parseFeed(text: string): Feed {
     if (typeof read === 'string') problems.push({ line, message: read });
     else blocks.push(read);
   }
-  const merged = { 4: mergedOf(blocks, 4), 6: mergedOf(blocks, 6) };
-  const peers = families.flatMap((family) => merged[family].flatMap((range) => rangeCidrs(family, range)));
-  if (blocks.length === 0 && problems.length === 0) {
-    problems.push({ line: 1, message: 'no address block in it; an empty list is a broken download' });
-  }
-  if (peers.length > MAX_RULE_PEERS) {
-    problems.push({ line: 1, message: `${peers.length} address blocks; at most ${MAX_RULE_PEERS} fit into a rule` });
-  }
-  return { blocks, peers, merged, problems: bounded(problems) };
+  const merged = mergeBlocks(blocks);
+  const size = problems.length > 0 && blocks.length === 0 ? undefined : sizeProblem(merged);
+  return { ...merged, problems: size === undefined ? problems : [size, ...problems] };
 }
 
-/** The first line of a feed that touches `cidr`; undefined when none does. */
-export function lineTouching(feed: Feed, cidr: string): number | undefined {
+export function mergeBlocks(blocks: readonly FeedBlock[]): Omit<Feed, 'problems'> {
+  const of = (family: Family): AddressRange[] =>
+    mergeRanges(blocks.filter((block) => block.family === family).map(({ range }) => range));
+  const merged = { 4: of(4), 6: of(6) };
+  const peers = families.flatMap((family) => merged[family].flatMap((range) => rangeCidrs(family, range)));
+  return { blocks, peers, merged };
+}
+
+/** What is wrong with the list as a whole. */
+export function sizeProblem({ peers }: Pick<Feed, 'peers'>): FeedProblem | undefined {
+  if (peers.length === 0) {
+    return { line: 1, message: 'no address block in it; an empty list is a broken download', whole: true };
+  }
+  if (peers.length <= MAX_RULE_PEERS) return undefined;
+  const message = `${peers.length} address blocks; at most ${MAX_RULE_PEERS} fit into a rule`;
+  return { line: 1, message, whole: true };
+}
+
+/** The lines of a feed that touch `cidr`. */
+export function linesTouching(feed: Feed, cidr: string): number[] {
   const [family, wanted] = [cidrFamily(cidr), cidrRange(cidr)];
-  if (overlapping(feed.merged[family], wanted) === undefined) return undefined;
-  return feed.blocks.find((block) => block.family === family && meets(block.range, wanted))?.line;
+  if (overlapping(feed.merged[family], wanted) === undefined) return [];
+  return feed.blocks.filter((block) => block.family === family && meets(block.range, wanted)).map(({ line }) => line);
 }
 
 /** The block, or why it cannot be taken. */
@@ -118,10 +132,6 @@ function isBlock(text: string): boolean {
 
 const meets = (a: AddressRange, b: AddressRange): boolean => a.first <= b.last && b.first <= a.last;
 
-function mergedOf(blocks: readonly FeedBlock[], family: Family): AddressRange[] {
-  return mergeRanges(blocks.filter((block) => block.family === family).map(({ range }) => range));
-}
-
 /** Without an array of a million lines. */
 function* linesOf(text: string): Generator<string> {
   for (let from = 0; from < text.length;) {
@@ -130,13 +140,4 @@ function* linesOf(text: string): Generator<string> {
     if (end === -1) return;
     from = end + 1;
   }
-}
-
-function bounded(problems: readonly FeedProblem[]): FeedProblem[] {
-  const kept = problems.slice(0, MAX_FEED_PROBLEMS);
-  const next = problems[MAX_FEED_PROBLEMS];
-  const rest = problems.length - kept.length;
-  return next === undefined
-    ? kept
-    : [...kept, { ...next, message: `${next.message}; and ${rest - 1} more lines like that` }];
 }

@@ -11,6 +11,7 @@ export { formatWhoCan, whoCan, type Permission, type WhoCan } from './ask/who-ca
 export { buildSlices } from './build.ts';
 export { decideWithEngine, type SliceEngine } from './decide.ts';
 export { describeCommit, readCommit, type CommitTree, type GitSource } from './git-source.ts';
+export { importFeed, type ImportedFeed } from './feed-import.ts';
 export { loadRepository, type Loaded } from './load.ts';
 export { formatProblem, isError, type Problem } from './problems.ts';
 export {

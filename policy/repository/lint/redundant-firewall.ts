@@ -33,8 +33,11 @@ export function lintRedundantFirewall(repository: Repository, problems: Problems
     return;
   }
   const deciding = rules.filter(decides);
+  const passes = rules.filter(({ verdict }) => verdict === 'pass');
   for (const rule of rules) {
-    const by = deciding.find((other) => other !== rule && comesBefore(other, rule) && covers(other, rule));
+    const by = deciding.find(
+      (other) => other !== rule && comesBefore(other, rule) && covers(other, rule) && !passedBy(passes, other, rule),
+    );
     if (by === undefined) continue;
     if (by.verdict !== rule.verdict) {
       problems.add(
@@ -61,6 +64,17 @@ function decides({ observe, rate, maxConnections }: FirewallRule): boolean {
 function comesBefore(other: FirewallRule, rule: FirewallRule): boolean {
   if (other.tier !== rule.tier && other.verdict === 'pass') return false;
   return place(other) <= place(rule);
+}
+
+/** A pass before an admin rule may take packets past it, to the baseline rule. */
+function passedBy(passes: readonly FirewallRule[], admin: FirewallRule, baseline: FirewallRule): boolean {
+  if (admin.tier === baseline.tier) return false;
+  return passes.some(
+    (pass) =>
+      place(pass) < place(admin) &&
+      pass.direction === baseline.direction &&
+      !new Set(pass.devices).isDisjointFrom(new Set(baseline.devices)),
+  );
 }
 
 function covers(outer: FirewallRule, inner: FirewallRule): boolean {
