@@ -118,6 +118,11 @@ async function publishPolicy(
         const { version, trustDomain } = await admin.beginPublication({});
         return { version: Number(version), trustDomain };
       },
+      missing: async (digests) => {
+        const asked = digests.map((digest) => new Uint8Array(Buffer.from(digest, 'hex')));
+        const { missing } = await admin.findMissingChunks({ digests: asked });
+        return missing.map((digest) => Buffer.from(digest).toString('hex'));
+      },
       upload: async (chunk) => void (await admin.uploadChunk({ content: new Uint8Array(chunk.content) })),
       complete: async ({ version, release, manifests }) =>
         void (await admin.completePublication({ version: BigInt(version), release, manifests: [...manifests] })),
@@ -129,7 +134,7 @@ async function publishPolicy(
       for (const warning of warnings) io.note(rooms.formatProblem(warning), true);
       io.result(
         { ok: true, ...publication },
-        `published version ${publication.version}: commit ${publication.commit.slice(0, 12)} by ${publication.author}, ${publication.devices} devices, ${publication.tests} tests`,
+        `published version ${publication.version}: commit ${publication.commit.slice(0, 12)} by ${publication.author}, ${publication.devices} devices, ${publication.uploaded} of ${publication.chunks} chunks uploaded, ${publication.tests} tests`,
       );
       return;
     }

@@ -55,6 +55,10 @@ export const policyErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Split the fleet into trust domains, or choose devices by labels that fewer of them have',
   },
+  POLICY_DIGESTS_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    remedy: 'Ask for at most 4,096 SHA-256 digests of 32 bytes at a time',
+  },
   POLICY_CHUNK_TOO_LARGE: {
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Cut the bundle into chunks of at most 256 KiB',

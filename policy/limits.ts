@@ -68,6 +68,8 @@ export const MAX_CHUNKS = 1024;
 export const MAX_SLICE_BYTES = 32 * 1024 * 1024;
 /** Characters of a manifest JWS: 1,024 chunks of 110 characters, in base64. */
 export const MAX_MANIFEST_LENGTH = 256 * 1024;
+/** Digests in one question of a publisher which chunks are missing: 140 KB. */
+export const MAX_DIGESTS_ASKED = 4_096;
 /** Chunks uploaded at the same time by a publisher. */
 export const UPLOAD_CONCURRENCY = 8;
 /** Milliseconds a publisher's clock may be ahead of the control plane's. */

@@ -170,9 +170,15 @@ async function listDevices(rooms: ControlRooms, only: string) {
 function policy({
   publications,
   trustDomain,
-}: ControlRooms): Part<'beginPublication' | 'uploadChunk' | 'completePublication' | 'getPolicyStatus'> {
+}: ControlRooms): Part<
+  'beginPublication' | 'findMissingChunks' | 'uploadChunk' | 'completePublication' | 'getPolicyStatus'
+> {
   return {
     beginPublication: async () => ({ version: BigInt((await publications.begin()).version), trustDomain }),
+    findMissingChunks: async ({ digests }) => {
+      const missing = await publications.missingChunks(digests.map((digest) => Buffer.from(digest).toString('hex')));
+      return { missing: missing.map((digest) => Buffer.from(digest, 'hex')) };
+    },
     uploadChunk: async ({ content }) => ({ digest: Buffer.from(await publications.uploadChunk(content), 'hex') }),
     completePublication: async ({ version, release, manifests }) => {
       const done = await publications.complete({ version: Number(version), release, manifests });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
 import { digestOf, knownFeatures, openBundle, RELEASE_TYPE, signDocument } from '../bundle/index.ts';
-import { MAX_CHUNK_BYTES, REPLACED_BUNDLE_GRACE_MS } from '../limits.ts';
+import { MAX_CHUNK_BYTES, MAX_DIGESTS_ASKED, REPLACED_BUNDLE_GRACE_MS, UPLOAD_GRACE_MS } from '../limits.ts';
 import { sampleNow } from '../repository/sample-tree.ts';
 import type { Published } from './publications.ts';
 import {
@@ -63,6 +63,29 @@ forEachDatabase((name, open) => {
     assert.equal(await publications.chunk('0'.repeat(64)), undefined);
     await assert.rejects(publications.uploadChunk(Buffer.alloc(0)), code('POLICY_CHUNK_EMPTY'));
     await assert.rejects(publications.uploadChunk(Buffer.alloc(MAX_CHUNK_BYTES + 1)), code('POLICY_CHUNK_TOO_LARGE'));
+  });
+
+  test(`${name}: only chunks that are not there are missing, and those that are stay for who asked`, async () => {
+    await using db = disposable(await open());
+    const { publications, clock } = await openPublications(db.value);
+    const stored = await publications.uploadChunk(Buffer.from('asked for'));
+    const unasked = await publications.uploadChunk(Buffer.from('not asked for'));
+    const other = '0'.repeat(64);
+    assert.deepEqual(await publications.missingChunks([other, stored, other]), [other]);
+    assert.deepEqual(await publications.missingChunks([]), []);
+    const many = Array.from({ length: MAX_DIGESTS_ASKED }, (_, index) => digestOf(`${index}`));
+    assert.equal((await publications.missingChunks(many)).length, MAX_DIGESTS_ASKED);
+    await assert.rejects(publications.missingChunks([...many, other]), code('POLICY_DIGESTS_INVALID'));
+    await assert.rejects(publications.missingChunks([stored.slice(2)]), code('POLICY_DIGESTS_INVALID'));
+    // Abandoned uploads are forgotten after a day, unless they were asked for since.
+    await clock.advance(UPLOAD_GRACE_MS - 3_600_000);
+    assert.deepEqual(await publications.missingChunks([stored]), []);
+    await clock.advance(2 * 3_600_000);
+    const sealed = await sealSample(1, { issuedAt: clock.now() });
+    await uploadAll(publications, sealed);
+    await publications.complete({ version: 1, release: sealed.releaseJws, manifests: sealed.manifests });
+    assert.notEqual(await publications.chunk(stored), undefined);
+    assert.equal(await publications.chunk(unasked), undefined);
   });
 
   test(`${name}: of twenty publishers at once exactly one wins, every round`, async () => {

@@ -6,7 +6,13 @@ import type { Database } from '../../store/database.ts';
 import { digestOf } from '../bundle/index.ts';
 import type { PublisherPublicKey, Release } from '../bundle/index.ts';
 import { policyErrors } from '../errors.ts';
-import { KEPT_VERSIONS, MAX_CHUNK_BYTES, REPLACED_BUNDLE_GRACE_MS, UPLOAD_GRACE_MS } from '../limits.ts';
+import {
+  KEPT_VERSIONS,
+  MAX_CHUNK_BYTES,
+  MAX_DIGESTS_ASKED,
+  REPLACED_BUNDLE_GRACE_MS,
+  UPLOAD_GRACE_MS,
+} from '../limits.ts';
 import { createAcknowledgements } from './acknowledgements.ts';
 import type { Acknowledgements, PolicyStatus } from './acknowledgements.ts';
 import * as queries from './queries.ts';
@@ -53,6 +59,11 @@ export interface CurrentManifest {
 export interface Publications extends Acknowledgements {
   /** The version a publication has to sign; valid until another one completes. */
   begin(): Promise<{ version: number; trustDomain: string }>;
+  /**
+   * Those of the digests (lower case hex) whose content is not stored. What is stored stays long enough for the
+   * publication that asks.
+   */
+  missingChunks(digests: readonly string[]): Promise<string[]>;
   /** Stores by content; the same chunk again is no error. Returns the lower case hex digest. */
   uploadChunk(content: Uint8Array): Promise<string>;
   complete(publication: Publication): Promise<Published>;
@@ -80,6 +91,14 @@ export function createPublications(options: PublicationsOptions): Publications {
     release,
     async begin() {
       return { version: (await queries.lastVersion(tables, trustDomain)) + 1, trustDomain };
+    },
+    async missingChunks(digests) {
+      if (digests.length > MAX_DIGESTS_ASKED || digests.some((digest) => !/^[0-9a-f]{64}$/.test(digest))) {
+        const message = `${digests.length} digests, at most ${MAX_DIGESTS_ASKED} of 32 bytes each`;
+        throw policyErrors.error('POLICY_DIGESTS_INVALID', message);
+      }
+      const stored = await queries.keepChunks(tables, trustDomain, digests, clock.now());
+      return [...new Set(digests)].filter((digest) => !stored.has(digest));
     },
     async uploadChunk(content) {
       if (content.length === 0) throw policyErrors.error('POLICY_CHUNK_EMPTY', 'a chunk of 0 bytes');

@@ -48,6 +48,25 @@ export async function putChunk(db: Db, row: Insertable<PolicyTables['policy_chun
     .execute();
 }
 
+/** Of the chunks those that are there, each held on to as if it had been uploaded now. */
+export async function keepChunks(
+  db: Db,
+  trustDomain: string,
+  digests: readonly string[],
+  now: number,
+): Promise<ReadonlySet<string>> {
+  for (const batch of batches(digests)) {
+    await db
+      .updateTable('policy_chunks')
+      .set({ uploaded_at: now })
+      .where('trust_domain', '=', trustDomain)
+      .where('digest', 'in', batch)
+      .execute();
+  }
+  // Asked after that: what was forgotten in between counts as missing.
+  return new Set((await chunkSizes(db, trustDomain, digests)).keys());
+}
+
 export async function readChunk(db: Db, trustDomain: string, digest: string): Promise<Uint8Array | undefined> {
   const row = await db
     .selectFrom('policy_chunks')

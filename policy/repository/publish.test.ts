@@ -26,6 +26,10 @@ class FakeControlPlane implements PublicationClient {
     return Promise.resolve({ version: 5, trustDomain: this.trustDomain });
   }
 
+  missing(digests: readonly string[]): Promise<string[]> {
+    return Promise.resolve(digests.filter((digest) => !this.chunks.has(digest)));
+  }
+
   upload({ digest, content }: { digest: string; content: Uint8Array }): Promise<void> {
     if (this.failUploads) return Promise.reject(new Error('the link is gone'));
     this.chunks.set(digest, content);
@@ -84,20 +88,45 @@ test('chunks that several devices share are sent once', async () => {
   using repository = sampleGit();
   const control = new FakeControlPlane();
   let uploads = 0;
+  const missing = (digests: readonly string[]): Promise<string[]> => control.missing(digests);
   const upload = (chunk: { digest: string; content: Uint8Array }): Promise<void> => {
     uploads += 1;
     return FakeControlPlane.prototype.upload.call(control, chunk);
   };
   await publish(
-    optionsFor(repository, { begin: () => control.begin(), complete: (all) => control.complete(all), upload }),
+    optionsFor(repository, { begin: () => control.begin(), complete: (all) => control.complete(all), missing, upload }),
   );
   assert.equal(uploads, control.chunks.size);
+});
+
+test('published again after a change of one device, only chunks of slices that changed are sent', async () => {
+  using repository = sampleGit();
+  const control = new FakeControlPlane();
+  const first = await publish(optionsFor(repository, control));
+  assert.ok(first.outcome === 'published');
+  assert.equal(first.publication.uploaded, first.publication.chunks);
+  const again = await publish(optionsFor(repository, control));
+  assert.ok(again.outcome === 'published');
+  assert.deepEqual([again.publication.uploaded, again.publication.chunks], [0, first.publication.chunks]);
+  const before = new Set(control.chunks.keys());
+  const inventory = sampleFiles['inventory/cell.yaml'] ?? '';
+  // The panel's, which its only client knows, and nobody else.
+  const moved = inventory.replace('address: 10.77.0.13', 'address: 10.77.0.99');
+  assert.notEqual(moved, inventory);
+  repository.write('inventory/cell.yaml', moved);
+  repository.commit('Move the panel');
+  const changed = await publish(optionsFor(repository, control));
+  assert.ok(changed.outcome === 'published');
+  const sent = [...control.chunks].filter(([digest]) => !before.has(digest));
+  assert.equal(changed.publication.uploaded, sent.length);
+  assert.equal(sent.length, 2, 'one list of devices in the slice of the panel, one in that of its client');
+  for (const [, content] of sent) assert.match(Buffer.from(content).toString('utf8'), /10\.77\.0\.99/);
 });
 
 /** Nothing may reach the control plane of a commit that is not in order. */
 function untouched(): PublicationClient {
   const never = (): never => assert.fail('the control plane was called');
-  return { begin: never, upload: never, complete: never };
+  return { begin: never, missing: never, upload: never, complete: never };
 }
 
 test('a commit with a lint error is not published', async () => {

@@ -4,7 +4,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { digestOf, RELEASE_TYPE, sealBundle, signDocument } from '../bundle/index.ts';
 import type { BundleChunk, PublisherKey, Release, SealedBundle, Slice } from '../bundle/index.ts';
 import { policyErrors } from '../errors.ts';
-import { UPLOAD_CONCURRENCY } from '../limits.ts';
+import { MAX_DIGESTS_ASKED, UPLOAD_CONCURRENCY } from '../limits.ts';
 import { buildSlices } from './build.ts';
 import { decideWithEngine } from './decide.ts';
 import { readCommit } from './git-source.ts';
@@ -17,9 +17,12 @@ import { runRegoTests } from './rego/run-rego-tests.ts';
 import { runPolicyTests } from './run-tests.ts';
 import type { TestReport } from './run-tests.ts';
 
-/** The control plane as the publisher sees it (admin RPCs BeginPublication, UploadChunk, CompletePublication). */
+/** The control plane as the publisher sees it (admin RPCs BeginPublication, FindMissingChunks, UploadChunk,
+ * CompletePublication). */
 export interface PublicationClient {
   begin(): Promise<{ readonly version: number; readonly trustDomain: string }>;
+  /** Those of the digests (lower case hex, at most MAX_DIGESTS_ASKED) that it does not hold. */
+  missing(digests: readonly string[]): Promise<readonly string[]>;
   /** Idempotent; the digest is lower case hex. */
   upload(chunk: BundleChunk): Promise<void>;
   complete(publication: {
@@ -64,7 +67,9 @@ export interface Publication {
   /** SHA-256 of the release JWS, lower case hex. */
   readonly digest: string;
   readonly devices: number;
+  /** Different chunks of all bundles, and those that the control plane did not hold yet. */
   readonly chunks: number;
+  readonly uploaded: number;
   readonly tests: number;
   readonly publisherKeyId: string;
 }
@@ -98,10 +103,15 @@ export async function publish(options: PublishOptions): Promise<PublishResult> {
     key: options.publisherKey,
   });
   onStep('upload');
-  await uploadAll(sealed.chunks, client, options.signal);
+  const missing = await missingOf(sealed.chunks, client);
+  await uploadAll(missing, client, options.signal);
   onStep('complete');
   await client.complete({ version, release: sealed.releaseJws, manifests: sealed.manifests });
-  return { outcome: 'published', publication: describe(sealed, tests, options.publisherKey), warnings: problems };
+  return {
+    outcome: 'published',
+    publication: describe(sealed, missing.length, tests, options.publisherKey),
+    warnings: problems,
+  };
 }
 
 export interface SealRequest {
@@ -167,6 +177,17 @@ function copyReferences(repository: Repository): Release['referenceValues'] {
   );
 }
 
+/** Slices that are as they were published consist of chunks that are there. */
+async function missingOf(chunks: readonly BundleChunk[], client: PublicationClient): Promise<BundleChunk[]> {
+  const missing: BundleChunk[] = [];
+  for (let start = 0; start < chunks.length; start += MAX_DIGESTS_ASKED) {
+    const batch = chunks.slice(start, start + MAX_DIGESTS_ASKED);
+    const wanted = new Set(await client.missing(batch.map(({ digest }) => digest)));
+    missing.push(...batch.filter(({ digest }) => wanted.has(digest)));
+  }
+  return missing;
+}
+
 /** A few at a time; the first failure stops the rest. */
 async function uploadAll(
   chunks: readonly BundleChunk[],
@@ -190,7 +211,7 @@ async function uploadAll(
   await Promise.all(Array.from({ length: Math.min(UPLOAD_CONCURRENCY, chunks.length) }, worker));
 }
 
-function describe(sealed: SealedRelease, tests: TestReport, key: PublisherKey): Publication {
+function describe(sealed: SealedRelease, uploaded: number, tests: TestReport, key: PublisherKey): Publication {
   const { version, trustDomain, commit, author, committedAt, issuedAt, devices } = sealed.release;
   return {
     version,
@@ -202,6 +223,7 @@ function describe(sealed: SealedRelease, tests: TestReport, key: PublisherKey): 
     digest: digestOf(sealed.releaseJws),
     devices: devices.length,
     chunks: sealed.chunks.length,
+    uploaded,
     tests: tests.passed,
     publisherKeyId: key.keyId,
   };
