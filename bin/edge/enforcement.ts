@@ -88,8 +88,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     now: () => trusted.now(),
   });
   late.proxies = proxies;
-  const closeStreams = (device: string): void => proxies.close(device);
-  await rules.attach({ emit, closeStreams });
+  const closeStreams = (device: string): number => proxies.close(device);
+  await rules.attach({ emit, closeStreams, now: () => trusted.now() });
   const firewall = openEdgeFirewall({
     rules,
     deviceId: core.deviceId,

@@ -39,7 +39,7 @@ export interface EdgeFirewallParts {
   readonly trusted: TrustedClock;
   readonly log: Logger;
   readonly orders: () => OrdersStore;
-  readonly closeStreams: (deviceId: string) => void;
+  readonly closeStreams: (deviceId: string) => number;
 }
 
 /**
@@ -134,7 +134,8 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());
       await containAll(change, {
-        contain: async (device, containment) => await firewall.contain({ device, containment, sequence }),
+        contain: async (device, containment, streams) =>
+          await firewall.contain({ device, containment, sequence, streams }),
         closeStreams: parts.closeStreams,
       });
     },

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import type { EmitEvent, NewEvent } from '../../audit/spool/index.ts';
 import { isEnrolled } from '../../ca/edge/index.ts';
 import {
+  commandAccess,
   compileFirewall,
   type ControlEndpoint,
   createFirewall,
+  flowAccess,
   type Firewall,
   type HostConfig,
   type RunCommand,
@@ -35,7 +37,9 @@ export interface FirstRules {
 /** What exists only after the rules. */
 export interface Later {
   readonly emit: EmitEvent;
-  readonly closeStreams: (deviceId: string) => void;
+  readonly closeStreams: (deviceId: string) => number;
+  /** Trusted wall clock of receipts; until then the host's own. */
+  readonly now: () => number;
 }
 
 export interface FirstRulesParts {
@@ -81,6 +85,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   let connected = (): boolean => false;
   const firewall = createFirewall({
     run: parts.run ?? runCommand,
+    flows: parts.run === undefined ? flowAccess(runCommand) : commandAccess(parts.run),
     fs,
     directory,
     clock,
@@ -90,7 +95,8 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
       else await later.emit(event, durable);
     },
     control: () => planned,
-    closeStreams: (device) => later?.closeStreams(device),
+    closeStreams: (device) => later?.closeStreams(device) ?? 0,
+    trustedNow: () => later?.now() ?? clock.now(),
     // Where the control plane cannot be reached there is no way that new rules could cut: what the plan says is believed.
     confirm: async () => {
       const before = connected() || (await reachesControl(planned, AbortSignal.timeout(reachedBeforeMs)));

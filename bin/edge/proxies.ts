@@ -31,8 +31,8 @@ export interface ProxyParts {
 export interface Proxies {
   listen(): Promise<void>;
   readonly task: Task;
-  /** Ends the connections of a subject on both sides. */
-  close(deviceId: string): void;
+  /** Ends the connections of a subject on both sides; how many there were. */
+  close(deviceId: string): number;
 }
 
 export function createProxies(parts: ProxyParts): Proxies {
@@ -93,9 +93,7 @@ export function createProxies(parts: ProxyParts): Proxies {
         Object.fromEntries(proxies.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])),
       );
     },
-    close: (deviceId) => {
-      for (const proxy of proxies) proxy.close(deviceId);
-    },
+    close: (deviceId) => proxies.reduce((closed, proxy) => closed + proxy.close(deviceId), 0),
   };
 }
 

@@ -7,14 +7,16 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
 import { tableChange } from './change.ts';
-import { endFlows, withContainment } from './containment.ts';
+import { flowTarget, isContainedBy, withContainment } from './containment.ts';
 import { firewallErrors } from './errors.ts';
+import type { FlowAccess } from './flows/index.ts';
 import { reachesControlPlane } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
 import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_UNCONFIRMED_PLANS } from './limits.ts';
 import { differenceTo } from './listing.ts';
 import { MAX_EPOCH } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
+import { conclude, type Cut } from './receipt.ts';
 import { ensureProxyRoutes, removeProxyRoutes } from './routes.ts';
 import type { RunCommand } from './run.ts';
 import { readSaved, refuseSaved, save } from './saved.ts';
@@ -43,8 +45,15 @@ export interface FirewallParts {
   readonly confirm?: () => Promise<(signal: AbortSignal) => Promise<boolean>>;
   /** Milliseconds for which the kernel keeps a candidate live; default CONFIRM_MS. */
   readonly confirmMs?: number;
-  /** Ends what proxies and authz hold open for a device; the kernel cannot reset the far leg of a proxied connection. */
-  readonly closeStreams: (deviceId: string) => void;
+  /**
+   * Ends what proxies and authz hold open for a device, and says how many; the kernel cannot reset the far leg of a
+   * proxied connection.
+   */
+  readonly closeStreams: (deviceId: string) => number;
+  /** Wall clock of the receipts, milliseconds since the epoch; default: that of `clock`. */
+  readonly trustedNow?: () => number;
+  /** Ends flows and reads when they were seen, of the host whose rules these are. */
+  readonly flows: FlowAccess;
 }
 
 export interface ContainmentOrder {
@@ -53,6 +62,8 @@ export interface ContainmentOrder {
   readonly containment: Containment | undefined;
   /** The signed order's number: a plan compiled before it does not undo it, one that knows it decides by itself. */
   readonly sequence: number;
+  /** Streams that whoever gives the order has closed already; for the receipt. */
+  readonly streams?: number;
 }
 
 export interface Firewall {
@@ -67,8 +78,9 @@ export interface Firewall {
    */
   restore(lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'>;
   /**
-   * Cuts a peer now, without a new plan, and ends what it has open. Resolves with the milliseconds until the kernel had
-   * cut it; undefined when the plan names no such peer. A release into `recovering` is a new plan, not an order here:
+   * Cuts a peer now, without a new plan, and ends what it has open. Resolves, when that is done and its receipt recorded,
+   * with the milliseconds until the kernel had cut it; orders for others need not wait for it. undefined when the plan
+   * names no such peer. A release into `recovering` is a new plan, not an order here:
    * only a plan knows what that state leaves open.
    */
   contain(order: ContainmentOrder): Promise<number | undefined>;
@@ -92,23 +104,34 @@ interface Memory {
   orders: readonly ContainmentOrder[];
   /** Of the next candidate. */
   slot: number;
+  /** When the table was loaded whole: from then on accepted packets are remembered. */
+  countedSince: number;
+  /** Devices that were cut and whose flows are still being ended. */
+  readonly ending: Map<string, Promise<unknown>>;
 }
 
 interface Parts extends FirewallParts {
   readonly kernel: KernelTable;
+  readonly trustedNow: () => number;
 }
 
 export function createFirewall(given: FirewallParts): Firewall {
-  const parts: Parts = { ...given, kernel: given.kernel ?? nftTable(given.run) };
+  const parts: Parts = {
+    ...given,
+    kernel: given.kernel ?? nftTable(given.run),
+    trustedNow: given.trustedNow ?? (() => given.clock.now()),
+  };
   const { kernel, clock } = parts;
-  const memory: Memory = { loaded: undefined, orders: [], slot: 2 };
+  const memory: Memory = { loaded: undefined, orders: [], slot: 2, countedSince: 0, ending: new Map() };
   /** Transactions one after the other; plans one after the other too, so that an order need not wait for a proof. */
   const transaction = queue();
   const planned = queue();
+  /** What is left to do of containments: not on the way of the next order. */
+  const concluded = queue();
   return {
     apply: (plan) => planned(() => apply(parts, memory, transaction, plan)),
     restore: (lockdown) => planned(() => transaction(() => restore(parts, memory, lockdown))),
-    contain: (order) => transaction(() => contain(parts, memory, order)),
+    contain: (order) => contain(parts, memory, { transaction, concluded }, order),
     nextEpoch: () => nextEpoch(memory.loaded?.state, clock),
     current: () => newest(memory.loaded?.state),
     state: () => memory.loaded?.state,
@@ -141,6 +164,7 @@ const timeFor = ({ clock }: Parts, state: TableState): number =>
 /** From nothing that is known, or from what somebody changed: the whole table anew. */
 async function replace(parts: Parts, memory: Memory, state: TableState): Promise<void> {
   await parts.kernel.replace(tableOf(state), timeFor(parts, state));
+  memory.countedSince = parts.trustedNow();
   await verify(parts, memory, state);
 }
 
@@ -177,6 +201,7 @@ async function apply(parts: Parts, memory: Memory, transaction: Transaction, pla
   const started = clock.monotonic();
   // Containment waits for no proof: only plans do, one after the other.
   const ask = needsProof(memory, plan) ? await parts.confirm?.() : undefined;
+  await endedOfReleased(memory, plan);
   const step = await transaction(() => begin(parts, memory, plan));
   if (step === 'candidate') {
     const proven = ask === undefined || (await proveReachable(parts, ask));
@@ -305,27 +330,90 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
   return 'lockdown';
 }
 
-async function contain(parts: Parts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
-  const { run, clock, log } = parts;
+/** A flow that has not been forgotten yet must not wake up when its peer is released. */
+async function endedOfReleased({ ending }: Memory, plan: FirewallPlan): Promise<void> {
+  const released = [...ending].filter(([device]) => !isContainedBy(plan, device));
+  await Promise.all(released.map(([, done]) => done));
+}
+
+interface Queues {
+  readonly transaction: Transaction;
+  readonly concluded: Transaction;
+}
+
+async function contain(
+  parts: Parts,
+  memory: Memory,
+  { transaction, concluded }: Queues,
+  order: ContainmentOrder,
+): Promise<number | undefined> {
+  const { device, containment } = order;
+  if (containment === undefined) return await release(parts, memory, transaction, order);
+  const cutting = transaction(() => cutOff(parts, memory, { ...order, containment }));
+  const ending = cutting.then(async (cut) => {
+    if (cut !== undefined) await concluded(() => conclude({ ...parts, now: parts.trustedNow }, cut));
+  });
+  const over = ending.catch(() => undefined);
+  memory.ending.set(device, over);
+  const saving = cutting.then(() => transaction(() => saveState(parts, memory)));
+  try {
+    await Promise.all([ending, saving]);
+    return (await cutting)?.elapsedMs;
+  } finally {
+    await over;
+    if (memory.ending.get(device) === over) memory.ending.delete(device);
+  }
+}
+
+async function cutOff(
+  parts: Parts,
+  memory: Memory,
+  order: ContainmentOrder & { readonly containment: Containment },
+): Promise<Cut | undefined> {
+  const { device, containment, sequence } = order;
+  const plan = newest(memory.loaded?.state);
+  const elapsedMs = await carryOut(parts, memory, order);
+  if (elapsedMs === undefined || plan === undefined) return undefined;
+  return {
+    device,
+    containment,
+    sequence,
+    at: Math.round(parts.trustedNow()),
+    elapsedMs,
+    target: flowTarget(plan, device, containment),
+    streams: (order.streams ?? 0) + parts.closeStreams(device),
+    countedSince: memory.countedSince,
+  };
+}
+
+async function release(
+  parts: Parts,
+  memory: Memory,
+  transaction: Transaction,
+  order: ContainmentOrder,
+): Promise<number | undefined> {
+  const { device, sequence } = order;
+  await memory.ending.get(device);
+  const elapsedMs = await transaction(async () => {
+    const elapsed = await carryOut(parts, memory, order);
+    if (elapsed !== undefined) await saveState(parts, memory);
+    return elapsed;
+  });
+  if (elapsedMs === undefined) return undefined;
+  const data = { device, state: 'none', sequence };
+  await parts.emit({ kind: 'firewall', activity: 'uncontain', severity: 'high', data });
+  return elapsedMs;
+}
+
+/** The elements of an order, into the kernel; milliseconds it took. undefined when the plan names no such peer. */
+async function carryOut(parts: Parts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
+  const { clock } = parts;
   memory.orders = [...memory.orders.filter((other) => other.device !== order.device), order];
   const before = memory.loaded;
-  const plan = newest(before?.state);
-  if (before === undefined || plan?.peers[order.device] === undefined) return undefined;
+  if (before === undefined || newest(before.state)?.peers[order.device] === undefined) return undefined;
   const started = clock.monotonic();
   await move(parts, memory, before, contained(before.state, order), 'elements');
-  const elapsedMs = clock.monotonic() - started;
-  if (order.containment !== undefined) {
-    parts.closeStreams(order.device);
-    await endFlows(run, log, plan, order.device, order.containment);
-  }
-  await saveState(parts, memory);
-  await parts.emit({
-    kind: 'firewall',
-    activity: order.containment === undefined ? 'uncontain' : 'contain',
-    severity: 'high',
-    data: { device: order.device, state: order.containment ?? 'none', sequence: order.sequence },
-  });
-  return elapsedMs;
+  return clock.monotonic() - started;
 }
 
 function contained(state: TableState, { device, containment }: ContainmentOrder): TableState {

@@ -1,10 +1,12 @@
 // The first chains of every table. They are the same for every plan, so that no change of policy can take them away:
 // loopback, neighbour discovery, who may not speak at all (spoofed, revoked, quarantined, blocked), what the connection
 // tracker calls invalid, the control plane, island mode, denies. Then the generation that is live answers.
-import { baseSets, blockedSets, CANDIDATE_SET, CONTROL_MARK, containmentSets, ISLAND_SET } from './plan.ts';
+import { baseSets, blockedSets, CANDIDATE_SET, CONTROL_MARK, containmentSets, ISLAND_SET, seenSets } from './plan.ts';
 import type { Chain, Family, Field, Rule, SetDefinition } from './plan.ts';
 import { accept, back, cut, direction, drop, goto, jump, lookup, notIn, protocol, state } from './rule-parts.ts';
 import { views } from './chains.ts';
+import { SEEN_TIMEOUT_MS } from './flows/limits.ts';
+import { MAX_SET_ELEMENTS } from './limits.ts';
 
 const families: readonly Family[] = [4, 6];
 const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
@@ -40,9 +42,23 @@ const controlMark: readonly SetDefinition[] = [
   },
 ];
 
+/** Filled by packets alone; nobody is added who is not in the inventory, so that a flood of strangers cannot fill them. */
+const seen: readonly SetDefinition[] = (['from', 'to'] as const).flatMap((side) =>
+  families.map((family): SetDefinition => ({
+    name: seenSets[side][family],
+    type: [addressType[family]],
+    interval: false,
+    timeout: true,
+    counted: true,
+    learned: { size: MAX_SET_ELEMENTS, timeoutMs: SEEN_TIMEOUT_MS },
+    purpose: `packets accepted ${side}`,
+    elements: [],
+  })),
+);
+
 /** Sets that no plan has anything to say about. */
 export function constantSets(): readonly SetDefinition[] {
-  return controlMark;
+  return [...controlMark, ...seen];
 }
 
 /** Sources remembered when a trap or a meter blocked them. */
@@ -82,7 +98,38 @@ function makeBaseChains(): Chain[] {
     { name: 'input', hook: 'input', policy: 'drop', rules: inputRules() },
     { name: 'forward', hook: 'forward', policy: 'drop', rules: forwardRules() },
     { name: 'output', hook: 'output', policy: 'drop', rules: outputRules() },
+    {
+      name: 'accepted_input',
+      hook: 'input',
+      after: true,
+      policy: 'accept',
+      rules: [loopback('in'), ...remember('from')],
+    },
+    {
+      name: 'accepted_forward',
+      hook: 'forward',
+      after: true,
+      policy: 'accept',
+      rules: [...remember('from'), ...remember('to')],
+    },
+    {
+      name: 'accepted_output',
+      hook: 'output',
+      after: true,
+      policy: 'accept',
+      rules: [loopback('out'), resets, ...remember('to')],
+    },
   ];
+}
+
+/** Receipts of containments say when the last packet of a peer was accepted, and when the last one to it. */
+function remember(side: Side): Rule[] {
+  const field = side === 'from' ? 'source' : 'destination';
+  return families.map((family) => ({
+    family,
+    match: [lookup(baseSets.identified[family], field)],
+    verdict: { kind: 'remember', set: seenSets[side][family], field },
+  }));
 }
 
 /** What passes of a peer that is held back: operations of its grants, which are judged like any other packet then. */
@@ -167,6 +214,8 @@ const neighbours = (side: 'in' | 'out'): Rule => ({
   match: [{ kind: 'neighbour', direction: side }],
   verdict: accept,
 });
+/** The resets that the rules here send pass the output hook themselves; they carry nothing and only end flows. */
+const resets: Rule = { match: [protocol('tcp'), { kind: 'tcp-reset' }], verdict: accept };
 const invalid: Rule = { match: [state('invalid')], log: 'invalid', verdict: drop };
 const island = (side: Side): Rule => ({
   match: [lookup(ISLAND_SET, 'family')],
@@ -239,8 +288,7 @@ function outputRules(): Rule[] {
   return [
     loopback('out'),
     neighbours('out'),
-    // The resets that the rules here send pass this hook themselves; they carry nothing and only end flows.
-    { match: [protocol('tcp'), { kind: 'tcp-reset' }], verdict: accept },
+    resets,
     ...containment('destination'),
     invalid,
     ...families.map((family): Rule => ({

@@ -62,7 +62,7 @@ export function shapeOf(set: SetDefinition): string {
 
 function sameRules(old: Chain, chain: Chain): boolean {
   if (old === chain || old.rules === chain.rules) return true;
-  if (old.hook !== chain.hook || old.policy !== chain.policy) {
+  if (old.hook !== chain.hook || old.policy !== chain.policy || old.after !== chain.after) {
     throw new RangeError(`chain ${chain.name} would change its hook`);
   }
   return JSON.stringify(old.rules) === JSON.stringify(chain.rules);

@@ -1,11 +1,10 @@
 // An order between two plans: a peer's addresses enter or leave a containment set as single elements, and what it still
 // has open ends. The set alone cuts it, in both directions and at once; the rest keeps a flow from waking up again when
 // the containment ends.
-import type { Logger } from '../../runtime/log.ts';
 import { plainAddress } from './addresses.ts';
 import { containmentSets } from './plan.ts';
-import type { Containment, FirewallPlan, SetDefinition } from './plan.ts';
-import type { RunCommand } from './run.ts';
+import type { Containment, Family, FirewallPlan, SetDefinition } from './plan.ts';
+import type { FlowTarget } from './flows/index.ts';
 
 const kinds: readonly Containment[] = ['revoked', 'quarantined'];
 
@@ -38,37 +37,21 @@ export function withContainment(plan: FirewallPlan, device: string, kind: Contai
   return { ...plan, base: plan.base.map(change) };
 }
 
-/**
- * Forgets the peer's flows in both directions and closes its sockets on this host, except those of island operations
- * when it is quarantined. Best effort after the cut: what fails is logged, the packets stay out either way.
- */
-export async function endFlows(
-  run: RunCommand,
-  log: Logger,
-  plan: FirewallPlan,
-  device: string,
-  kind: Containment,
-): Promise<void> {
-  const addresses = [...new Set([...keysOf(plan, device, kind).values()].flat())].filter((key) => !isMac(key));
-  const commands = addresses.flatMap((address) => {
-    const family = plainAddress(address).family === 6 ? 'ipv6' : 'ipv4';
-    const spared = kind === 'quarantined' ? (plan.peers[device]?.islandPorts ?? []) : [];
-    const filter = spared.map((port) => `and not ( sport = :${port} or dport = :${port} )`).join(' ');
-    return [
-      ['conntrack', '-D', '-f', family, '-s', address],
-      ['conntrack', '-D', '-f', family, '-d', address],
-      ['ss', '-K', `dst ${family === 'ipv6' ? `[${address}]` : address} ${filter}`.trim()],
-    ];
-  });
-  await Promise.all(
-    commands.map(async (argv) => {
-      const { code, stderr } = await run(argv);
-      // conntrack answers 1 when there was nothing to delete.
-      if (code !== 0 && !/0 flow entries/.test(stderr)) {
-        log.warn({ command: argv.join(' '), code, stderr: stderr.trim() }, 'a flow of a contained peer may linger');
-      }
-    }),
-  );
+/** What a contained device may have open: everything but island operations when it is quarantined. */
+export function flowTarget(plan: FirewallPlan, device: string, kind: Containment): FlowTarget {
+  const keys = keysOf(plan, device, kind);
+  const texts = [4, 6].flatMap((family) => keys.get(containmentSets[kind][family as Family]) ?? []);
+  return {
+    addresses: [...new Set(texts)].map(plainAddress),
+    sparedPorts: kind === 'quarantined' ? (plan.peers[device]?.islandPorts ?? []) : [],
+  };
 }
 
-const isMac = (key: string): boolean => /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(key);
+/** Whether the plan holds the device in a containment set. */
+export function isContainedBy(plan: FirewallPlan, device: string): boolean {
+  return kinds.some((kind) =>
+    [...keysOf(plan, device, kind)].some(([name, keys]) =>
+      plan.base.some((set) => set.name === name && set.elements.some((element) => keys.includes(element.key[0] ?? ''))),
+    ),
+  );
+}

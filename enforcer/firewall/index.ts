@@ -14,3 +14,4 @@ export type { Containment, ControlEndpoint, FirewallPlan, PlanRelease } from './
 export { type KernelTable, nftTable } from './kernel.ts';
 export { plansOf, tableOf, tableOfPlan, stateOf, type TableState } from './table.ts';
 export { tableChange, type TableChange } from './change.ts';
+export { commandAccess, flowAccess, type FlowAccess, netlinkAccess } from './flows/index.ts';

@@ -119,7 +119,10 @@ function indexOf(table: Ruleset): TableIndex {
   if (known !== undefined) return known;
   const index = {
     chains: new Map(table.chains.map((chain) => [chain.name, chain])),
-    hooks: new Map(table.chains.flatMap((chain) => (chain.hook === undefined ? [] : [[chain.hook, chain]]))),
+    // Those behind every filter only remember what passed.
+    hooks: new Map(
+      table.chains.flatMap((chain) => (chain.hook === undefined || chain.after === true ? [] : [[chain.hook, chain]])),
+    ),
     sets: new Map(table.sets.map((set) => [set.name, set])),
   };
   indexes.set(table, index);
@@ -169,6 +172,7 @@ function walk(chain: Chain, passage: Passage): Outcome | undefined {
       case 'block':
         passage.blocks = true;
         return { verdict: 'drop', rule: rule.log ?? '' };
+      case 'remember':
       case 'continue':
       case 'dispatch':
         break;

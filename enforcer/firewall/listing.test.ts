@@ -105,7 +105,9 @@ test('an element whose time has come may be gone, and one whose time has not may
 
 test('every rule of a plan has a signature of its own kind', () => {
   const rules = table.chains.flatMap((chain) => chain.rules.map(ruleSignature));
-  assert.ok(rules.every((signature) => /(accept|drop|reject|return|goto \w+|jump \w+|vmap @\w+)$/.test(signature)));
+  assert.ok(
+    rules.every((signature) => /(accept|drop|reject|return|goto \w+|jump \w+|vmap @\w+|update @\w+)$/.test(signature)),
+  );
 });
 
 test('protocols listed by name are the same protocols', () => {

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { cidrFamily, mergedRanges } from './addresses.ts';
 import { canonicalField, elementIdentity, identityOf } from './keys.ts';
-import type { Rule, Ruleset } from './plan.ts';
+import { AFTER_PRIORITY } from './plan.ts';
+import type { Chain, Rule, Ruleset } from './plan.ts';
 
 const priorities: Readonly<Record<string, number>> = { prerouting: -150, input: 0, forward: 0, output: 0 };
 
@@ -153,6 +154,8 @@ function verdictSignature(verdict: Rule['verdict'], log: readonly string[]): str
       return [`vmap @${verdict.map}`];
     case 'block':
       return [`add @${verdict.set}`, ...log, 'drop'];
+    case 'remember':
+      return [`update @${verdict.set}`, ...log];
     case 'continue':
       return [...log];
     case 'accept':
@@ -162,6 +165,9 @@ function verdictSignature(verdict: Rule['verdict'], log: readonly string[]): str
   }
 }
 
+const priorityOf = ({ hook, after }: Chain): number | undefined =>
+  after === true ? AFTER_PRIORITY : hook && priorities[hook];
+
 /** The first thing in which the kernel's table is not this one; undefined when it is. */
 export function differenceTo(table: Ruleset, listing: Listing, now: number): string | undefined {
   const ours = new Set(table.chains.map((chain) => chain.name));
@@ -169,7 +175,7 @@ export function differenceTo(table: Ruleset, listing: Listing, now: number): str
   if (extra !== undefined) return `chain ${extra} is not ours`;
   const rules = Map.groupBy(listing.rules, (rule) => rule.chain);
   for (const chain of table.chains) {
-    const expected = chain.hook === undefined ? '' : chainSignature(chain.hook, priorities[chain.hook], chain.policy);
+    const expected = chain.hook === undefined ? '' : chainSignature(chain.hook, priorityOf(chain), chain.policy);
     const actual = listing.chains.get(chain.name);
     if (actual !== expected) return `chain ${chain.name}: "${actual ?? 'missing'}" instead of "${expected}"`;
     const found = (rules.get(chain.name) ?? []).map((rule) => rule.signature);

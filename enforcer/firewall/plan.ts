@@ -141,6 +141,8 @@ export const verdictSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('dispatch'), fields: z.array(fieldSchema).min(1), map: name }),
   /** Adds the field's value to a learned set for that time, and drops the packet. */
   z.strictObject({ kind: z.literal('block'), set: name, field: fieldSchema, timeoutMs: z.int().min(1) }),
+  /** Adds the field's value to a learned set, or renews the time it has there and counts it, and goes on. */
+  z.strictObject({ kind: z.literal('remember'), set: name, field: fieldSchema }),
   /** Counts and logs, and goes on to the next rule. */
   z.strictObject({ kind: z.literal('continue') }),
 ]);
@@ -157,6 +159,8 @@ export const chainSchema = z.strictObject({
   name,
   /** Absent for chains that only rules lead to. */
   hook: z.enum(['prerouting', 'input', 'forward', 'output']).optional(),
+  /** Behind every filter of that hook, ours and others': sees what all of them accepted, and decides nothing. */
+  after: z.literal(true).optional(),
   policy: z.enum(['accept', 'drop']).optional(),
   rules: z.array(ruleSchema),
 });
@@ -244,6 +248,15 @@ export type Containment = keyof typeof containmentSets;
 
 /** Sources that this host has seen doing what a trap or a meter forbids; packets add them, orders may too. */
 export const blockedSets = { 4: 'blocked4', 6: 'blocked6' } as const;
+
+/** Addresses that a packet was accepted from, and to; packets add them, renew them and count (flows/seen.ts). */
+export const seenSets = {
+  from: { 4: 'seen_from4', 6: 'seen_from6' },
+  to: { 4: 'seen_to4', 6: 'seen_to6' },
+} as const;
+
+/** Priority of the chains that stand behind every filter; iptables' last table, security, is at 50. */
+export const AFTER_PRIORITY = 250;
 
 /** The other sets of every table, by family: names are fixed, because its first chains never change. */
 export const baseSets = {

@@ -1,10 +1,11 @@
 // Writes tables and changes of tables as nftables text (nft(8), checked with 1.0.6), each as one transaction.
 import type { TableChange } from './change.ts';
-import { LOG_GROUP, PROXIED_BIT, PROXY_MARK } from './plan.ts';
+import { AFTER_PRIORITY, LOG_GROUP, PROXIED_BIT, PROXY_MARK } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Ruleset, SetDefinition, SetElement, Verdict } from './plan.ts';
 
 /** Our table; both families, so that a policy for IPv4 can never leave IPv6 open. */
-export const TABLE = 'inet edgeward';
+export const TABLE_NAME = 'edgeward';
+export const TABLE: string = `inet ${TABLE_NAME}`;
 
 /** Priorities of the hooks: before destination NAT and routing in prerouting, the usual filter place elsewhere. */
 const priorities = { prerouting: 'mangle', input: 'filter', forward: 'filter', output: 'filter' } as const;
@@ -146,10 +147,11 @@ const timeText = (ms: number): string =>
   ms % 1000 === 0 ? `${ms / 1000}s` : `${Math.floor(ms / 1000)}s${ms % 1000}ms`;
 
 function chainLines(chain: Chain): string[] {
+  const priority = chain.after === true ? AFTER_PRIORITY : chain.hook && priorities[chain.hook];
   const head =
     chain.hook === undefined
       ? []
-      : [`  type filter hook ${chain.hook} priority ${priorities[chain.hook]}; policy ${chain.policy ?? 'drop'};`];
+      : [`  type filter hook ${chain.hook} priority ${priority}; policy ${chain.policy ?? 'drop'};`];
   return [`chain ${chain.name} {`, ...head, ...chain.rules.map((rule) => `  ${ruleText(rule)}`), '}'];
 }
 
@@ -191,6 +193,8 @@ function verdictText(
     }
     case 'admit':
       return [[`ct mark set meta nfproto map @${verdict.map}`], ['accept']];
+    case 'remember':
+      return [[`update @${verdict.set} { ${fieldText(verdict.field, family)} }`], []];
     case 'block':
       return [
         [`add @${verdict.set} { ${fieldText(verdict.field, family)} timeout ${timeText(verdict.timeoutMs)} }`],

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createFirewall } from '../../enforcer/firewall/index.ts';
+import { commandAccess, createFirewall } from '../../enforcer/firewall/index.ts';
+import type { RunCommand } from '../../enforcer/firewall/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createLogger } from '../../runtime/log.ts';
 import { nodeFiles } from '../../store/files.ts';
@@ -178,15 +179,17 @@ test('the last good rules raised before any interface: the flood of a stranger, 
   if (!requires(t, 'root', 'netns', 'nft', 'python3')) return;
   await using net = await powerOn();
   const { config, firewall: directory } = stateFolder(t);
+  const run: RunCommand = (argv, input) => net.exec('plc', argv, input === undefined ? {} : { input });
   const firewall = createFirewall({
-    run: (argv, input) => net.exec('plc', argv, input === undefined ? {} : { input }),
+    run,
     fs: nodeFiles,
     directory,
     clock: systemClock,
     log: createLogger({ name: 'boot-test', level: 'silent' }),
     emit: () => Promise.resolve(),
     control: () => host.controlEndpoints,
-    closeStreams: () => undefined,
+    flows: commandAccess(run),
+    closeStreams: () => 0,
   });
   await firewall.apply(planWith(sliceWith([grant('gateway', 'telemetry')])));
   // The power goes: only what is on the disk is left.

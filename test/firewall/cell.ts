@@ -3,12 +3,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileFirewall, createFirewall } from '../../enforcer/firewall/index.ts';
+import { commandAccess, compileFirewall, createFirewall, netlinkAccess } from '../../enforcer/firewall/index.ts';
 import type {
   Firewall,
   FirewallParts,
   FirewallPlan,
   FirewallState,
+  FlowAccess,
   HostConfig,
   RunCommand,
 } from '../../enforcer/firewall/index.ts';
@@ -157,6 +158,18 @@ export interface TestFirewall extends Firewall, AsyncDisposable {
   readonly closedStreams: string[];
 }
 
+/** The two ways to end flows on a host of the cell. */
+export const flowWays = {
+  netlink: (cell: Cell, hostName: CellHost): FlowAccess =>
+    netlinkAccess(join('/run/netns', cell.namespaceOf(hostName))),
+  programs: (cell: Cell, hostName: CellHost): FlowAccess => commandAccess(runOn(cell, hostName)),
+} as const;
+
+const runOn =
+  (cell: Cell, hostName: CellHost): RunCommand =>
+  (argv, input) =>
+    cell.exec(hostName, argv, input === undefined ? {} : { input });
+
 export async function firewallOn(
   cell: Cell,
   hostName: CellHost,
@@ -165,16 +178,16 @@ export async function firewallOn(
   const directory = await mkdtemp(join(tmpdir(), 'firewall-'));
   const events: NewEvent[] = [];
   const closedStreams: string[] = [];
-  const run: RunCommand = (argv, input) => cell.exec(hostName, argv, input === undefined ? {} : { input });
   const firewall = createFirewall({
-    run,
+    run: runOn(cell, hostName),
+    flows: flowWays.netlink(cell, hostName),
     fs: nodeFiles,
     directory,
     clock: systemClock,
     log: createLogger({ name: 'firewall-test', level: 'silent' }),
     emit: async (event) => void events.push(event),
     control: () => host.controlEndpoints,
-    closeStreams: (id) => void closedStreams.push(id),
+    closeStreams: (id) => (closedStreams.push(id), 0),
     ...more,
   });
   return {

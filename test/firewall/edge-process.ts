@@ -2,7 +2,7 @@
 // until it is killed.
 //   node edge-process.ts DIRECTORY [receive buffer bytes]
 import { text } from 'node:stream/consumers';
-import { createFirewall, plansOf, runCommand, watchDenials } from '../../enforcer/firewall/index.ts';
+import { createFirewall, flowAccess, plansOf, runCommand, watchDenials } from '../../enforcer/firewall/index.ts';
 import type { FirewallPlan } from '../../enforcer/firewall/index.ts';
 import { openNflog } from '../../runtime/linux-nflog.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -15,13 +15,14 @@ const log = createLogger({ name: 'edge', level: 'silent' });
 const emit = async (event: object): Promise<void> => console.log(JSON.stringify(event));
 const firewall = createFirewall({
   run: runCommand,
+  flows: flowAccess(runCommand),
   fs: nodeFiles,
   directory,
   clock: systemClock,
   log,
   emit,
   control: () => plan.control,
-  closeStreams: () => {},
+  closeStreams: () => 0,
 });
 await firewall.apply(plan);
 const stop = new AbortController();
