@@ -116,11 +116,14 @@ function firstViolation(
   count: { asked: number; standsFor: number },
 ): Violation | undefined {
   const isInScope = scopeTest(invariant, slice, engine);
+  // A device does not ask itself over the network.
+  const others = new Map(
+    space.groups.map(({ members }) => [members, members.filter((member) => member !== space.device)]),
+  );
   let violation: Violation | undefined;
   forEachCell(space, (cell) => {
     if (!isInScope(cell)) return undefined;
-    // A device does not ask itself over the network.
-    const members = cell.members.filter((member) => member !== space.device);
+    const members = others.get(cell.members) ?? [];
     if (members.length === 0) return undefined;
     count.asked += 1;
     count.standsFor += members.length;

@@ -81,14 +81,11 @@ export function spaceOf(
     ).values(),
   ];
   const observeUntil = entries.flatMap((entry) => entry.observeUntil ?? []);
-  const namesOf = (subject: string): string => {
-    const rules = [...grants, ...denies].map((list) =>
-      list.flatMap(({ subjects }, index) => (subjects.includes(subject) ? [index] : [])),
-    );
-    // A model knows its subjects by name.
-    const named = textIsRead && grants.some((list) => list.some(({ subjects }) => subjects.includes(subject)));
-    return JSON.stringify([rules, named ? subject : '']);
-  };
+  const rulesOf = rulesBySubject([...grants, ...denies]);
+  const isGranted = new Set(grants.flat().flatMap(({ subjects }) => subjects));
+  // A model knows its subjects by name.
+  const namesOf = (subject: string): string =>
+    JSON.stringify([rulesOf.get(subject) ?? '', textIsRead && isGranted.has(subject) ? subject : '']);
   const candidates = [...options.subjects, ...(options.strangers ? [strangerTo(options.subjects)] : [])];
   const groups = [...Map.groupBy(candidates, namesOf).values()].map((members): SubjectGroup => {
     const [subject = ''] = members;
@@ -119,6 +116,17 @@ export function spaceOf(
     ...new Set([...grants.flat(), ...denies.flat()].flatMap(gapsOfRule)),
   ];
   return { interface: name, device, groups, operations, cells, gaps };
+}
+
+/** Which rules name a subject, by their places, for all that some rule names. */
+function rulesBySubject(lists: readonly (readonly { readonly subjects: readonly string[] }[])[]): Map<string, string> {
+  const rules = new Map<string, string>();
+  for (const [place, list] of lists.entries()) {
+    for (const [index, { subjects }] of list.entries()) {
+      for (const subject of subjects) rules.set(subject, `${rules.get(subject) ?? ''} ${place}.${index}`);
+    }
+  }
+  return rules;
 }
 
 /** Of the instances that are the same operations the first and the last, which lie at the ends of ranges. */
