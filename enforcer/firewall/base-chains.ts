@@ -3,7 +3,20 @@
 // tracker calls invalid, the control plane, island mode, denies. Then the generation that is live answers.
 import { baseSets, blockedSets, CANDIDATE_SET, CONTROL_MARK, containmentSets, ISLAND_SET, seenSets } from './plan.ts';
 import type { Chain, Family, Field, Rule, SetDefinition } from './plan.ts';
-import { accept, back, cut, direction, drop, goto, jump, lookup, notIn, protocol, state } from './rule-parts.ts';
+import {
+  accept,
+  back,
+  cut,
+  direction,
+  drop,
+  flowErrors,
+  goto,
+  jump,
+  lookup,
+  notIn,
+  protocol,
+  state,
+} from './rule-parts.ts';
 import { views } from './chains.ts';
 import { SEEN_TIMEOUT_MS } from './flows/limits.ts';
 import { MAX_SET_ELEMENTS } from './limits.ts';
@@ -221,11 +234,6 @@ const island = (side: Side): Rule => ({
   match: [lookup(ISLAND_SET, 'family')],
   verdict: jump(`island_${side}`),
 });
-/** Path MTU of the flows to the control plane. */
-const controlErrors: Rule = {
-  match: [state('related'), protocol('icmp', 'icmpv6'), lookup(controlMarks.set, 'connection-mark')],
-  verdict: accept,
-};
 const denies = (way: 'original' | 'reply', chain: string): Rule => ({
   match: [direction(way)],
   verdict: jump(`deny_${chain}`),
@@ -258,7 +266,7 @@ function inputRules(): Rule[] {
       ],
       verdict: accept,
     })),
-    controlErrors,
+    ...flowErrors(lookup(controlMarks.set, 'connection-mark')),
     island('from'),
     denies('original', 'inbound_from'),
     denies('reply', 'outbound_back'),

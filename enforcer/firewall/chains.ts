@@ -1,8 +1,20 @@
 // What a plan adds to the table: its denies, which stay closed whatever happens to it, and its generation, which opens
 // paths and falls back when nobody confirms it. The first chains, which both hang from, are base-chains.ts.
-import { PROXY_MARK } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Verdict } from './plan.ts';
-import { accept, back, cut, direction, drop, jump, lookup, notIn, notProtocol, protocol, state } from './rule-parts.ts';
+import {
+  accept,
+  back,
+  cut,
+  direction,
+  drop,
+  flowErrors,
+  jump,
+  lookup,
+  notIn,
+  notProtocol,
+  protocol,
+  state,
+} from './rule-parts.ts';
 
 /** Maps of one tier: address . protocol . port, and address . protocol for protocols without ports; absent when empty. */
 export interface TierMaps {
@@ -221,9 +233,12 @@ function grantRules(family: Family, sets: FamilySets, view: View): Rule[] {
   ];
 }
 
-/** Requests carry the mark that TPROXY gave them; answers carry none, so the flow itself has to be known as a proxy's. */
+/**
+ * Requests belong to the proxy's socket, which is transparent; their packet mark would prove nothing, because any table may set
+ * it. Answers have no such socket, so the flow itself has to be known as a proxy's.
+ */
 function throughProxy(view: View): Match {
-  return isRequest(view) ? { kind: 'packet-mark', value: PROXY_MARK } : { kind: 'proxied-flow' };
+  return isRequest(view) ? { kind: 'transparent-socket' } : { kind: 'proxied-flow' };
 }
 
 function observeRules(family: Family, input: GenerationInput, view: View): Rule[] {
@@ -261,11 +276,7 @@ function prerouting(input: GenerationInput): Rule[] {
   ];
 }
 
-/** ICMP errors that belong to a flow of this epoch, among them path MTU discovery (RFC 1191, RFC 8201). */
-const relatedErrors: Rule = {
-  match: [state('related'), protocol('icmp', 'icmpv6'), ofEpoch(epochSets.all)],
-  verdict: accept,
-};
+const relatedErrors = flowErrors(ofEpoch(epochSets.all));
 /** Flows of an older epoch that no rule admits again. */
 const staleFlow: Rule = {
   match: [state('established'), protocol('tcp')],
@@ -276,12 +287,12 @@ const staleFlow: Rule = {
 function inputRules(): Rule[] {
   return [
     { match: [state('established'), ofEpoch(epochSets.plain)], verdict: accept },
-    // Only through the proxy: without the packet mark a reused port pair would reach the server behind it.
+    // Only through the proxy: without its socket a reused port pair would reach the server behind it.
     {
-      match: [{ kind: 'packet-mark', value: PROXY_MARK }, state('established'), ofEpoch(epochSets.proxied)],
+      match: [state('established'), ofEpoch(epochSets.proxied), { kind: 'transparent-socket' }],
       verdict: accept,
     },
-    relatedErrors,
+    ...relatedErrors,
     { match: [direction('original')], verdict: jump('inbound_from') },
     { match: [direction('reply')], verdict: jump('outbound_back') },
     staleFlow,
@@ -292,7 +303,7 @@ function inputRules(): Rule[] {
 function outputRules(): Rule[] {
   return [
     { match: [state('established'), ofEpoch(epochSets.all)], verdict: accept },
-    relatedErrors,
+    ...relatedErrors,
     { match: [direction('original')], verdict: jump('outbound_to') },
     { match: [direction('reply')], verdict: jump('inbound_back') },
     staleFlow,
@@ -308,7 +319,7 @@ function forwardRules(input: GenerationInput): Rule[] {
   );
   return [
     { match: [state('established'), ofEpoch(epochSets.plain)], verdict: accept },
-    relatedErrors,
+    ...relatedErrors,
     ...rules,
     staleFlow,
     { match: [], log: 'default-forward', verdict: drop },

@@ -41,7 +41,7 @@ test('a packet is dropped by the first rule that concerns it', () => {
   assert.equal(verdictOf({ inInterface: 'lo', source: '10.20.0.2' }), 'accept');
 });
 
-test('established flows pass with the current epoch only, proxied ones with their packet mark only', () => {
+test('established flows pass with the current epoch only, proxied ones through the socket of their proxy only', () => {
   const established = { state: 'established', dport: 80 } as const;
   assert.equal(verdictOf({ ...established, connectionMark: 7 }), 'accept');
   assert.equal(verdictOf({ ...established, connectionMark: 6 }), 'reset stale-flow');
@@ -51,6 +51,14 @@ test('established flows pass with the current epoch only, proxied ones with thei
   assert.equal(verdictOf({ dport: 502, proxyListens: true }), 'accept');
   assert.equal(verdictOf({ dport: 502, proxyListens: false }), 'drop default-in');
   assert.equal(judgePacket(plan, { ...request, dport: 502, proxyListens: true }).connectionMark, PROXIED_BIT + 7);
+});
+
+test('ICMP errors about a flow of this epoch pass, redirects do not', () => {
+  const error = { state: 'related', protocol: 'icmp', source: '10.99.0.1', connectionMark: 7 } as const;
+  assert.equal(verdictOf({ ...error, icmpType: 'destination-unreachable' }), 'accept');
+  assert.equal(verdictOf({ ...error, icmpType: 'time-exceeded', connectionMark: 6 }), 'drop default-in');
+  // A redirect has no type that a rule speaks of.
+  assert.equal(verdictOf(error), 'drop default-in');
 });
 
 test('answers of a flow that no set admits do not carry it into the new epoch', () => {

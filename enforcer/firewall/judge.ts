@@ -9,6 +9,7 @@ import type {
   Family,
   Field,
   FirewallPlan,
+  IcmpType,
   Match,
   Rule,
   Ruleset,
@@ -28,7 +29,7 @@ export interface Packet {
   readonly protocol: Transport | number;
   readonly sport?: number;
   readonly dport?: number;
-  readonly icmpType?: 'echo-request' | 'echo-reply';
+  readonly icmpType?: IcmpType;
   readonly inInterface?: string;
   readonly outInterface?: string;
   readonly mac?: string;
@@ -224,7 +225,8 @@ function matches(match: Match, passage: Passage): boolean {
     case 'tcp-reset':
       return packet.tcpReset === true;
     case 'transparent-socket':
-      return packet.transparentSocket === true;
+      // What TPROXY took belongs to the proxy's socket from then on.
+      return packet.transparentSocket === true || passage.packetMark === PROXY_MARK;
     case 'local-destination':
       return packet.way === 'in';
     case 'rate-over':

@@ -93,6 +93,15 @@ export const fieldSchema = z.enum([
 
 const rate = { amount: z.int().min(1), per: z.enum(['second', 'minute', 'hour', 'day']), burst: z.int().min(1) };
 const transportSchema = z.enum(['tcp', 'udp', 'icmp', 'icmpv6', 'sctp', 'udplite']);
+/** Types that rules speak of, with the names that ICMP and ICMPv6 share; `packet-too-big` is ICMPv6's alone. */
+const icmpTypes = [
+  'echo-request',
+  'echo-reply',
+  'destination-unreachable',
+  'packet-too-big',
+  'time-exceeded',
+  'parameter-problem',
+] as const;
 
 export const matchSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('interface'), direction: z.enum(['in', 'out']), name: interfaceName }),
@@ -107,7 +116,7 @@ export const matchSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('packet-mark'), value: z.int() }),
   z.strictObject({ kind: z.literal('protocol'), protocols: z.array(transportSchema).min(1), not: z.boolean() }),
   z.strictObject({ kind: z.literal('port'), field: z.enum(['sport', 'dport']), range }),
-  z.strictObject({ kind: z.literal('icmp'), types: z.array(z.enum(['echo-request', 'echo-reply'])).min(1) }),
+  z.strictObject({ kind: z.literal('icmp'), types: z.array(z.enum(icmpTypes)).min(1) }),
   /** Neighbour discovery that has not crossed a router (RFC 4861 section 7.1), and multicast listener messages. */
   z.strictObject({ kind: z.literal('neighbour'), direction: z.enum(['in', 'out']) }),
   z.strictObject({ kind: z.literal('tcp-reset') }),
@@ -229,6 +238,7 @@ export type Field = z.infer<typeof fieldSchema>;
 export type SetElement = z.infer<typeof elementSchema>;
 export type SetDefinition = z.infer<typeof setSchema>;
 export type Match = z.infer<typeof matchSchema>;
+export type IcmpType = (typeof icmpTypes)[number];
 export type Verdict = z.infer<typeof verdictSchema>;
 export type Rule = z.infer<typeof ruleSchema>;
 export type Chain = z.infer<typeof chainSchema>;

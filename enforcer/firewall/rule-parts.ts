@@ -1,5 +1,5 @@
 // The words that rules are written with.
-import type { Field, Match, Rule, Transport, Verdict } from './plan.ts';
+import type { Family, Field, IcmpType, Match, Rule, Transport, Verdict } from './plan.ts';
 
 export const lookup = (set: string, ...fields: Field[]): Match => ({ kind: 'lookup', fields, set, not: false });
 export const notIn = (set: string, field: Field): Match => ({ kind: 'lookup', fields: [field], set, not: true });
@@ -21,3 +21,19 @@ export const cut = (log: string): Rule[] => [
   { match: [protocol('tcp')], log, verdict: { kind: 'reset' } },
   { match: [], log, verdict: drop },
 ];
+
+const errorTypes: readonly (readonly [Family, IcmpType[]])[] = [
+  [4, ['destination-unreachable', 'time-exceeded', 'parameter-problem']],
+  [6, ['destination-unreachable', 'packet-too-big', 'time-exceeded', 'parameter-problem']],
+];
+
+/**
+ * Accepts ICMP errors about these flows, among them path MTU discovery (RFC 1191, RFC 8201). The connection tracker also calls
+ * redirects and source quench related: anybody on the link could send a flow elsewhere.
+ */
+export const flowErrors = (flows: Match): Rule[] =>
+  errorTypes.map(([family, types]) => ({
+    family,
+    match: [state('related'), { kind: 'icmp', types }, flows],
+    verdict: accept,
+  }));

@@ -19,9 +19,8 @@ accepted. On another series of Linux only what passed the rules is compared.
 
 Taken from anybody, because it has to be: neighbour discovery that has not crossed a router (hop limit 255), multicast
 listener queries (hop limit 1), and ICMP errors about a flow that is open, which any router on the path may send; who sends
-one has to know addresses, protocol and both ports of a flow. ARP is not filtered. ICMP redirects are in that list for IPv4: the
-kernel takes one only from the router in use, and \`net.ipv4.conf.*.accept_redirects=0\` takes none.
-Not accepted from anybody: router advertisements (a rule of \`firewall/\` can allow them), tunnels, SCTP, DCCP, UDP-Lite, IGMP.
+one has to know addresses, protocol and both ports of a flow. ARP is not filtered.
+Not accepted from anybody: redirects, router advertisements (a rule of \`firewall/\` can allow them), tunnels, SCTP, DCCP, UDP-Lite, IGMP.
 A bridge on this host carries frames between its ports below these rules; only what the host itself takes or routes is judged.
 `;
 

@@ -18,7 +18,10 @@ const series = release().split('.').slice(0, 2).join('.');
  * a decision.
  */
 const taken: readonly [RegExp, string][] = [
-  [/^ICMP errors\/.* about a flow that is open/, 'any router on the path may send them (RFC 1812 section 4.3)'],
+  [
+    /^ICMP errors\/(?!redirect|source quench).* about a flow that is open/,
+    'any router on the path may send them (RFC 1812 section 4.3)',
+  ],
   [/^ICMP messages\/neighbour .*(limit 255|options|fragments)/, 'neighbour discovery, without which there is no IPv6'],
   [/^ICMP messages\/multicast listener query, hop limit 1$/, 'a switch that snoops would cut the host off (RFC 4541)'],
   [/^Link layer\/ARP/, 'not filtered'],
