@@ -75,7 +75,7 @@ test('every rule resolves to its line, its commit and who published it, staged o
     return [activity, data.decision, data.observed, data.place, data.version, data.commit];
   };
   assert.deepEqual(event('observe:staged'), ['observe', undefined, 'deny', 'firewall/f.yaml:9', 8, 'c0ffee']);
-  assert.deepEqual(event('limit:staged'), ['limit', undefined, undefined, 'firewall/f.yaml:9', 8, 'c0ffee']);
+  assert.deepEqual(event('limit:staged'), ['limit', 'deny', undefined, 'firewall/f.yaml:9', 8, 'c0ffee']);
   assert.deepEqual(event('ended:staged'), ['deny', 'deny', undefined, 'firewall/f.yaml:9', 8, 'c0ffee']);
   assert.deepEqual(event('deny:no-camera'), ['deny', 'deny', undefined, 'denies/d.yaml:3', 8, 'c0ffee']);
   // Its plan was never confirmed, and what it denies is denied still.

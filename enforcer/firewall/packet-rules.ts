@@ -12,7 +12,7 @@ import { MAX_THROUGH_RULES } from './limits.ts';
 import { earlier } from './openings.ts';
 import type { Closed } from './openings.ts';
 import type { Chain, Family, Match, Rule } from './plan.ts';
-import { back, drop, notIn, protocol, state } from './rule-parts.ts';
+import { drop, notIn, protocol, state } from './rule-parts.ts';
 import type { SetRegistry, Wanted } from './sets.ts';
 import { tierBoxes } from './tiers.ts';
 import type { Box, TierRule } from './tiers.ts';
@@ -215,7 +215,10 @@ const denyRules = (id: string): Rule[] => [
   { match: [], log: id, verdict: drop },
 ];
 
-/** What a rule admits, within its limits; beyond them the rules behind it decide. */
+/**
+ * What a rule admits, within its limits. Beyond them a flow is dropped: the map had one answer, so a deny behind the rule
+ * would not be asked, and a grant would open what it closes.
+ */
 function allowChain(build: Build, family: Family, chains: Map<string, Chain>, entry: Current | undefined): string {
   if (entry === undefined) return 'admitted';
   const { rule, until } = entry;
@@ -239,7 +242,7 @@ function allowChain(build: Build, family: Family, chains: Map<string, Chain>, en
       },
     );
     const over: Match = { kind: 'connections-over', set, field: peer, count: rule.maxConnections };
-    mine.push({ family, match: [state('new'), over], log: `limit:${rule.id}`, verdict: back });
+    mine.push({ family, match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
   }
   if (limited.length > 0) {
     chains.set(name, { name, rules: [...limited.slice(0, -1), ...mine, { match: [], verdict: admit }] });
@@ -255,7 +258,7 @@ function allowChain(build: Build, family: Family, chains: Map<string, Chain>, en
   if (rule.rate !== undefined) {
     const { flows, per, burst } = rule.rate;
     const over: Match = { kind: 'rate-over', amount: flows, per, burst };
-    mine.push({ match: [state('new'), over], log: `limit:${rule.id}`, verdict: back });
+    mine.push({ match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
   }
   chains.set(name, { name, rules: [...mine, { match: [], verdict: admit }] });
   return name;

@@ -5,7 +5,7 @@ import type { FirewallPlan, PlanRelease } from './plan.ts';
 export interface RuleOrigin {
   /** As logged, e.g. `firewall:no-telnet`, `observe:no-telnet`, `default-in`. */
   readonly rule: string;
-  /** `limit`: a rule did not admit it because of its rate or number of connections; rules behind it decide. */
+  /** `limit`: a rule denied it because of its rate or number of connections. */
   readonly activity: 'deny' | 'observe' | 'limit';
   /** What took effect; absent where rules behind this one decide. */
   readonly decision?: 'deny' | 'allow';
@@ -68,7 +68,7 @@ function effect(
   // An interface in observe mode lets through what no grant opens.
   if (rule === 'observe') return { activity: 'observe', decision: 'allow', observed: 'deny' };
   if (kind === 'observe') return { activity: 'observe', ...(staged === undefined ? {} : { observed: staged }) };
-  if (kind === 'limit') return { activity: 'limit' };
+  if (kind === 'limit') return { activity: 'limit', decision: 'deny' };
   return { activity: 'deny', decision: 'deny' };
 }
 

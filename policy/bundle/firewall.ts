@@ -34,7 +34,7 @@ export const cgroupPattern: RegExp = /^(?!\.{1,2}(\/|$))[A-Za-z0-9_.@:-]+(\/(?!\
 const cidr = z.union([z.cidrv4(), z.cidrv6()]);
 const blockSeconds = z.int().min(1).max(MAX_BLOCK_SECONDS);
 
-/** New flows that a rule admits; what exceeds them goes on to the rules behind it. */
+/** New flows that a rule admits; what exceeds them is denied. */
 export const flowRateSchema = z.strictObject({
   flows: z.int().min(1).max(MAX_FLOWS),
   per: z.enum(['second', 'minute', 'hour']),

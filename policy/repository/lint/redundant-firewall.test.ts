@@ -86,13 +86,16 @@ function outcome(rules: readonly FirewallRule[], packet: Packet): string {
     (entry.ports === undefined ||
       (packet.port > 0 && entry.ports[0] <= packet.port && packet.port <= entry.ports[1])) &&
     entry.peers.some((cidr) => holding[cidr]?.test(packet.address)) &&
-    ((entry.workload ?? entry.conditions) === undefined || packet.special) &&
-    (entry.verdict !== 'allow' || (entry.rate ?? entry.maxConnections) === undefined || !packet.used);
+    ((entry.workload ?? entry.conditions) === undefined || packet.special);
   const order = { deny: 0, pass: 1, allow: 2 };
-  const first = (tier: string): string | undefined =>
-    rules
+  const isOver = (entry: FirewallRule): boolean =>
+    entry.verdict === 'allow' && packet.used && (entry.rate ?? entry.maxConnections) !== undefined;
+  const first = (tier: string): string | undefined => {
+    const decided = rules
       .filter((entry) => entry.tier === tier && matches(entry))
-      .sort((a, b) => a.priority - b.priority || order[a.verdict] - order[b.verdict])[0]?.verdict;
+      .sort((a, b) => a.priority - b.priority || order[a.verdict] - order[b.verdict])[0];
+    return decided !== undefined && isOver(decided) ? 'deny' : decided?.verdict;
+  };
   const admin = first('admin');
   return admin === 'deny' || admin === 'allow' ? admin : `grants, then ${first('baseline') ?? 'deny'}`;
 }

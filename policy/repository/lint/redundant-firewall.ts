@@ -55,7 +55,7 @@ export function lintRedundantFirewall(repository: Repository, problems: Problems
   }
 }
 
-/** It decides whenever it matches; one with a rate, or that only observes, lets packets go on. */
+/** It decides whenever it matches, and always the same; one with a rate does not, and one that only observes never. */
 function decides({ observe, rate, maxConnections }: FirewallRule): boolean {
   return (observe ?? rate ?? maxConnections) === undefined;
 }
@@ -63,7 +63,7 @@ function decides({ observe, rate, maxConnections }: FirewallRule): boolean {
 /** `other` is asked first, or its turn makes no difference: same tier, priority and verdict. A pass leaves to baseline what grants do not decide. */
 function comesBefore(other: FirewallRule, rule: FirewallRule): boolean {
   if (other.tier !== rule.tier && other.verdict === 'pass') return false;
-  return place(other) <= place(rule);
+  return place(other) < place(rule) || (place(other) === place(rule) && decides(rule));
 }
 
 /** A pass before an admin rule may take packets past it, to the baseline rule. */
