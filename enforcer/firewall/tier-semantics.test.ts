@@ -45,18 +45,13 @@ const rule = fc
     ),
   })
   .filter(({ tier, verdict }) => tier === 'admin' || verdict !== 'pass')
-  .map(({ only, ports, ...entry }): Omit<SliceFirewallRule, 'id'> => ({
+  .map(({ only: { names, ...only }, ports, ...entry }): Omit<SliceFirewallRule, 'id'> => ({
     ...entry,
     ...(ports === undefined || entry.transport === 'icmp' ? {} : { ports }),
     ...((only.rate ?? only.maxConnections) !== undefined && entry.verdict !== 'allow' ? {} : only),
-    ...(only.names !== undefined && entry.direction === 'in' ? { names: undefined as never } : {}),
+    ...(names === undefined || entry.direction === 'in' ? {} : { names }),
     place: 'firewall/f.yaml:1',
-  }))
-  .map((entry) => sliceRule(entry));
-
-function sliceRule({ names, ...entry }: Omit<SliceFirewallRule, 'id'>): Omit<SliceFirewallRule, 'id'> {
-  return names === undefined ? entry : { ...entry, names };
-}
+  }));
 
 const probe = fc.record({
   way: fc.constantFrom('in' as const, 'out' as const),

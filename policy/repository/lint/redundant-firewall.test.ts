@@ -118,7 +118,7 @@ test('a rule that lint would remove changes no packet when it is gone', () => {
         assert.equal(changed, undefined, `${found} line ${place.line}`);
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: 10_000 },
   );
   assert.ok(reported > 150, `${reported} findings prove little`);
 });

@@ -34,9 +34,12 @@ export function lintRedundantFirewall(repository: Repository, problems: Problems
   }
   const deciding = rules.filter(decides);
   const passes = rules.filter(({ verdict }) => verdict === 'pass');
+  // Of equal rules the order of their ids decides who is asked; it matters where one of them has a limit.
+  const limited = new Set(rules.filter(isLimited).map(place));
   for (const rule of rules) {
     const by = deciding.find(
-      (other) => other !== rule && comesBefore(other, rule) && covers(other, rule) && !passedBy(passes, other, rule),
+      (other) =>
+        other !== rule && comesBefore(other, rule, limited) && covers(other, rule) && !passedBy(passes, other, rule),
     );
     if (by === undefined) continue;
     if (by.verdict !== rule.verdict) {
@@ -56,14 +59,16 @@ export function lintRedundantFirewall(repository: Repository, problems: Problems
 }
 
 /** It decides whenever it matches, and always the same; one with a rate does not, and one that only observes never. */
-function decides({ observe, rate, maxConnections }: FirewallRule): boolean {
-  return (observe ?? rate ?? maxConnections) === undefined;
+function decides(rule: FirewallRule): boolean {
+  return rule.observe === undefined && !isLimited(rule);
 }
 
+const isLimited = ({ rate, maxConnections }: FirewallRule): boolean => (rate ?? maxConnections) !== undefined;
+
 /** `other` is asked first, or its turn makes no difference: same tier, priority and verdict. A pass leaves to baseline what grants do not decide. */
-function comesBefore(other: FirewallRule, rule: FirewallRule): boolean {
+function comesBefore(other: FirewallRule, rule: FirewallRule, limited: ReadonlySet<number>): boolean {
   if (other.tier !== rule.tier && other.verdict === 'pass') return false;
-  return place(other) < place(rule) || (place(other) === place(rule) && decides(rule));
+  return place(other) < place(rule) || (place(other) === place(rule) && !limited.has(place(rule)));
 }
 
 /** A pass before an admin rule may take packets past it, to the baseline rule. */
