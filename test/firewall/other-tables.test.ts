@@ -12,28 +12,36 @@ import { container, containerPort, dockerRules, published } from './docker-rules
 /** For what has to be open: a busy machine is no denial. */
 const patient = { timeoutMs: 10_000 };
 
-type DockerCell = Network<CellHost | 'container'>;
+type DockerHost = CellHost | 'container' | 'second';
+type DockerCell = Network<DockerHost>;
 const { plc, camera, gateway, control } = addresses;
 
-async function must(cell: DockerCell, on: CellHost | 'container', command: string, input?: string): Promise<void> {
+async function must(cell: DockerCell, on: DockerHost, command: string, input?: string): Promise<void> {
   const { code, stderr } = await cell.exec(on, command.split(' '), input === undefined ? {} : { input });
   assert.equal(code, 0, `${command}: ${stderr}`);
 }
 
-/** The PLC runs a container behind a bridge of its own; everybody serves what could be reached. */
+/** The PLC runs two containers behind a bridge of its own; everybody serves what could be reached. */
 async function openDockerCell(): Promise<DockerCell> {
-  const forwarding = { plc: { ...hosts.plc, forwarding: true }, container: { interfaces: {} } };
+  const forwarding = {
+    plc: { ...hosts.plc, forwarding: true },
+    container: { interfaces: {} },
+    second: { interfaces: {} },
+  };
   const cell = await createNetwork({ hosts: { ...hosts, ...forwarding } });
   await must(cell, 'plc', 'ip link add docker0 type bridge');
-  await must(cell, 'plc', `ip link add veth0 type veth peer name eth0 netns ${cell.namespaceOf('container')}`);
-  await must(cell, 'plc', 'ip link set veth0 master docker0 up');
+  for (const on of ['container', 'second'] as const) {
+    await must(cell, 'plc', `ip link add to-${on} type veth peer name eth0 netns ${cell.namespaceOf(on)}`);
+    await must(cell, 'plc', `ip link set to-${on} master docker0 up`);
+    await must(cell, on, 'ip link set eth0 up');
+  }
   await must(cell, 'plc', 'ip link set docker0 up');
-  await must(cell, 'container', 'ip link set eth0 up');
   for (const [on, device, address] of [
     ['plc', 'docker0', '172.17.0.1/16'],
     ['plc', 'docker0', 'fd17::1/64'],
     ['container', 'eth0', `${container[4]}/16`],
     ['container', 'eth0', `${container[6]}/64`],
+    ['second', 'eth0', '172.17.0.3/16'],
   ] as const) {
     await must(cell, on, `ip address add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`);
   }
@@ -238,4 +246,19 @@ test('policy routing and translated destinations do not lead out of the table', 
   assert.equal(await cell.probeTcp('camera', elsewhere, ports.status), 'silent');
   assert.equal(await cell.probeTcp('plc', control.cell, ports.control), 'silent');
   assert.equal(await reached.count(), 0);
+});
+
+test('what a bridge of this host carries between its ports is judged where the kernel shows it, and only there', async (t) => {
+  if (!requires(t, 'root', 'netns', 'nft', 'br-netfilter')) return;
+  await using cell = await openDockerCell();
+  await using firewall = await firewallOn(cell as Network<CellHost>, 'plc');
+  const shown = (value: 0 | 1): Promise<void> =>
+    must(cell, 'plc', `ip link set docker0 type bridge nf_call_iptables ${value}`);
+  await firewall.apply(planWith(sliceWith([])));
+  // The README says so: without br_netfilter, containers of one bridge reach each other past every table of the host.
+  await must(cell, 'plc', 'sysctl -qw net.bridge.bridge-nf-call-iptables=0');
+  await shown(0);
+  assert.equal(await cell.probeTcp('second', container[4], containerPort, patient), 'open');
+  await shown(1);
+  assert.equal(await cell.probeTcp('second', container[4], containerPort), 'silent');
 });

@@ -1,6 +1,6 @@
 // What this machine can do, found out once per process. A test that needs more is skipped by name, never silently.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findOpa } from '../../policy/repository/rego/opa.ts';
 import { findEnvoy } from './envoy-program.ts';
@@ -24,6 +24,7 @@ export type Capability =
   | 'postgres'
   | 'openssl'
   | 'python3'
+  | 'br-netfilter'
   | 'pymodbus'
   | 'pyjwt'
   | 'mbpoll'
@@ -73,6 +74,7 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   curl: () => works('curl', '--version'),
   postgres: () => findPostgres() !== undefined,
   openssl: () => works('openssl', 'version'),
+  'br-netfilter': () => existsSync('/proc/sys/net/bridge'),
   python3: () => works('python3', '-c', 'import socket; socket.AF_PACKET'),
   // Debian's own interpreter: a python3 earlier in the PATH does not see Debian's packages.
   pymodbus: () => spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server'], { stdio: 'ignore' }).status === 0,
