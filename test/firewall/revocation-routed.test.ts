@@ -6,7 +6,6 @@ import { requires } from '../support/capabilities.ts';
 import { createNetwork } from '../support/netns.ts';
 import { until } from '../support/until.ts';
 import { firewallOn, hosts as cellHosts, planWith, ports, sliceWith } from './cell.ts';
-import type { Cell } from './cell.ts';
 
 /** The PLC's host routes between the cell and the plant. */
 const hosts = {
@@ -44,7 +43,7 @@ for (const family of [4, 6] as const) {
   test(`IPv${family}: routed TCP, UDP and ICMP of a revoked peer end in both directions; another peer's go on`, async (t) => {
     if (!requires(t, 'root', 'netns', 'nft', 'conntrack', 'tcpdump', 'ping')) return;
     await using site = await createNetwork({ hosts });
-    await using firewall = await firewallOn(site as unknown as Cell, 'plc');
+    await using firewall = await firewallOn(site, 'plc');
     const status = await site.echo('historian', 'tcp', ports.status);
     const telemetry = await site.echo('historian', 'udp', ports.telemetry);
     await firewall.apply(planWith(slice));
@@ -77,7 +76,7 @@ for (const family of [4, 6] as const) {
     await until('the reset of the busy flow', async () => (await hostile.busy.report()).state === 'reset');
     // Nobody sent anything over it: no packet of this host could have told its ends.
     assert.equal((await hostile.idle.report()).state, 'open');
-    assert.match(await sockets(), new RegExp(`${gateway[family].replaceAll('.', '\\.')}`));
+    assert.ok((await sockets()).includes(gateway[family]));
     await Promise.all([status.push(), telemetry.push()]);
     await until("the server's end", async () => !(await sockets()).includes(gateway[family]));
     assert.equal(await hostile.idle.exchange(), 'reset');
