@@ -124,8 +124,15 @@ async function publishPolicy(
         return missing.map((digest) => Buffer.from(digest).toString('hex'));
       },
       upload: async (chunk) => void (await admin.uploadChunk({ content: new Uint8Array(chunk.content) })),
-      complete: async ({ version, release, manifests }) =>
-        void (await admin.completePublication({ version: BigInt(version), release, manifests: [...manifests] })),
+      complete: async ({ version, release, manifests, parts }) => {
+        const digests = parts.map((digest) => new Uint8Array(Buffer.from(digest, 'hex')));
+        await admin.completePublication({
+          version: BigInt(version),
+          release,
+          manifests: [...manifests],
+          parts: digests,
+        });
+      },
     },
   });
   switch (result.outcome) {

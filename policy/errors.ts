@@ -55,6 +55,10 @@ export const policyErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Split the fleet into trust domains, or choose devices by labels that fewer of them have',
   },
+  POLICY_PUBLICATION_TOO_LARGE: {
+    status: 'RESOURCE_EXHAUSTED',
+    remedy: 'Split the fleet into trust domains: one publication holds the manifests of about 25,000 devices',
+  },
   POLICY_DIGESTS_INVALID: {
     status: 'INVALID_ARGUMENT',
     remedy: 'Ask for at most 4,096 SHA-256 digests of 32 bytes at a time',

@@ -68,6 +68,12 @@ export const MAX_CHUNKS = 1024;
 export const MAX_SLICE_BYTES = 32 * 1024 * 1024;
 /** Characters of a manifest JWS: 1,024 chunks of 110 characters, in base64. */
 export const MAX_MANIFEST_LENGTH = 256 * 1024;
+/** Bytes of release and manifests in one message: half of what a listener takes (runtime/limits.ts). */
+export const MAX_COMPLETION_BYTES = 2 * 1024 * 1024;
+/** Bytes of one publication's release and manifests: about 25,000 devices; larger fleets are several trust domains. */
+export const MAX_PUBLICATION_BYTES = 64 * 1024 * 1024;
+/** Chunks of the largest size that such a publication is. */
+export const MAX_PUBLICATION_PARTS = MAX_PUBLICATION_BYTES / MAX_CHUNK_BYTES;
 /** Digests in one question of a publisher which chunks are missing: 140 KB. */
 export const MAX_DIGESTS_ASKED = 4_096;
 /** Chunks uploaded at the same time by a publisher. */

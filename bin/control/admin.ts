@@ -180,8 +180,10 @@ function policy({
       return { missing: missing.map((digest) => Buffer.from(digest, 'hex')) };
     },
     uploadChunk: async ({ content }) => ({ digest: Buffer.from(await publications.uploadChunk(content), 'hex') }),
-    completePublication: async ({ version, release, manifests }) => {
-      const done = await publications.complete({ version: Number(version), release, manifests });
+    completePublication: async ({ version, release, manifests, parts }) => {
+      const digests = parts.map((digest) => Buffer.from(digest).toString('hex'));
+      const given = { version: Number(version), release, manifests };
+      const done = await publications.complete(digests.length === 0 ? given : { ...given, parts: digests });
       return { version: BigInt(done.version), devices: done.devices };
     },
     getPolicyStatus: async () => {

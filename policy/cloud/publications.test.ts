@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
 import { digestOf, knownFeatures, openBundle, RELEASE_TYPE, signDocument } from '../bundle/index.ts';
+import { cutPublication } from '../bundle/publication-parts.ts';
 import { MAX_CHUNK_BYTES, MAX_DIGESTS_ASKED, REPLACED_BUNDLE_GRACE_MS, UPLOAD_GRACE_MS } from '../limits.ts';
 import { sampleNow } from '../repository/sample-tree.ts';
 import type { Published } from './publications.ts';
@@ -86,6 +87,27 @@ forEachDatabase((name, open) => {
     await publications.complete({ version: 1, release: sealed.releaseJws, manifests: sealed.manifests });
     assert.notEqual(await publications.chunk(stored), undefined);
     assert.equal(await publications.chunk(unasked), undefined);
+  });
+
+  test(`${name}: a publication in parts is the same publication, and never also in the message`, async () => {
+    await using db = disposable(await open());
+    const { publications } = await openPublications(db.value);
+    const sealed = await sealSample(1);
+    await uploadAll(publications, sealed);
+    const document = { release: sealed.releaseJws, manifests: sealed.manifests };
+    const parts = cutPublication(document).map(({ digest }) => digest);
+    const nothing = { version: 1, release: '', manifests: [] };
+    await assert.rejects(publications.complete({ ...nothing, parts }), code('POLICY_CHUNK_MISSING'));
+    for (const { content } of cutPublication(document)) await publications.uploadChunk(content);
+    const both = publications.complete({ version: 1, ...document, parts });
+    await assert.rejects(both, code('POLICY_RELEASE_INVALID'));
+    const stranger = await sealSample(1, { key: newPublisher().key });
+    const forged = cutPublication({ release: stranger.releaseJws, manifests: stranger.manifests });
+    for (const { content } of forged) await publications.uploadChunk(content);
+    const believed = publications.complete({ ...nothing, parts: forged.map(({ digest }) => digest) });
+    await assert.rejects(believed, code('POLICY_PUBLISHER_UNKNOWN'));
+    assert.equal((await publications.complete({ ...nothing, parts })).digest, digestOf(sealed.releaseJws));
+    assert.equal((await publications.manifestFor('plc-1'))?.digest, sealed.release.manifests['plc-1']);
   });
 
   test(`${name}: of twenty publishers at once exactly one wins, every round`, async () => {

@@ -5,6 +5,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Database } from '../../store/database.ts';
 import { digestOf } from '../bundle/index.ts';
 import type { PublisherPublicKey, Release } from '../bundle/index.ts';
+import { joinPublication } from '../bundle/publication-parts.ts';
 import { policyErrors } from '../errors.ts';
 import {
   KEPT_VERSIONS,
@@ -135,7 +136,8 @@ async function complete(options: PublicationsOptions, publication: Publication):
   // Said before the costly part, and decided again under the lock.
   if (publication.version !== next) throw conflict(publication.version, next);
   const publisherKeys = await options.publisherKeys();
-  const verified = await verifyPublication(publication, { trustDomain, publisherKeys, now: clock.now() });
+  const whole = await wholeOf(options, publication);
+  const verified = await verifyPublication(whole, { trustDomain, publisherKeys, now: clock.now() });
   await options.checkRelease?.(verified.release.value);
   const published = describe(verified, clock.now());
   await db.transaction<PolicyTables, void>((trx) => store(trx, trustDomain, verified, published), {
@@ -144,6 +146,17 @@ async function complete(options: PublicationsOptions, publication: Publication):
   });
   await options.onPublished?.(published);
   return published;
+}
+
+async function wholeOf({ db, trustDomain }: PublicationsOptions, publication: Publication): Promise<Publication> {
+  const { version, release, manifests, parts } = publication;
+  if (parts === undefined) return publication;
+  if (release !== '' || manifests.length > 0) {
+    throw policyErrors.error('POLICY_RELEASE_INVALID', 'a publication in parts and in the message itself');
+  }
+  const tables = db.withTables<PolicyTables>();
+  const document = await joinPublication(parts, (digest) => queries.readChunk(tables, trustDomain, digest));
+  return { version, ...document };
 }
 
 async function store(

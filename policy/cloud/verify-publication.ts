@@ -13,6 +13,8 @@ export interface Publication {
   readonly release: string;
   /** Manifest JWS of every device of the release. */
   readonly manifests: readonly string[];
+  /** Digests of the chunks that both are in (bundle/publication-parts.ts), where they are not given here. */
+  readonly parts?: readonly string[];
 }
 
 export interface SignedManifest {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { FakeClock } from '../../runtime/fake-clock.ts';
 import { generateKey, keyId } from '../../identity/index.ts';
 import { digestOf, knownFeatures, openBundle, RELEASE_TYPE, releaseSchema, verifyDocument } from '../bundle/index.ts';
+import { joinPublication } from '../bundle/publication-parts.ts';
 import { publish } from './publish.ts';
 import type { PublicationClient, PublishOptions, PublishStep } from './publish.ts';
 import { sampleGit } from './sample-git.ts';
@@ -18,7 +19,7 @@ const publisherKeys = [createPublicKey(privateKey)];
 /** Takes everything, as a control plane that has version 4 in force. */
 class FakeControlPlane implements PublicationClient {
   readonly chunks = new Map<string, Uint8Array>();
-  readonly completed: { version: number; release: string; manifests: readonly string[] }[] = [];
+  readonly completed: Parameters<PublicationClient['complete']>[0][] = [];
   trustDomain = 'plant.example';
   failUploads = false;
 
@@ -36,7 +37,7 @@ class FakeControlPlane implements PublicationClient {
     return Promise.resolve();
   }
 
-  complete(publication: { version: number; release: string; manifests: readonly string[] }): Promise<void> {
+  complete(publication: Parameters<PublicationClient['complete']>[0]): Promise<void> {
     this.completed.push(publication);
     return Promise.resolve();
   }
@@ -121,6 +122,19 @@ test('published again after a change of one device, only chunks of slices that c
   assert.equal(changed.publication.uploaded, sent.length);
   assert.equal(sent.length, 2, 'one list of devices in the slice of the panel, one in that of its client');
   for (const [, content] of sent) assert.match(Buffer.from(content).toString('utf8'), /10\.77\.0\.99/);
+});
+
+test('what is too large for one message is completed in parts', async () => {
+  const devices = Array.from({ length: 1_400 }, (_, index) => `  - {id: camera-${index}, labels: {role: camera}}\n`);
+  using repository = sampleGit({ ...sampleFiles, 'inventory/cameras.yaml': `devices:\n${devices.join('')}` });
+  const control = new FakeControlPlane();
+  const result = await publish(optionsFor(repository, control));
+  assert.equal(result.outcome, 'published');
+  const [completed] = control.completed;
+  assert.ok(completed !== undefined && completed.parts.length > 1);
+  assert.deepEqual([completed.release, completed.manifests], ['', []]);
+  const { manifests } = await joinPublication(completed.parts, (digest) => Promise.resolve(control.chunks.get(digest)));
+  assert.equal(manifests.length, 1_404);
 });
 
 /** Nothing may reach the control plane of a commit that is not in order. */

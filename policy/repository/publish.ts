@@ -3,8 +3,9 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { digestOf, RELEASE_TYPE, sealBundle, signDocument } from '../bundle/index.ts';
 import type { BundleChunk, PublisherKey, Release, SealedBundle, Slice } from '../bundle/index.ts';
+import { cutPublication } from '../bundle/publication-parts.ts';
 import { policyErrors } from '../errors.ts';
-import { MAX_DIGESTS_ASKED, UPLOAD_CONCURRENCY } from '../limits.ts';
+import { MAX_COMPLETION_BYTES, MAX_DIGESTS_ASKED, UPLOAD_CONCURRENCY } from '../limits.ts';
 import { buildSlices } from './build.ts';
 import { decideWithEngine } from './decide.ts';
 import { readCommit } from './git-source.ts';
@@ -27,8 +28,11 @@ export interface PublicationClient {
   upload(chunk: BundleChunk): Promise<void>;
   complete(publication: {
     readonly version: number;
+    /** Release JWS, and manifest JWS of every device; empty where `parts` holds them. */
     readonly release: string;
     readonly manifests: readonly string[];
+    /** Digests of uploaded chunks (bundle/publication-parts.ts); empty where all fits into one message. */
+    readonly parts: readonly string[];
   }): Promise<void>;
 }
 
@@ -106,7 +110,7 @@ export async function publish(options: PublishOptions): Promise<PublishResult> {
   const missing = await missingOf(sealed.chunks, client);
   await uploadAll(missing, client, options.signal);
   onStep('complete');
-  await client.complete({ version, release: sealed.releaseJws, manifests: sealed.manifests });
+  await client.complete({ version, ...(await completion(sealed, client, options.signal)) });
   return {
     outcome: 'published',
     publication: describe(sealed, missing.length, tests, options.publisherKey),
@@ -175,6 +179,19 @@ function copyReferences(repository: Repository): Release['referenceValues'] {
       Object.fromEntries(Object.entries(executables).map(([path, digests]) => [path, [...digests]])),
     ]),
   );
+}
+
+/** What completes a publication, in the message itself where it fits. */
+async function completion(
+  { releaseJws: release, manifests }: SealedRelease,
+  client: PublicationClient,
+  signal: AbortSignal | undefined,
+): Promise<Omit<Parameters<PublicationClient['complete']>[0], 'version'>> {
+  const size = manifests.reduce((sum, manifest) => sum + manifest.length, release.length);
+  if (size <= MAX_COMPLETION_BYTES) return { release, manifests, parts: [] };
+  const parts = cutPublication({ release, manifests });
+  await uploadAll(parts, client, signal);
+  return { release: '', manifests: [], parts: parts.map(({ digest }) => digest) };
 }
 
 /** Slices that are as they were published consist of chunks that are there. */
