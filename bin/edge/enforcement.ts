@@ -261,7 +261,13 @@ function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: Edge
   if (kernel === undefined) return {};
   return {
     replan: task,
-    denials: watchDenials({ emit, clock: systemClock, log, plans: () => plansOf(kernel.state()) }),
+    denials: watchDenials({
+      emit,
+      clock: systemClock,
+      log,
+      plans: () => plansOf(kernel.state()),
+      blocked: kernel.sawBlock,
+    }),
     drift: periodically(systemClock, driftCheckMs, async () => {
       try {
         const found = await kernel.repair();

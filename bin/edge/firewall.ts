@@ -128,9 +128,10 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
     },
     applySlice: async (slice, release, opens) => await replan.replace({ slice, release, opens }),
     refresh,
-    island: noWork,
-    blocks: noWork,
-    pardon: () => Promise.resolve(false),
+    island: async (state) => await firewall.island(state),
+    blocks: async (blocks, pardons) =>
+      await firewall.block(new Map([...blocks].map(([address, { until }]) => [address, until])), pardons),
+    pardon: async (request) => await firewall.pardon(request),
     contain: async (change) => {
       const sequence = Number(parts.orders().handlers.orders.version());
       await containAll(change, {

@@ -14,6 +14,7 @@ import {
   type RunCommand,
   runCommand,
 } from '../../enforcer/firewall/index.ts';
+import { storedIsland } from './island-without-edge.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
@@ -103,6 +104,8 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
       return async (signal) => !before || (await reachesControl(planned, signal));
     },
   });
+  // In force with the first rules: whoever ordered it did not mean until the next restart.
+  await firewall.island(await storedIsland(fs, config.state));
   let raised: FirstRules['raised'] = 'none';
   if (await hasBeenInForce(parts)) {
     const state = { epoch: firewall.nextEpoch(), now: clock.now(), ordersSequence: 0, states: {} };

@@ -2,6 +2,7 @@
 // the next start, which tells the log. Holds the state directory meanwhile, so that no edge starts between the two.
 import { randomBytes } from 'node:crypto';
 import { hostBoot } from '../../enforcer/activation/index.ts';
+import { islandChange, nftTable, runCommand } from '../../enforcer/firewall/index.ts';
 import {
   enterLocally,
   type IslandRecord,
@@ -22,6 +23,25 @@ import { lockInstance } from '../../store/instance-lock.ts';
 import type { EdgeConfig } from './config.ts';
 import type { IslandRequest } from './local-socket.ts';
 
+/** What the disk says for the kernel; a record that cannot be read is island mode. Nobody knows the time yet. */
+export async function storedIsland(fs: FileSystem, stateDir: string): Promise<KernelIsland> {
+  const { record, damaged } = await readIsland(fs, stateDir);
+  return damaged ? { on: true } : kernelStateOf(record, await placeInTime(fs));
+}
+
+async function placeInTime(fs: FileSystem): Promise<Position> {
+  const boot = await hostBoot(fs, randomBytes(16).toString('hex'));
+  return { boot: boot.id, uptimeMs: boot.uptimeMs(), now: systemClock.now(), trusted: false };
+}
+
+/** Into the table that an edge left behind. Without one there is nothing that island mode could close, and it is said. */
+async function intoKernel(state: KernelIsland): Promise<void> {
+  const table = nftTable(runCommand);
+  if ((await table.read()) !== undefined) await table.change(islandChange(state, systemClock.now()), systemClock.now());
+  else if (state.on)
+    throw islandErrors.error('ISLAND_NOT_ENFORCED', 'the kernel holds no rules of an edge; the next start has it');
+}
+
 /** Puts it into the table in force; resolves also where packets are not filtered. */
 export type SetKernelIsland = (state: KernelIsland) => Promise<void>;
 
@@ -29,12 +49,11 @@ export type SetKernelIsland = (state: KernelIsland) => Promise<void>;
 export async function islandWithoutEdge(
   config: EdgeConfig,
   request: IslandRequest,
-  kernel: SetKernelIsland = noKernel,
+  kernel: SetKernelIsland = config.firewall.mode === 'off' ? noKernel : intoKernel,
 ): Promise<IslandStatus> {
   const lock = lockInstance(config.state, 'an edge that does not answer');
   try {
-    const boot = await hostBoot(nodeFiles, randomBytes(16).toString('hex'));
-    const position = { boot: boot.id, uptimeMs: boot.uptimeMs(), now: systemClock.now(), trusted: false };
+    const position = await placeInTime(nodeFiles);
     return await changeStored({ fs: nodeFiles, stateDir: config.state, position, kernel }, request);
   } finally {
     lock.release();

@@ -7,9 +7,11 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
 import { tableChange } from './change.ts';
+import type { Learned } from './blocks.ts';
 import { flowTarget, isContainedBy, withContainment } from './containment.ts';
 import { firewallErrors } from './errors.ts';
 import type { FlowAccess } from './flows/index.ts';
+import { block, heldBeside, noteBlocks, pardon, sawBlock, setIsland, withKept } from './held.ts';
 import { reachesControlPlane } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
 import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_UNCONFIRMED_PLANS } from './limits.ts';
@@ -84,6 +86,17 @@ export interface Firewall {
    * only a plan knows what that state leaves open.
    */
   contain(order: ContainmentOrder): Promise<number | undefined>;
+  /** Island mode, with the kernel's own timer for its end; kept over plans, not over a restart of this process. */
+  island(mode: IslandMode): Promise<void>;
+  /**
+   * Addresses that orders block, all of them, with their ends in milliseconds since the epoch; and those to be forgotten,
+   * ordered or learned. Never this device's or the control plane's.
+   */
+  block(ordered: ReadonlyMap<string, number>, pardoned: readonly string[]): Promise<void>;
+  /** Forgets what a packet led to; false when there was nothing. Throws FIREWALL_BLOCK_ORDERED. */
+  pardon(request: { readonly address: string; readonly by: string; readonly reason: string }): Promise<boolean>;
+  /** A packet met a rule that blocks its source: told as an event, once. */
+  readonly sawBlock: (address: string, rule: string) => void;
   /** Epoch for the next plan: flows that were established before it are judged again. */
   nextEpoch(): number;
   /** The plan in force. */
@@ -97,8 +110,14 @@ export interface Firewall {
   remove(): Promise<void>;
 }
 
+export interface IslandMode {
+  readonly on: boolean;
+  /** Milliseconds until the kernel ends it by itself; absent for never. */
+  readonly leaseMs?: number;
+}
+
 /** What one firewall knows between two operations. */
-interface Memory {
+export interface Memory {
   loaded: Loaded | undefined;
   /** Later than the plan in force was compiled. */
   orders: readonly ContainmentOrder[];
@@ -108,9 +127,13 @@ interface Memory {
   countedSince: number;
   /** Devices that were cut and whose flows are still being ended. */
   readonly ending: Map<string, Promise<unknown>>;
+  /** By order or a person; by order; by packets. */
+  island: TableState['island'];
+  blocked: ReadonlyMap<string, number>;
+  learned: Learned;
 }
 
-interface Parts extends FirewallParts {
+export interface Parts extends FirewallParts {
   readonly kernel: KernelTable;
   readonly trustedNow: () => number;
 }
@@ -122,7 +145,16 @@ export function createFirewall(given: FirewallParts): Firewall {
     trustedNow: given.trustedNow ?? (() => given.clock.now()),
   };
   const { kernel, clock } = parts;
-  const memory: Memory = { loaded: undefined, orders: [], slot: 2, countedSince: 0, ending: new Map() };
+  const memory: Memory = {
+    loaded: undefined,
+    orders: [],
+    slot: 2,
+    countedSince: 0,
+    ending: new Map(),
+    island: undefined,
+    blocked: new Map(),
+    learned: new Map(),
+  };
   /** Transactions one after the other; plans one after the other too, so that an order need not wait for a proof. */
   const transaction = queue();
   const planned = queue();
@@ -132,6 +164,10 @@ export function createFirewall(given: FirewallParts): Firewall {
     apply: (plan) => planned(() => apply(parts, memory, transaction, plan)),
     restore: (lockdown) => planned(() => transaction(() => restore(parts, memory, lockdown))),
     contain: (order) => contain(parts, memory, { transaction, concluded }, order),
+    island: (mode) => transaction(() => setIsland(parts, memory, mode)),
+    block: (ordered, pardoned) => transaction(() => block(parts, memory, ordered, pardoned)),
+    pardon: (request) => transaction(() => pardon(parts, memory, request)),
+    sawBlock: (address, rule) => sawBlock(parts, memory, address, rule),
     nextEpoch: () => nextEpoch(memory.loaded?.state, clock),
     current: () => newest(memory.loaded?.state),
     state: () => memory.loaded?.state,
@@ -163,7 +199,7 @@ const timeFor = ({ clock }: Parts, state: TableState): number =>
 
 /** From nothing that is known, or from what somebody changed: the whole table anew. */
 async function replace(parts: Parts, memory: Memory, state: TableState): Promise<void> {
-  await parts.kernel.replace(tableOf(state), timeFor(parts, state));
+  await parts.kernel.replace(await withKept(parts, memory, tableOf(state)), timeFor(parts, state));
   memory.countedSince = parts.trustedNow();
   await verify(parts, memory, state);
 }
@@ -182,7 +218,9 @@ async function verify(parts: Parts, memory: Memory, state: TableState): Promise<
   const listing = await kernel.read();
   const difference = listing === undefined ? 'the table is gone' : differenceTo(tableOf(state), listing, clock.now());
   if (listing === undefined || difference !== undefined) {
-    if (memory.loaded !== undefined) await kernel.replace(tableOf(memory.loaded.state), clock.now());
+    if (memory.loaded !== undefined) {
+      await kernel.replace(await withKept(parts, memory, tableOf(memory.loaded.state)), clock.now());
+    }
     throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
   }
   memory.loaded = { state, fingerprint: listing.fingerprint };
@@ -228,7 +266,7 @@ async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<
   mustReach(wanted, wanted.control);
   const { loaded } = memory;
   if (loaded === undefined) {
-    await replace(parts, memory, stateOf(wanted));
+    await replace(parts, memory, { ...stateOf(wanted), ...heldBeside(parts, memory, wanted) });
     memory.orders = later;
     await save(parts, { live: wanted, closing: [] });
     return 'first';
@@ -317,7 +355,8 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
   for (const plans of attempts) {
     try {
       const closing = plans.map((plan, at) => ({ plan, slot: at + 2 }));
-      await replace(parts, memory, { live: { plan: saved!.live, slot: 1 }, closing });
+      const { live } = saved!;
+      await replace(parts, memory, { live: { plan: live, slot: 1 }, closing, ...heldBeside(parts, memory, live) });
       memory.slot = closing.length + 2;
       return 'last-good';
     } catch (error) {
@@ -326,7 +365,7 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
     }
   }
   mustReach(lockdown, parts.control());
-  await replace(parts, memory, stateOf(lockdown));
+  await replace(parts, memory, { ...stateOf(lockdown), ...heldBeside(parts, memory, lockdown) });
   return 'lockdown';
 }
 
@@ -429,7 +468,9 @@ function contained(state: TableState, { device, containment }: ContainmentOrder)
 
 async function repair(parts: Parts, memory: Memory): Promise<string | undefined> {
   const { loaded } = memory;
-  const drift = driftOf(loaded, await parts.kernel.read(), parts.clock.now());
+  const listing = await parts.kernel.read();
+  await noteBlocks(parts, memory, listing);
+  const drift = driftOf(loaded, listing, parts.clock.now());
   if (drift === undefined || loaded === undefined) return drift;
   await parts.emit({ kind: 'firewall', activity: 'drift', severity: 'critical', data: { message: drift } });
   await replace(parts, memory, loaded.state);

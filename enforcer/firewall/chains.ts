@@ -69,6 +69,8 @@ export interface GenerationInput {
   /** transport . port of services in observe mode, open to everyone and logged; without and behind a proxy. */
   readonly observed: string | undefined;
   readonly observedProxied: readonly { readonly listenPort: number; readonly set: string }[];
+  /** Traps and meters, for requests to this host. */
+  readonly reflex: readonly Rule[];
   /** Chains that tier maps lead to. */
   readonly ruleChains: readonly Chain[];
 }
@@ -111,9 +113,12 @@ const isRequest = (view: View): boolean => view.service === 'dport';
 export function denyChains(input: GenerationInput): Chain[] {
   const early = views.map((view) => ({
     name: `deny_${view.chain}`,
-    rules: families.flatMap((family) =>
-      input.families[family].denies[view.flow].flatMap((maps) => dispatch(family, maps, view)),
-    ),
+    rules: [
+      ...(view.chain === 'inbound_from' ? input.reflex : []),
+      ...families.flatMap((family) =>
+        input.families[family].denies[view.flow].flatMap((maps) => dispatch(family, maps, view)),
+      ),
+    ],
   }));
   const late = views.map((view) => ({
     name: `late_${view.chain}`,

@@ -12,6 +12,7 @@ import type { FirewallState, Opening, Openings } from './openings.ts';
 import { packetRules } from './packet-rules.ts';
 import { baseSets, containmentSets, MAX_EPOCH, PROXIED_BIT } from './plan.ts';
 import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan } from './plan.ts';
+import { reflexOf } from './reflex.ts';
 import { SetRegistry } from './sets.ts';
 import type { Wanted } from './sets.ts';
 
@@ -62,13 +63,15 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
   epochOf(build.generation, state.epoch);
   addBaseSets(build, state.states);
   const rules = packetRules(build, state.now);
+  const reflex = reflexOf(build);
   const grants = { 4: grantSets(4, build, state.states), 6: grantSets(6, build, state.states) };
   const input = {
     families: { 4: { ...grants[4], ...rules.families[4] }, 6: { ...grants[6], ...rules.families[6] } },
     ...observedSets(build, observed),
     ruleChains: rules.chains,
+    reflex: reflex.rules,
   };
-  const denying = [...rules.denyChains, ...denyChains(input)];
+  const denying = [...reflex.chains, ...rules.denyChains, ...denyChains(input)];
   const opening = generationChains(input);
   refuseLongChains([...denying, ...opening]);
   const nextChange = observed

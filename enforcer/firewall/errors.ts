@@ -22,6 +22,10 @@ export const firewallErrors = errorTable({
     status: 'FAILED_PRECONDITION',
     remedy: 'Correct the control endpoints of the edge configuration; the rules of before stay in force',
   },
+  FIREWALL_BLOCK_ORDERED: {
+    status: 'PERMISSION_DENIED',
+    remedy: 'Have it pardoned by an order: edgeward response pardon; what the control plane ordered is not undone here',
+  },
   FIREWALL_UNCONFIRMED: {
     status: 'ABORTED',
     remedy:

@@ -2,7 +2,7 @@
 export { isPlainAddress, plainAddress } from './addresses.ts';
 export { compileFirewall, type HostConfig } from './compile.ts';
 export type { FirewallState } from './openings.ts';
-export { createFirewall, type ContainmentOrder, type Firewall, type FirewallParts } from './apply.ts';
+export { createFirewall, type ContainmentOrder, type Firewall, type FirewallParts, type IslandMode } from './apply.ts';
 export type { FirewallStatus } from './status.ts';
 export { watchDenials, type DenialParts } from './nflog-events.ts';
 export { renderNft } from './render.ts';
@@ -12,6 +12,6 @@ export { firewallErrors } from './errors.ts';
 export { originOf, type RuleOrigin } from './provenance.ts';
 export type { Containment, ControlEndpoint, FirewallPlan, PlanRelease } from './plan.ts';
 export { type KernelTable, nftTable } from './kernel.ts';
-export { plansOf, tableOf, tableOfPlan, stateOf, type TableState } from './table.ts';
+export { islandChange, plansOf, tableOf, tableOfPlan, stateOf, type TableState } from './table.ts';
 export { tableChange, type TableChange } from './change.ts';
 export { commandAccess, flowAccess, type FlowAccess, netlinkAccess } from './flows/index.ts';

@@ -54,6 +54,8 @@ export interface ListedSet {
   readonly type: string;
   /** As `elementIdentity` writes them. */
   readonly elements: readonly string[];
+  /** Milliseconds after which the kernel drops an element by itself, for those that it does. */
+  readonly expiring: ReadonlyMap<string, number>;
 }
 
 export interface Listing {
@@ -68,7 +70,7 @@ export interface Listing {
 export function parseListing(json: string): Listing {
   const chains = new Map<string, string>();
   const rules: ListedRule[] = [];
-  const sets = new Map<string, { type: string; elements: string[] }>();
+  const sets = new Map<string, ListedSet>();
   const digest = createHash('sha256');
   for (const { chain, rule, set: plain, map } of listedSchema.parse(JSON.parse(json)).nftables) {
     const set = plain ?? map;
@@ -77,7 +79,8 @@ export function parseListing(json: string): Listing {
     if (set !== undefined) {
       const types = [set.type].flat();
       const elements = (set.elem ?? []).map((element) => listedElement(element, types));
-      sets.set(set.name, { type: [types.join('.'), ...[set.map ?? []].flat()].join(':'), elements });
+      const type = [types.join('.'), ...[set.map ?? []].flat()].join(':');
+      sets.set(set.name, { type, elements, expiring: expiringOf(set.elem ?? [], elements) });
     }
     const { elem: _, ...shape } = set ?? {};
     digest.update(`${JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && shape])}\n`);
@@ -222,6 +225,17 @@ function listedElement(element: unknown, types: readonly string[]): string {
     return identityOf(fields, `${kind} ${text(target, 'target')}`);
   }
   return listedKey(element, types).join(' . ');
+}
+
+/** nft lists seconds, rounded. */
+function expiringOf(listed: readonly unknown[], elements: readonly string[]): Map<string, number> {
+  const expiring = new Map<string, number>();
+  for (const [at, element] of listed.entries()) {
+    const key: unknown = Array.isArray(element) ? element[0] : element;
+    const expires = (key as { elem?: { expires?: unknown } } | null)?.elem?.expires;
+    if (typeof expires === 'number') expiring.set(elements[at] ?? '', expires * 1_000);
+  }
+  return expiring;
 }
 
 function listedKey(key: unknown, types: readonly string[]): string[] {

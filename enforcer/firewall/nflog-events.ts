@@ -10,6 +10,7 @@ import { firewallErrors } from './errors.ts';
 import { AGGREGATION_MS, MAX_DISTINCT_DENIALS } from './limits.ts';
 import { LOG_GROUP } from './plan.ts';
 import type { FirewallPlan, PlanRelease } from './plan.ts';
+import { isReflexRule } from './reflex.ts';
 import { observedInterface, originOf } from './provenance.ts';
 
 export interface DenialParts {
@@ -18,6 +19,8 @@ export interface DenialParts {
   readonly log: Logger;
   /** The plans that are loaded, newest first: whose address it was, and which line of policy said no. */
   readonly plans: () => readonly FirewallPlan[];
+  /** A packet met a trap or a meter, and its source is blocked from now on. */
+  readonly blocked?: (address: string, rule: string) => void;
   /** Replaces the kernel's NFLOG in tests. */
   readonly open?: (handlers: NflogHandlers) => NflogReader;
 }
@@ -163,7 +166,12 @@ export function watchDenials(parts: DenialParts): Task {
     let lost = 0;
     let fault: { error: unknown } | undefined;
     const handlers: NflogHandlers = {
-      packet: (packet) => window.add(packet, parts.plans()),
+      packet: (packet) => {
+        window.add(packet, parts.plans());
+        const rule = packet.prefix.replace(/^ew:/, '');
+        const source = packet.network?.source;
+        if (source !== undefined && isReflexRule(rule)) parts.blocked?.(source, rule);
+      },
       lost: (count) => {
         lost += count;
       },

@@ -79,7 +79,7 @@ function currentRules(slice: Slice, now: number): { current: Current[]; nextChan
 }
 
 /** Names of chains and sets take no dots and are short; a digest of the id is neither. */
-const short = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
+export const short = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
 
 interface Tier {
   readonly denies: TierMaps;

@@ -2,7 +2,8 @@
 import type { KernelTable } from './kernel.ts';
 import { differenceTo } from './listing.ts';
 import type { Listing } from './listing.ts';
-import { containmentSets } from './plan.ts';
+import { blockedIn } from './blocks.ts';
+import { containmentSets, ISLAND_SET } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
 import { tableOf } from './table.ts';
 import type { TableState } from './table.ts';
@@ -24,6 +25,10 @@ export interface FirewallStatus {
   readonly backend: KernelTable['backend'];
   /** New rules are live and not confirmed; the kernel falls back at this time, milliseconds since the epoch. */
   readonly unconfirmedUntil: number | undefined;
+  /** Island mode is on in the kernel. */
+  readonly island: boolean;
+  /** Blocked addresses with the seconds left. */
+  readonly blocked: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
   readonly nextChange: number | undefined;
 }
@@ -73,6 +78,8 @@ export function statusOf(
     admitted,
     backend,
     unconfirmedUntil: loaded?.state.candidate?.until,
+    island: (listing?.sets.get(ISLAND_SET)?.elements.length ?? 0) > 0,
+    blocked: Object.fromEntries([...blockedIn(listing)].map(([address, ms]) => [address, Math.ceil(ms / 1_000)])),
     warnings: plan?.warnings ?? [],
     nextChange: plan?.nextChange,
   };

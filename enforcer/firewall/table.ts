@@ -12,8 +12,10 @@ import {
   stageOf,
   stageRules,
 } from './base-chains.ts';
-import { blockedSets, CANDIDATE_SET, containmentSets, ISLAND_SET } from './plan.ts';
-import type { Chain, FirewallPlan, Match, Rule, Ruleset, SetDefinition, SetElement, Verdict } from './plan.ts';
+import { CANDIDATE_SET, containmentSets, ISLAND_SET } from './plan.ts';
+import type { Chain, Family, FirewallPlan, Match, Rule, Ruleset, SetDefinition, SetElement, Verdict } from './plan.ts';
+import type { IslandMode } from './apply.ts';
+import type { TableChange } from './change.ts';
 import { jump } from './rule-parts.ts';
 
 /** A plan and the number its chains and sets carry in the kernel (`g7_input`). */
@@ -30,6 +32,8 @@ export interface TableState {
   readonly closing: readonly Layer[];
   /** Island mode, until a time or an order. */
   readonly island?: { readonly until?: number };
+  /** Addresses that orders block, and until when; those that packets add are the kernel's alone. */
+  readonly blocked?: ReadonlyMap<string, number>;
 }
 
 /** The plans of a table, the newest first; those that only close come last. */
@@ -170,16 +174,13 @@ function renamedVerdict(verdict: Verdict, name: Rename): Verdict {
   return verdict;
 }
 
-const containmentNames = new Set<string>([
-  ...Object.values(containmentSets).flatMap((sets) => Object.values(sets)),
-  ...Object.values(blockedSets),
-]);
+const containmentNames = new Set<string>(Object.values(containmentSets).flatMap((sets) => Object.values(sets)));
 
 /**
  * Sets of the first chains. Containment is the newest plan's; what is spared and who is known are those of both, because
  * both may answer and each judges again.
  */
-function baseSetsOf({ live, candidate, island }: TableState): SetDefinition[] {
+function baseSetsOf({ live, candidate, island, blocked }: TableState): SetDefinition[] {
   const newest = candidate ?? live;
   const sets = newest.plan.base.map((set) => {
     const other = candidate === undefined ? undefined : live.plan.base.find((entry) => entry.name === set.name);
@@ -188,11 +189,9 @@ function baseSetsOf({ live, candidate, island }: TableState): SetDefinition[] {
   return [
     ...constantSets(),
     ...sets,
-    ...([4, 6] as const)
-      .filter((family) => !sets.some((set) => set.name === blockedSets[family]))
-      .map((family) => blockedSet(family, [])),
+    ...([4, 6] as const).map((family) => blockedSet(family, blockedElements(family, blocked))),
     switchSet(CANDIDATE_SET, 'the newest rules are live', candidate),
-    switchSet(ISLAND_SET, 'island mode', island),
+    islandSet(island),
   ];
 }
 
@@ -202,12 +201,42 @@ function joined(set: SetDefinition, other: SetDefinition): SetDefinition {
   return more.length === 0 ? set : { ...set, elements: [...set.elements, ...more] };
 }
 
+/** Blocked addresses as elements of their family's set. */
+export function blockedElements(family: Family, blocked: ReadonlyMap<string, number> = new Map()): SetElement[] {
+  return [...blocked]
+    .filter(([address]) => address.includes(':') === (family === 6))
+    .map(([address, until]) => ({ key: [address], until }))
+    .sort((a, b) => ((a.key[0] ?? '') < (b.key[0] ?? '') ? -1 : 1));
+}
+
+/** The set that turns island mode on. */
+export const islandSet = (on: TableState['island']): SetDefinition => switchSet(ISLAND_SET, 'island mode', on);
+
 function switchSet(name: string, purpose: string, on: { readonly until?: number } | undefined): SetDefinition {
   const elements: SetElement[] =
     on === undefined
       ? []
       : ['ipv4', 'ipv6'].map((family) => ({ key: [family], ...(on.until === undefined ? {} : { until: on.until }) }));
   return { name, type: ['nf_proto'], interval: false, timeout: true, purpose, elements };
+}
+
+/** Island mode in a table of which nothing else is known: for whoever acts while no enforcer runs. */
+export function islandChange({ on, leaseMs }: IslandMode, now: number): TableChange {
+  const set = islandSet(undefined);
+  const elements = (until: { until?: number }): SetElement[] => [
+    { key: ['ipv4'], ...until },
+    { key: ['ipv6'], ...until },
+  ];
+  return {
+    addSets: [],
+    addChains: [],
+    fillChains: [],
+    // With an end, so that an element that is not there can be removed too.
+    removeElements: [{ set, elements: elements({ until: now }) }],
+    addElements: on ? [{ set, elements: elements(leaseMs === undefined ? {} : { until: now + leaseMs }) }] : [],
+    removeChains: [],
+    removeSets: [],
+  };
 }
 
 /** Chains of a table by name, for whoever walks it. */
