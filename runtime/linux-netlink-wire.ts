@@ -80,6 +80,15 @@ export class NetlinkWriter {
     return this;
   }
 
+  /** Asks for an ACK of the message that was begun last. */
+  acknowledge(): this {
+    const start = this.#starts.at(-1);
+    if (start === undefined) return this;
+    this.#bytes.writeUInt16LE(this.#bytes.readUInt16LE(start + 6) | NLM_F.ack, start + 6);
+    this.#acknowledged.push(this.#starts.length - 1);
+    return this;
+  }
+
   /** `struct nfgenmsg`, which stands before the attributes of every netfilter message. */
   netfilter(family: number, resource: number = 0): this {
     this.#room(4);
@@ -96,6 +105,22 @@ export class NetlinkWriter {
     this.#bytes.set(value, this.#length);
     this.#pad(value.length);
     return this;
+  }
+
+  /**
+   * Reserves the value of an attribute, zeroed, and gives its place in `buffer`, which holds until more is written: for
+   * lists of 100,000 small values, where an array for each would cost more than everything else.
+   */
+  reserve(type: number, length: number): number {
+    this.#attribute(type, length);
+    const at = this.#length;
+    this.#length += aligned(length);
+    for (let place = at; place < this.#length; place += 1) this.#bytes[place] = 0;
+    return at;
+  }
+
+  get buffer(): Buffer {
+    return this.#bytes;
   }
 
   bytes(type: number, value: Uint8Array): this {
@@ -160,7 +185,7 @@ export class NetlinkWriter {
   close(start: number): this {
     const length = this.#length - start;
     if (length > MAX_ATTRIBUTE_BYTES) throw tooLong(length);
-    this.#bytes.writeUInt16LE(length, start);
+    this.#u16(start, length);
     return this;
   }
 
@@ -179,15 +204,21 @@ export class NetlinkWriter {
   #attribute(type: number, length: number): void {
     if (length + 4 > MAX_ATTRIBUTE_BYTES) throw tooLong(length + 4);
     this.#room(4 + aligned(length));
-    this.#bytes.writeUInt16LE(length + 4, this.#length);
-    this.#bytes.writeUInt16LE(type, this.#length + 2);
+    this.#u16(this.#length, length + 4);
+    this.#u16(this.#length + 2, type);
     this.#length += 4;
+  }
+
+  /** Without the checks of `writeUInt16LE`: the values are known to fit. */
+  #u16(at: number, value: number): void {
+    this.#bytes[at] = value & 0xff;
+    this.#bytes[at + 1] = value >>> 8;
   }
 
   /** Steps over a value and writes its padding. */
   #pad(length: number): void {
     const end = this.#length + aligned(length);
-    this.#bytes.fill(0, this.#length + length, end);
+    for (let place = this.#length + length; place < end; place += 1) this.#bytes[place] = 0;
     this.#length = end;
   }
 

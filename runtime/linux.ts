@@ -195,7 +195,7 @@ function socketAddress(address: string, port: number): { family: number; bytes: 
 }
 
 /** The 16 bytes of a valid IPv6 address, also with an embedded IPv4 tail (RFC 4291 section 2.2). */
-function ipv6Bytes(address: string): Buffer {
+export function ipv6Bytes(address: string): Buffer {
   const words = (text: string): number[] =>
     text === ''
       ? []

@@ -100,6 +100,7 @@ export const edgeConfigSchema = z.strictObject({
   firewall: z
     .strictObject({
       mode: z.enum(['enforce', 'off']).default('enforce'),
+      backend: z.enum(['auto', 'netlink', 'nft']).default('auto'),
       dns: z.array(plainAddress).default([]),
     })
     .prefault({}),

@@ -11,6 +11,7 @@ import {
   flowAccess,
   type Firewall,
   type HostConfig,
+  kernelTable,
   type RunCommand,
   runCommand,
 } from '../../enforcer/firewall/index.ts';
@@ -84,9 +85,11 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   const waiting: NewEvent[] = [];
   let later: Later | undefined;
   let connected = (): boolean => false;
+  const run = parts.run ?? runCommand;
   const firewall = createFirewall({
-    run: parts.run ?? runCommand,
+    run,
     flows: parts.run === undefined ? flowAccess(runCommand) : commandAccess(parts.run),
+    kernel: kernelTable(config.firewall.backend, run, log),
     fs,
     directory,
     clock,

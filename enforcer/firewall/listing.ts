@@ -48,6 +48,8 @@ export interface ListedRule {
   readonly log: string;
   readonly packets: number;
   readonly bytes: number;
+  /** Marks the flow as one of its plan and accepts it. */
+  readonly admits: boolean;
 }
 
 export interface ListedSet {
@@ -62,6 +64,8 @@ export interface Listing {
   readonly chains: ReadonlyMap<string, string>;
   readonly rules: readonly ListedRule[];
   readonly sets: ReadonlyMap<string, ListedSet>;
+  /** How a rule of the table would be listed: what `ListedRule.signature` has to be. */
+  readonly signatureOf: (rule: Rule) => string;
   /** Digest of every chain, rule and set definition as listed, without handles, counters and elements. */
   readonly fingerprint: string;
 }
@@ -85,7 +89,7 @@ export function parseListing(json: string): Listing {
     const { elem: _, ...shape } = set ?? {};
     digest.update(`${JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && shape])}\n`);
   }
-  return { chains, rules, sets, fingerprint: digest.digest('hex') };
+  return { chains, rules, sets, fingerprint: digest.digest('hex'), signatureOf: ruleSignature };
 }
 
 function withoutCounter(statement: Record<string, unknown>): unknown {
@@ -118,7 +122,8 @@ function listedRule(chain: string, expr: readonly Record<string, unknown>[]): Li
       else parts.push(kind);
     }
   }
-  return { chain, signature: parts.join(' '), log, packets, bytes };
+  const signature = parts.join(' ');
+  return { chain, signature, log, packets, bytes, admits: /mark @\S+ accept$/.test(signature) };
 }
 
 /** The value of a mark statement: a number, or the map that it comes from. */
@@ -168,7 +173,8 @@ function verdictSignature(verdict: Rule['verdict'], log: readonly string[]): str
   }
 }
 
-const priorityOf = ({ hook, after }: Chain): number | undefined =>
+/** Where a chain stands at its hook. */
+export const priorityOf = ({ hook, after }: Pick<Chain, 'hook' | 'after'>): number | undefined =>
   after === true ? AFTER_PRIORITY : hook && priorities[hook];
 
 /** The first thing in which the kernel's table is not this one; undefined when it is. */
@@ -182,7 +188,7 @@ export function differenceTo(table: Ruleset, listing: Listing, now: number): str
     const actual = listing.chains.get(chain.name);
     if (actual !== expected) return `chain ${chain.name}: "${actual ?? 'missing'}" instead of "${expected}"`;
     const found = (rules.get(chain.name) ?? []).map((rule) => rule.signature);
-    const wanted = chain.rules.map(ruleSignature);
+    const wanted = chain.rules.map(listing.signatureOf);
     const at = Array.from({ length: Math.max(found.length, wanted.length) }).findIndex(
       (_, i) => found[i] !== wanted[i],
     );

@@ -60,7 +60,7 @@ export function statusOf(
   for (const rule of listing?.rules ?? []) {
     const id = rule.log.replace(/^ew:/, '');
     if (id !== '') denied[id] = (denied[id] ?? 0) + rule.packets;
-    else if (/mark @\S+ accept$/.test(rule.signature)) admitted += rule.packets;
+    else if (rule.admits) admitted += rule.packets;
   }
   const plan = loaded?.state.live.plan;
   const members = (kind: Containment): string[] =>

@@ -3,7 +3,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandAccess, compileFirewall, createFirewall, netlinkAccess } from '../../enforcer/firewall/index.ts';
+import {
+  commandAccess,
+  compileFirewall,
+  createFirewall,
+  netlinkAccess,
+  netlinkTable,
+  nftTable,
+} from '../../enforcer/firewall/index.ts';
 import type {
   Firewall,
   FirewallParts,
@@ -20,6 +27,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { createLogger } from '../../runtime/log.ts';
 import { nodeFiles } from '../../store/files.ts';
 import { createNetwork } from '../support/netns.ts';
+import { namespaceFolder } from '../support/netns-build.ts';
 import type { Network } from '../support/netns.ts';
 
 export const addresses = {
@@ -178,9 +186,14 @@ export async function firewallOn(
   const directory = await mkdtemp(join(tmpdir(), 'firewall-'));
   const events: NewEvent[] = [];
   const closedStreams: string[] = [];
+  // Every scenario is played over netlink, and by test/firewall/nft-backend.test.ts over the nft program.
+  const run = runOn(cell, hostName);
+  const namespace = join(namespaceFolder, cell.namespaceOf(hostName));
+  const kernel = process.env['FIREWALL_BACKEND'] === 'nft' ? nftTable(run) : netlinkTable(namespace);
   const firewall = createFirewall({
-    run: runOn(cell, hostName),
+    run,
     flows: flowWays.netlink(cell, hostName),
+    kernel,
     fs: nodeFiles,
     directory,
     clock: systemClock,
@@ -194,7 +207,10 @@ export async function firewallOn(
     ...firewall,
     events,
     closedStreams,
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
+    [Symbol.asyncDispose]: async () => {
+      kernel.close();
+      await rm(directory, { recursive: true });
+    },
   };
 }
 

@@ -1,0 +1,2 @@
+// The kernel's table by netlink.
+export { netlinkTable } from './table.ts';

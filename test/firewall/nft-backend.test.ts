@@ -1,0 +1,13 @@
+// The scenarios of this folder once more, with the nft program between the firewall and the kernel instead of netlink:
+// one suite for both ways (test/firewall/cell.ts).
+import { env } from 'node:process';
+
+env['FIREWALL_BACKEND'] = 'nft';
+await import('./dead-man.test.ts');
+await import('./default-deny.test.ts');
+await import('./drift.test.ts');
+await import('./epoch.test.ts');
+await import('./judge-agrees.test.ts');
+await import('./quarantine.test.ts');
+await import('./spoofing.test.ts');
+await import('./tproxy.test.ts');
