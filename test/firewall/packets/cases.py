@@ -83,6 +83,9 @@ both("Fragments", "first fragment of 8 bytes of TCP (RFC 1858)", lambda p, v: tc
 both("Fragments", "second fragment at 8 over the flags (RFC 3128)", lambda p, v: [
     *tcp_pieces(p, v, 24)[:1], part(p, v, p.tcp(v, "SF", data=b"12345678")[8:], 8, False, TCP)])
 both("Fragments", "overlap that renames the port", rewriting)
+both("Fragments", "overlap that renames the port, the closed one first", lambda p, v: [
+    rewriting(p, v)[i] for i in (1, 0, 2)])
+both("Fragments", "the rest first, then two first fragments", lambda p, v: [rewriting(p, v)[i] for i in (2, 1, 0)])
 both("Fragments", "overlap within the data", lambda p, v: [
     *pieces(p, v, [24])[:1], part(p, v, b"y" * 32, 16, False)])
 both("Fragments", "later fragments alone", lambda p, v: pieces(p, v, [16, 32])[1:])

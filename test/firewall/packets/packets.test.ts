@@ -38,6 +38,7 @@ test('fragments, extension headers, ICMP errors, odd protocols and forged source
   const arrive = lines.filter((line) => at(line, 'no rules') > 0);
   assert.ok(arrive.length > lines.length * 0.75, `${arrive.length} of ${lines.length} kinds arrive without rules`);
   assert.ok(lines.filter((line) => at(line, 'through, no rules') > 0).length > lines.length * 0.6);
+  assert.ok(lines.some(({ counts }) => (counts[0]?.closed ?? 0) > 0));
 
   for (const line of lines) {
     const what = `${line.section}/${line.name}`;
@@ -47,6 +48,10 @@ test('fragments, extension headers, ICMP errors, odd protocols and forged source
     if (!isTaken(line) && !/^[^/]*\/echo request/.test(what))
       assert.equal(at(line, 'granted peer, closed port'), 0, what);
     assert.equal(at(line, 'through'), 0, what);
+    // Nor does a packet to the open port turn into one to the closed port on its way.
+    for (const [index, { closed }] of line.counts.entries()) {
+      if (columns[index]?.rules === true) assert.equal(closed, 0, `${what}: the closed port was reached`);
+    }
   }
   assert.ok(lines.filter((line) => at(line, 'granted peer, open port') > 0).length > 30);
 

@@ -20,6 +20,8 @@ type Cell = Network<CellHost>;
 export interface Count {
   /** Packets that reached the host's programs, or left it again on the other side. */
   readonly accepted: number;
+  /** Those of them that were for the closed port, after fragments were put together. */
+  readonly closed: number;
   /** Packets by the rule that dropped and logged them. */
   readonly dropped: Readonly<Record<string, number>>;
 }
@@ -98,6 +100,8 @@ const witness = `table inet witness {
   }
   counter through {
   }
+  counter closed {
+  }
   counter fence {
   }
   chain before {
@@ -107,6 +111,7 @@ const witness = `table inet witness {
   chain local {
     type filter hook input priority 300; policy accept;
     iifname "eth0" counter name accepted
+    iifname "eth0" meta l4proto { tcp, udp } th dport ${CLOSED} counter name closed
   }
   chain answers {
     type filter hook output priority -450; policy accept;
@@ -115,6 +120,7 @@ const witness = `table inet witness {
   chain forwarded {
     type filter hook forward priority 300; policy accept;
     counter name through
+    meta l4proto { tcp, udp } th dport ${CLOSED} counter name closed
   }
 }
 table arp witness {
@@ -182,6 +188,7 @@ async function openBench(forwarding: boolean): Promise<Bench> {
 
 interface Reading {
   readonly fence: number;
+  readonly closed: number;
   readonly accepted: number;
   readonly dropped: Record<string, number>;
 }
@@ -194,9 +201,9 @@ interface Listed {
 /** The whole ruleset as nft prints it: our table is read like anybody's, by what its logging rules have counted. */
 async function read(cell: Cell, through: boolean): Promise<Reading> {
   const { nftables } = JSON.parse(await must(cell, 'plc', ['nft', '-j', 'list', 'ruleset'])) as { nftables: Listed[] };
-  const reading: Reading & { fence: number; accepted: number } = { fence: 0, accepted: 0, dropped: {} };
+  const reading = { fence: 0, closed: 0, accepted: 0, dropped: {} as Record<string, number> };
   for (const { counter, rule } of nftables) {
-    if (counter?.name === 'fence') reading.fence += counter.packets;
+    if (counter?.name === 'fence' || counter?.name === 'closed') reading[counter.name] += counter.packets;
     else if (counter !== undefined && (counter.name === 'through') === through) reading.accepted += counter.packets;
     const prefix = rule?.expr.find((part) => part.log !== undefined)?.log?.prefix;
     const packets = rule?.expr.find((part) => part.counter !== undefined)?.counter?.packets;
@@ -209,6 +216,7 @@ async function read(cell: Cell, through: boolean): Promise<Reading> {
 
 const difference = (before: Reading, after: Reading): Count => ({
   accepted: after.accepted - before.accepted,
+  closed: after.closed - before.closed,
   dropped: Object.fromEntries(
     Object.entries(after.dropped)
       .map(([id, packets]): [string, number] => [id, packets - (before.dropped[id] ?? 0)])
