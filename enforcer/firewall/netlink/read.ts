@@ -243,6 +243,8 @@ interface ElementPlaces {
   answerEnd: number;
   /** Only closes the interval before. */
   closes: boolean;
+  /** Milliseconds it has left; undefined when it does not end by itself. */
+  expires: number | undefined;
 }
 
 function eachElement(
@@ -252,7 +254,16 @@ function eachElement(
   visit: (bytes: Buffer, places: ElementPlaces) => void,
 ): void {
   let bytes: Buffer = Buffer.alloc(0);
-  const places: ElementPlaces = { key: 0, keyEnd: 0, last: 0, lastEnd: 0, answer: 0, answerEnd: 0, closes: false };
+  const places: ElementPlaces = {
+    key: 0,
+    keyEnd: 0,
+    last: 0,
+    lastEnd: 0,
+    answer: 0,
+    answerEnd: 0,
+    closes: false,
+    expires: undefined,
+  };
   // Made once: an element has five attributes, and a set 100,000 elements.
   const takeKey = (type: number, start: number, end: number): void => {
     if (type === DATA.value) [places.key, places.keyEnd] = [start, end];
@@ -264,12 +275,14 @@ function eachElement(
     if (type === ELEMENT.key) eachAttribute(bytes, start, end, takeKey);
     else if (type === ELEMENT.keyEnd) eachAttribute(bytes, start, end, takeLast);
     else if (type === ELEMENT.data) [places.answer, places.answerEnd] = [start, end];
+    else if (type === ELEMENT.expiration && end - start === 8) places.expires = Number(bytes.readBigUInt64BE(start));
     else if (type === ELEMENT.flags) places.closes = ((bytes[end - 1] ?? 0) & ELEMENT_INTERVAL_END) !== 0;
   };
   const takeElement = (_: number, start: number, end: number): void => {
     // The catch-all element has no key.
     places.key = places.keyEnd = places.last = places.lastEnd = places.answer = places.answerEnd = 0;
     places.closes = false;
+    places.expires = undefined;
     eachAttribute(bytes, start, end, takePart);
     visit(bytes, places);
   };
@@ -305,23 +318,28 @@ function listedSet(socket: Socket, table: string, set: RawSet): ListedSet {
   const types = keyTypesOf(set.keyType);
   const answers = (set.flags & SET_FLAG.map) === 0 ? '' : `:${dataTypeNames.get(set.dataType) ?? set.dataType}`;
   const elements: string[] = [];
+  const expiring = new Map<string, number>();
   const layout = types === undefined ? undefined : keyLayout(types);
-  // Of no plan, or a key that is none: shown as it is, so that it is found to differ.
-  const strange = (bytes: Buffer, { key, keyEnd }: ElementPlaces): string =>
-    `key ${bytes.toString('hex', key, keyEnd)}`;
   if (layout !== undefined && (set.flags & SET_FLAG.interval) !== 0 && types?.length === 1) {
-    return { type: `${types.join('.')}${answers}`, elements: intervals(socket, table, set.name, layout) };
+    return { type: `${types.join('.')}${answers}`, elements: intervals(socket, table, set.name, layout), expiring };
   }
   eachElement(socket, table, set.name, (bytes, places) => {
-    const { key, keyEnd, last, lastEnd } = places;
-    if (layout === undefined || keyEnd - key !== layout.length) elements.push(strange(bytes, places));
-    else if (last === lastEnd) elements.push(identityOf(layout.textAt(bytes, key), answerText(bytes, places)));
-    else {
-      const range = layout.rangeText(bytes.subarray(key, keyEnd), bytes.subarray(last, lastEnd));
-      elements.push(identityOf(range, answerText(bytes, places)));
-    }
+    const element = elementText(layout, bytes, places);
+    elements.push(element);
+    if (places.expires !== undefined) expiring.set(element, places.expires);
   });
-  return { type: `${types?.join('.') ?? set.keyType}${answers}`, elements };
+  return { type: `${types?.join('.') ?? set.keyType}${answers}`, elements, expiring };
+}
+
+function elementText(layout: KeyLayout | undefined, bytes: Buffer, places: ElementPlaces): string {
+  const { key, keyEnd, last, lastEnd } = places;
+  // Of no plan, or a key that is none: shown as it is, so that it is found to differ.
+  if (layout === undefined || keyEnd - key !== layout.length) return `key ${bytes.toString('hex', key, keyEnd)}`;
+  const text =
+    last === lastEnd
+      ? layout.textAt(bytes, key)
+      : layout.rangeText(bytes.subarray(key, keyEnd), bytes.subarray(last, lastEnd));
+  return identityOf(text, answerText(bytes, places));
 }
 
 const dataTypeNames = new Map([
