@@ -88,7 +88,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   const run = parts.run ?? runCommand;
   const firewall = createFirewall({
     run,
-    flows: parts.run === undefined ? flowAccess(runCommand) : commandAccess(parts.run),
+    flows: config.firewall.backend === 'nft' || parts.run !== undefined ? commandAccess(run) : flowAccess(run),
     kernel: kernelTable(config.firewall.backend, run, log),
     fs,
     directory,

@@ -9,5 +9,6 @@ await import('./drift.test.ts');
 await import('./epoch.test.ts');
 await import('./judge-agrees.test.ts');
 await import('./quarantine.test.ts');
+await import('./revocation-receipt.test.ts');
 await import('./spoofing.test.ts');
 await import('./tproxy.test.ts');
