@@ -31,42 +31,50 @@ export interface Reflex {
 export function reflexOf(build: Build): Reflex {
   const { traps = [], meters = [] } = build.slice;
   if (traps.length + meters.length === 0) return { rules: [], chains: [] };
-  const chains: Chain[] = [];
-  const rules = families.flatMap((family): Rule[] => {
-    const unprovable = build.denies.add(
+  const unprovable = perFamily((family) =>
+    build.denies.add(
       `unprovable${family}`,
       'never blocked by a packet',
       [addressType[family]],
       unprovableOf(build, family),
-    );
-    const blockChain = (rule: string, seconds: number): string => {
-      const name = `block_${short(rule)}_${family}`;
-      chains.push({ name, rules: blockRules(family, rule, seconds, unprovable) });
-      return name;
-    };
-    return [...trapRules(build, family, traps, blockChain), ...meterRules(build, family, meters, blockChain)];
-  });
-  return { rules, chains };
+    ),
+  );
+  const chains = new Map<string, Chain>();
+  const blockChain = (rule: string, seconds: number): string => {
+    const name = `block_${short(rule)}`;
+    chains.set(name, { name, rules: blockRules(rule, seconds, unprovable) });
+    return name;
+  };
+  const rules = [
+    ...trapRules(build, traps, blockChain),
+    ...families.flatMap((family) => meterRules(build, family, meters, blockChain)),
+  ];
+  return { rules, chains: [...chains.values()] };
 }
+
+const perFamily = <T>(of: (family: Family) => T): Readonly<Record<Family, T>> => ({ 4: of(4), 6: of(6) });
 
 type BlockChain = (rule: string, seconds: number) => string;
 
-function blockRules(family: Family, rule: string, seconds: number, unprovable: string): Rule[] {
+/** Of both families: what leads here looks at protocol and port, which say nothing of the family. */
+function blockRules(rule: string, seconds: number, unprovable: Readonly<Record<Family, string>>): Rule[] {
   return [
-    { family, match: [lookup(unprovable, 'source')], log: `${rule}:unproven`, verdict: drop },
-    {
-      family,
-      match: [],
-      log: rule,
-      verdict: { kind: 'block', set: blockedSets[family], field: 'source', timeoutMs: seconds * 1_000 },
-    },
+    ...families.flatMap((family): Rule[] => [
+      { family, match: [lookup(unprovable[family], 'source')], log: `${rule}:unproven`, verdict: drop },
+      {
+        family,
+        match: [],
+        log: rule,
+        verdict: { kind: 'block', set: blockedSets[family], field: 'source', timeoutMs: seconds * 1_000 },
+      },
+    ]),
     // Only a set that is full gets here.
     { match: [], log: FULL_RULE, verdict: drop },
   ];
 }
 
 /** One lookup for all traps. */
-function trapRules(build: Build, family: Family, traps: readonly SliceTrap[], blockChain: BlockChain): Rule[] {
+function trapRules(build: Build, traps: readonly SliceTrap[], blockChain: BlockChain): Rule[] {
   if (traps.length === 0) return [];
   const chainOf = new Map(traps.map((trap) => [trap.id, blockChain(trapRule(trap.id), trap.blockSeconds)]));
   const wanted = disjoint(traps).map(({ trap, first, last }): Wanted => ({
@@ -74,13 +82,13 @@ function trapRules(build: Build, family: Family, traps: readonly SliceTrap[], bl
     reason: trap.id,
     verdict: { kind: 'goto', chain: chainOf.get(trap.id) ?? '' },
   }));
-  const map = build.denies.add(`traps${family}`, 'trapped ports', ['inet_proto', 'inet_service'], wanted, {
+  const map = build.denies.add('traps', 'trapped ports', ['inet_proto', 'inet_service'], wanted, {
     interval: true,
     data: 'verdict',
   });
   const fields: Field[] = ['protocol', 'dport'];
   const ported = protocol('tcp', 'udp', 'sctp', 'udplite');
-  return [{ family, match: [ported], verdict: { kind: 'dispatch', fields, map } }];
+  return [{ match: [ported], verdict: { kind: 'dispatch', fields, map } }];
 }
 
 interface Trapped {

@@ -71,6 +71,20 @@ test('who touches a trap is out at once, but for island operations, over plans, 
   assert.equal(await passes(cell, 'gateway'), true);
 });
 
+test('over IPv6 a trap blocks the IPv6 source', async (t) => {
+  if (!needs(t)) return;
+  await using cell = await openCell();
+  await serveAll(cell);
+  await using firewall = await firewallOn(cell, 'plc');
+  await firewall.apply(planWith(slice()));
+  const passesOver6 = async (port: number): Promise<boolean> =>
+    (await cell.probeTcp('gateway', plc.cell6, port)) === 'open';
+  assert.equal(await passesOver6(ports.status), true);
+  assert.equal(await passesOver6(trapPort), false);
+  assert.equal(await passesOver6(ports.status), false);
+  assert.ok((await firewall.status()).blocked[gateway.cell6]! > 60);
+});
+
 test('a block ends by itself', async (t) => {
   if (!needs(t)) return;
   await using cell = await openCell();
