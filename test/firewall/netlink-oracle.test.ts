@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { nftTable } from '../../enforcer/firewall/kernel.ts';
 import { differenceTo } from '../../enforcer/firewall/listing.ts';
+import type { Listing } from '../../enforcer/firewall/listing.ts';
 import { netlinkTable } from '../../enforcer/firewall/netlink/index.ts';
 import type { Rule, Ruleset, SetDefinition } from '../../enforcer/firewall/plan.ts';
 import { tableOf, tableOfPlan } from '../../enforcer/firewall/table.ts';
@@ -61,6 +62,16 @@ async function agree(host: Host, table: Ruleset, now: number): Promise<void> {
     assert.ok(listing !== undefined);
     assert.equal(differenceTo(table, listing, now), undefined);
   }
+  // Seconds and rounding apart, both say which elements end, and when.
+  const [first, ...others] = listings.map((listing) => expirations(listing));
+  for (const other of others) assert.deepEqual(other, first);
+}
+
+/** The elements that end by themselves, with their end in steps of 100 seconds. */
+function expirations(listing: Listing | undefined): string[] {
+  return [...(listing?.sets ?? [])].flatMap(([name, { expiring }]) =>
+    [...expiring].map(([element, ms]) => `${name} ${element} ${Math.round(ms / 100_000)}`).sort(),
+  );
 }
 
 test('nft lists alike what it loaded and what netlink loaded; each reads back what the other loaded', async (t) => {

@@ -1,5 +1,6 @@
 // The kernel's table by netlink against a real kernel: changes, refusals, and foreign changes of real rule content.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import * as fc from 'fast-check';
@@ -7,9 +8,12 @@ import { shapeOf, tableChange } from '../../enforcer/firewall/change.ts';
 import { differenceTo } from '../../enforcer/firewall/listing.ts';
 import { Batch } from '../../enforcer/firewall/netlink/batch.ts';
 import { netlinkTable } from '../../enforcer/firewall/netlink/index.ts';
-import { generation } from '../../enforcer/firewall/netlink/read.ts';
+import { ContentCache } from '../../enforcer/firewall/netlink/content.ts';
+import { generation, readTable } from '../../enforcer/firewall/netlink/read.ts';
 import type { Chain, Rule, Ruleset, SetDefinition } from '../../enforcer/firewall/plan.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import { openNetlink } from '../../runtime/linux-netlink.ts';
+import type { NetlinkRead } from '../../runtime/linux-netlink.ts';
 import { NETLINK } from '../../runtime/linux-netlink-wire.ts';
 import { requires } from '../support/capabilities.ts';
 import { createNetwork } from '../support/netns.ts';
@@ -189,6 +193,49 @@ test('a transaction for another generation than the present one changes nothing'
   new Batch('edgeward', { generation: generation(socket) }).flushChain('input').commit(socket);
   assert.match((await host.difference(base)) ?? '', /rule 1: "missing"/);
   socket.close();
+});
+
+test('a dump with any byte wrong is a listing or a coded error, never a hang or another exception', async (t) => {
+  if (!needs(t)) return;
+  await using host = await openHost();
+  const [sample = base] = fc.sample(randomTable, { numRuns: 1, seed: 7 });
+  await host.table.replace(sample, 0);
+  const socket = openNetlink(NETLINK.netfilter, { namespace: host.namespace });
+  const flip = fc.record({ read: fc.nat({ max: 60 }), at: fc.nat({ max: 2_000 }), to: fc.nat({ max: 255 }) });
+  fc.assert(
+    fc.property(fc.array(flip, { minLength: 1, maxLength: 3 }), (flips) => {
+      let reads = 0;
+      const read = (): NetlinkRead => {
+        const answer = socket.read();
+        if (answer.kind !== 'data') return answer;
+        reads += 1;
+        for (const { at, to } of flips.filter((each) => each.read === reads)) {
+          if (at < answer.bytes.length) answer.bytes[at] = to;
+        }
+        return answer;
+      };
+      try {
+        readTable({ send: (bytes) => socket.send(bytes), read }, 'edgeward', new ContentCache());
+      } catch (error) {
+        assert.ok(error instanceof CodedError, String(error));
+      }
+      // Whatever was left unread belongs to this run.
+      while (socket.read().kind !== 'empty');
+    }),
+    { numRuns: 1_500 },
+  );
+  socket.close();
+  assert.equal(await host.difference(sample), undefined);
+});
+
+test('without the right to change the firewall every operation says so', (t) => {
+  if (!requires(t, 'root', 'linux')) return;
+  const script = `
+    const { netlinkTable } = await import(${JSON.stringify(import.meta.resolve('../../enforcer/firewall/netlink/index.ts'))});
+    process.setgid(65534); process.setuid(65534);
+    try { netlinkTable(); } catch (error) { console.log(error.code); }`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.equal(stdout, 'LINUX_PERMISSION\n');
 });
 
 test('remove takes the table away, also when there is none', async (t) => {

@@ -55,7 +55,7 @@ const listed = <T extends string>(record: Readonly<Record<T, unknown>>): T[] => 
 const fields = fc.uniqueArray(fc.constantFrom(...listed(fieldTypes)), { minLength: 1, maxLength: 4 });
 
 const comment = fc.option(fc.constantFrom('g1', 'grant-a, grant-b', 'x'), { nil: undefined });
-/** Far enough away that both ways of loading see the same seconds. */
+/** Seconds; far enough away that both ways of loading see the same. */
 const until = fc.option(fc.integer({ min: 1_000, max: 9_000 }), { nil: undefined });
 
 interface SetSeed {

@@ -82,3 +82,39 @@ test('counters are read and are no part of the content; a listing remembers what
     assert.deepEqual(read, { text: contentOf(rule), log: 'ew:x', packets, bytes: packets * 100 });
   }
 });
+
+test('a verdict cut short is malformed, also at the very end', () => {
+  const out = new NetlinkWriter().begin(0, 0);
+  writeRule(out, { match: [], verdict: { kind: 'drop' } });
+  const bytes = out.finish().bytes.subarray(16, -1);
+  // Lengths of the list element, data, verdict and code around the last byte, which is gone.
+  for (let at = 0; at + 4 <= bytes.length; at += 4) {
+    const length = bytes.readUInt16LE(at);
+    if (at + length === bytes.length + 1) bytes.writeUInt16LE(length - 1, at);
+  }
+  assert.throws(() => new ContentCache().read(bytes, 0, bytes.length, () => ''), { code: 'LINUX_NETLINK_MALFORMED' });
+});
+
+test('expressions with bytes changed, missing or added are read or refused with the code, nothing else', () => {
+  const change = fc.record({
+    at: fc.nat({ max: 400 }),
+    skip: fc.nat({ max: 8 }),
+    put: fc.uint8Array({ maxLength: 8 }),
+  });
+  fc.assert(
+    fc.property(rules, change, (some, { at, skip, put }) => {
+      for (const rule of some) {
+        const out = new NetlinkWriter().begin(0, 0);
+        writeRule(out, rule);
+        const whole = out.finish().bytes.subarray(16);
+        const bytes = Buffer.concat([whole.subarray(0, at), put, whole.subarray(at + skip)]);
+        try {
+          new ContentCache().read(bytes, 0, bytes.length, () => '');
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'LINUX_NETLINK_MALFORMED', String(error));
+        }
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});

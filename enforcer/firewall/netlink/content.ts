@@ -1,6 +1,6 @@
 // What a rule does, as text: every expression with its attributes, as the kernel keeps them. Two rules with the same text
 // decide alike; handles, counters and the numbers of nameless sets are not part of it, everything else is.
-import { eachAttribute, NetlinkWriter } from '../../../runtime/linux-netlink-wire.ts';
+import { eachAttribute, NetlinkWriter, numberOf } from '../../../runtime/linux-netlink-wire.ts';
 import type { Rule } from '../plan.ts';
 import { EXPRESSION, VERDICT, verdictName } from './codes.ts';
 import { anonymousSets, writeRule } from './rules.ts';
@@ -145,7 +145,10 @@ class ContentReader {
       if (type === 1) text += hexText(this.#bytes, start, end);
       else {
         eachAttribute(this.#bytes, start, end, (part, first, last) => {
-          text += part === VERDICT.code ? verdictName(this.#bytes.readInt32BE(first)) : ` ${this.#text(first, last)}`;
+          text +=
+            part === VERDICT.code
+              ? verdictName(numberOf(this.#bytes.subarray(first, last), 4, 'verdict') | 0)
+              : ` ${this.#text(first, last)}`;
         });
       }
     });

@@ -333,8 +333,10 @@ function listedSet(socket: Socket, table: string, set: RawSet): ListedSet {
 
 function elementText(layout: KeyLayout | undefined, bytes: Buffer, places: ElementPlaces): string {
   const { key, keyEnd, last, lastEnd } = places;
+  const isWhole = (length: number): boolean => length === layout?.length;
   // Of no plan, or a key that is none: shown as it is, so that it is found to differ.
-  if (layout === undefined || keyEnd - key !== layout.length) return `key ${bytes.toString('hex', key, keyEnd)}`;
+  if (layout === undefined || !isWhole(keyEnd - key) || !(last === lastEnd || isWhole(lastEnd - last)))
+    return `key ${bytes.toString('hex', key, keyEnd)}`;
   const text =
     last === lastEnd
       ? layout.textAt(bytes, key)
