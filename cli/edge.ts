@@ -152,6 +152,8 @@ interface EdgeStatus {
         readonly loaded: boolean;
         readonly contained: Record<string, readonly string[]>;
         readonly denied: Record<string, number>;
+        /** What other tables of the host do to packets that ours lets through. */
+        readonly others?: readonly string[];
       };
 }
 
@@ -169,6 +171,7 @@ function statusText(status: EdgeStatus): string {
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
     `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,
     `contained ${contained.join(', ') || 'nobody'}`,
+    ...(firewall === 'off' ? [] : (firewall.others ?? []).map((line) => `others    ${line}`)),
     ...islandText(status.island),
     ...(status.observing.length === 0
       ? []

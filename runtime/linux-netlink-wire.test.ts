@@ -130,7 +130,7 @@ test('an error tells its errno, its words and the place; a short or impossible o
     .raw(Buffer.from([0xfe, 0xff, 0xff, 0xff]))
     .raw(header)
     .string(1, 'no such chain');
-  const error = { type: NLMSG.error, flags: NLM_F.capped | NLM_F.ackAttributes, sequence: 1 };
+  const error = { type: NLMSG.error, flags: NLM_F.capped | NLM_F.ackAttributes, sequence: 1, port: 0 };
   const payload = said.bytes(2, Buffer.of(20, 0, 0, 0)).finish().bytes;
   assert.deepEqual(outcomeOf({ ...error, payload }), {
     errno: 2,

@@ -245,6 +245,8 @@ export interface NetlinkMessage {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
+  /** Port of the socket that the message is for, or of the one whose request it tells others about. */
+  readonly port: number;
   /** What follows the header: a view that is valid until the socket is read again. */
   readonly payload: Buffer;
 }
@@ -262,6 +264,7 @@ export function* netlinkMessages(datagram: Buffer): Generator<NetlinkMessage> {
       type: datagram.readUInt16LE(at + 4),
       flags: datagram.readUInt16LE(at + 6),
       sequence: datagram.readUInt32LE(at + 8),
+      port: datagram.readUInt32LE(at + 12),
       payload: datagram.subarray(at + HEADER_BYTES, at + length),
     };
     at += aligned(length);

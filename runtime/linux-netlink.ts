@@ -44,6 +44,8 @@ export type NetlinkRead =
   | { readonly kind: 'overrun' };
 
 export interface NetlinkSocket {
+  /** Number of this socket in its namespace: what the kernel names as the sender of what was asked for here. */
+  readonly port: number;
   send(message: Buffer): void;
   /** One datagram of the kernel without waiting; `bytes` is a view that is valid until the next read. */
   read(): NetlinkRead;
@@ -64,6 +66,14 @@ export function openNetlink(protocol: number, options: NetlinkOptions = {}): Net
   const senderLength = Buffer.alloc(4);
   let watch: ReturnType<Libc['poll']> | undefined;
   let open = true;
+  const address = Buffer.alloc(12);
+  const addressLength = Buffer.alloc(4);
+  addressLength.writeUInt32LE(address.length);
+  if (own.getsockname(fd, address, addressLength) < 0) {
+    const errno = own.errnoName();
+    own.close(fd);
+    throw failure('getsockname netlink', errno);
+  }
   const read = (): NetlinkRead => {
     if (!open) return { kind: 'empty' };
     senderLength.writeUInt32LE(sender.length);
@@ -80,6 +90,7 @@ export function openNetlink(protocol: number, options: NetlinkOptions = {}): Net
     throw failure('recv netlink', errno);
   };
   return {
+    port: address.readUInt32LE(4),
     send(message): void {
       if (!open) throw linuxErrors.error('LINUX_CALL', 'send netlink: the socket is closed');
       check(own.sendto(fd, message, message.length, 0, null, 0), `send netlink (${message.length} bytes)`);

@@ -80,6 +80,7 @@ export interface Libc {
     addressLength: number,
   ): number;
   recvfrom(fd: number, into: Buffer, length: number, flags: number, address: Buffer, addressLength: Buffer): number;
+  getsockname(fd: number, address: Buffer, addressLength: Buffer): number;
   setns(fd: number, kind: number): number;
   close(fd: number): number;
   if_indextoname(index: number, into: Buffer): unknown;
@@ -125,6 +126,7 @@ function loadLibc(): Libc {
     recvfrom: call(
       'int64_t recvfrom(int fd, _Out_ uint8_t *into, size_t length, int flags, _Out_ uint8_t *address, _Inout_ uint8_t *addressLength)',
     ),
+    getsockname: call('int getsockname(int fd, _Out_ uint8_t *address, _Inout_ uint8_t *addressLength)'),
     setns: call('int setns(int fd, int kind)'),
     close: call('int close(int fd)'),
     if_indextoname: call('void *if_indextoname(unsigned int index, _Out_ uint8_t *into)'),

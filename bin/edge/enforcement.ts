@@ -17,7 +17,7 @@ import { openUseLedger, type UseLedger } from '../../enforcer/usage/index.ts';
 import { knownFeatures, openBundle, type Slice } from '../../policy/bundle/index.ts';
 import { type AccessRequest, compileSlice, type Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { periodically, type Task } from '../../runtime/tasks.ts';
+import type { Task } from '../../runtime/tasks.ts';
 import { openBearerTokens } from './bearer-tokens.ts';
 import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
@@ -30,9 +30,6 @@ import { remoteProxies } from './remote-proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
 import { openWorkers, type Workers } from './workers/index.ts';
-
-/** How often the kernel's table is compared with the plan. */
-const driftCheckMs = 5_000;
 
 export interface Enforcement {
   readonly orders: OrdersStore;
@@ -268,13 +265,6 @@ function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: Edge
       plans: () => plansOf(kernel.state()),
       blocked: kernel.sawBlock,
     }),
-    drift: periodically(systemClock, driftCheckMs, async () => {
-      try {
-        const found = await kernel.repair();
-        if (found !== undefined) log.error({ drift: found }, 'the firewall was changed by others and is repaired');
-      } catch (error) {
-        log.error({ err: error }, 'the firewall could not be repaired');
-      }
-    }),
+    drift: kernel.watch,
   };
 }

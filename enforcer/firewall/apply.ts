@@ -5,13 +5,14 @@
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
+import type { Task } from '../../runtime/tasks.ts';
 import type { FileSystem } from '../../store/files.ts';
 import { tableChange } from './change.ts';
-import type { Learned } from './blocks.ts';
+import { type Learned, withLearned } from './blocks.ts';
 import { flowTarget, isContainedBy, withContainment } from './containment.ts';
 import { firewallErrors } from './errors.ts';
 import type { FlowAccess } from './flows/index.ts';
-import { block, heldBeside, noteBlocks, pardon, sawBlock, setIsland, withKept } from './held.ts';
+import { block, heldBeside, pardon, sawBlock, setIsland, withKept } from './held.ts';
 import { reachesControlPlane } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
 import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_UNCONFIRMED_PLANS } from './limits.ts';
@@ -22,11 +23,17 @@ import { conclude, type Cut } from './receipt.ts';
 import { ensureProxyRoutes, removeProxyRoutes } from './routes.ts';
 import type { RunCommand } from './run.ts';
 import { readSaved, refuseSaved, save } from './saved.ts';
-import { driftOf, statusOf } from './status.ts';
+import { repair } from './repair.ts';
+import { statusOf } from './status.ts';
 import type { FirewallStatus, Loaded } from './status.ts';
 import { followsByElements } from './follows.ts';
 import { stateOf, tableOf } from './table.ts';
 import type { TableState } from './table.ts';
+import type { Kept } from './watch/blocked.ts';
+import { Evidence } from './watch/evidence.ts';
+import type { Notice } from './watch/notices.ts';
+import { tellOthers } from './watch/tell-others.ts';
+import { watchTable } from './watch/watch-table.ts';
 
 export interface FirewallParts {
   readonly run: RunCommand;
@@ -45,6 +52,8 @@ export interface FirewallParts {
    * and says whether that is still reached. A rejection counts as no. Default: what the plan itself says is believed.
    */
   readonly confirm?: () => Promise<(signal: AbortSignal) => Promise<boolean>>;
+  /** Network namespace that is watched; default the process's own. */
+  readonly namespace?: string;
   /** Milliseconds for which the kernel keeps a candidate live; default CONFIRM_MS. */
   readonly confirmMs?: number;
   /**
@@ -103,8 +112,13 @@ export interface Firewall {
   current(): FirewallPlan | undefined;
   /** What the kernel holds by this process's word: plans, slots, candidate; undefined before the first. */
   state(): TableState | undefined;
-  /** Looks for foreign changes of the table; records what it found, loads the plan again, and returns the finding. */
-  repair(): Promise<string | undefined>;
+  /**
+   * Looks for foreign changes of the table; records what it found, loads the plan again, and returns the finding. `take`
+   * says what was noticed: where that is only this firewall's own doing, nothing is looked at. Default: it looks.
+   */
+  repair(take?: () => Notice): Promise<string | undefined>;
+  /** Looks when the kernel tells of a commit, and every few seconds; never rejects but for a bug. */
+  readonly watch: Task;
   status(): Promise<FirewallStatus>;
   /** Takes the rules out of the kernel, for uninstalling; the plan on disk stays. */
   remove(): Promise<void>;
@@ -131,6 +145,11 @@ export interface Memory {
   island: TableState['island'];
   blocked: ReadonlyMap<string, number>;
   learned: Learned;
+  /** What was changed by others since the last event about it. */
+  readonly evidence: Evidence;
+  /** Wall clock against monotonic clock when the table's timers were made. */
+  clockOffset: number;
+  others: readonly string[] | undefined;
 }
 
 export interface Parts extends FirewallParts {
@@ -154,12 +173,17 @@ export function createFirewall(given: FirewallParts): Firewall {
     island: undefined,
     blocked: new Map(),
     learned: new Map(),
+    evidence: new Evidence(parts),
+    clockOffset: 0,
+    others: undefined,
   };
   /** Transactions one after the other; plans one after the other too, so that an order need not wait for a proof. */
   const transaction = queue();
   const planned = queue();
   /** What is left to do of containments: not on the way of the next order. */
   const concluded = queue();
+  const look = (take?: () => Notice): Promise<string | undefined> =>
+    transaction(() => repair(parts, memory, (state, kept) => replace(parts, memory, state, kept), take));
   return {
     apply: (plan) => planned(() => apply(parts, memory, transaction, plan)),
     restore: (lockdown) => planned(() => transaction(() => restore(parts, memory, lockdown))),
@@ -171,8 +195,16 @@ export function createFirewall(given: FirewallParts): Firewall {
     nextEpoch: () => nextEpoch(memory.loaded?.state, clock),
     current: () => newest(memory.loaded?.state),
     state: () => memory.loaded?.state,
-    repair: () => transaction(() => repair(parts, memory)),
-    status: () => transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel.backend)),
+    repair: look,
+    watch: watchTable({
+      ...parts,
+      repair: look,
+      elsewhere: tellOthers(parts, (found) => {
+        memory.others = found;
+      }),
+    }),
+    status: () =>
+      transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel.backend, memory.others)),
     remove: () =>
       transaction(async () => {
         await kernel.remove();
@@ -198,8 +230,12 @@ const timeFor = ({ clock }: Parts, state: TableState): number =>
   Math.max(clock.now(), (state.candidate ?? state.live).plan.compiledAt);
 
 /** From nothing that is known, or from what somebody changed: the whole table anew. */
-async function replace(parts: Parts, memory: Memory, state: TableState): Promise<void> {
-  await parts.kernel.replace(await withKept(parts, memory, tableOf(state)), timeFor(parts, state));
+async function replace(parts: Parts, memory: Memory, state: TableState, kept?: Kept): Promise<void> {
+  const { clock, kernel } = parts;
+  const table = tableOf(state);
+  const whole = kept === undefined ? await withKept(parts, memory, table) : withLearned(table, kept);
+  memory.clockOffset = clock.now() - clock.monotonic();
+  await kernel.replace(whole, timeFor(parts, state));
   memory.countedSince = parts.trustedNow();
   await verify(parts, memory, state);
 }
@@ -223,7 +259,8 @@ async function verify(parts: Parts, memory: Memory, state: TableState): Promise<
     }
     throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
   }
-  memory.loaded = { state, fingerprint: listing.fingerprint };
+  const { fingerprint, definitions } = listing;
+  memory.loaded = { state, fingerprint, definitions };
   // After the rules: a host without loopback yet (early boot) must not stay without rules. Diverted packets are for
   // this host's own addresses, so they arrive without these routes too.
   const { divertedFamilies } = (state.candidate ?? state.live).plan;
@@ -464,17 +501,6 @@ function contained(state: TableState, { device, containment }: ContainmentOrder)
       ? {}
       : { candidate: { ...candidate, plan: withContainment(candidate.plan, device, containment) } }),
   };
-}
-
-async function repair(parts: Parts, memory: Memory): Promise<string | undefined> {
-  const { loaded } = memory;
-  const listing = await parts.kernel.read();
-  await noteBlocks(parts, memory, listing);
-  const drift = driftOf(loaded, listing, parts.clock.now());
-  if (drift === undefined || loaded === undefined) return drift;
-  await parts.emit({ kind: 'firewall', activity: 'drift', severity: 'critical', data: { message: drift } });
-  await replace(parts, memory, loaded.state);
-  return drift;
 }
 
 /** Runs one operation after the other, also after one that failed. */

@@ -12,6 +12,7 @@ const netlink = (): KernelTable => ({
   replace: () => Promise.resolve(),
   change: () => Promise.resolve(),
   read: () => Promise.resolve(undefined),
+  wrote: () => false,
   remove: () => Promise.resolve(),
   close: () => undefined,
 });
@@ -46,10 +47,10 @@ test('auto is netlink; nft where netlink is not to be had, loudly; each by name 
   assert.deepEqual(await chosen('auto', netlink), { backend: 'netlink', programs: [], lines: [] });
   for (const code of ['LINUX_UNAVAILABLE', 'LINUX_CALL'] as const) {
     const { lines, ...rest } = await chosen('auto', failing(code));
-    assert.deepEqual(rest, { backend: 'nft', programs: ['nft'] });
+    assert.deepEqual(rest, { backend: 'nft', programs: ['nft', 'nft'] });
     assert.match(lines.join(''), /netlink cannot be used.*/);
   }
-  assert.deepEqual(await chosen('nft', failing('LINUX_CALL')), { backend: 'nft', programs: ['nft'], lines: [] });
+  assert.deepEqual(await chosen('nft', failing('LINUX_CALL')), { backend: 'nft', programs: ['nft', 'nft'], lines: [] });
 });
 
 test('a missing right is no reason to try another way, and netlink by name is not replaced', async () => {

@@ -34,6 +34,7 @@ export function kernelTable(
     replace: async (table, now) => await choose().replace(table, now),
     change: async (change, now) => await choose().change(change, now),
     read: async () => await choose().read(),
+    wrote: (commit) => chosen?.wrote(commit) === true,
     remove: async () => await choose().remove(),
     close: () => chosen?.close(),
   };

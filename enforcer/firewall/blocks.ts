@@ -92,7 +92,13 @@ export function withLearned(table: Ruleset, learned: ReadonlyMap<string, number>
     const mine = [...learned].filter(
       ([address]) => address.includes(':') === (set.name === blockedSets[6]) && !ours.has(address),
     );
-    return { ...set, elements: [...set.elements, ...mine.map(([address, until]) => ({ key: [address], until }))] };
+    return {
+      ...set,
+      elements: [
+        ...set.elements,
+        ...mine.map(([address, until]) => ({ key: [address], ...(until === Infinity ? {} : { until }) })),
+      ],
+    };
   });
   return { ...table, sets };
 }

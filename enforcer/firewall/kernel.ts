@@ -16,14 +16,25 @@ export interface KernelTable {
   change(change: TableChange, now: number): Promise<void>;
   /** The table as the kernel has it; undefined when there is none. */
   read(): Promise<Listing | undefined>;
+  /** This process made the commit: `pid` and `port` as the kernel names them. Of a commit that has been answered for. */
+  wrote(commit: { readonly pid: number; readonly port: number }): boolean;
   /** Removes the table: from then on nothing is enforced in the kernel. */
   remove(): Promise<void>;
   close(): void;
 }
 
+/** Programs that were started to load something and whose commit nobody has asked about. */
+const MAX_OWN_PIDS = 64;
+
 export function nftTable(run: RunCommand): KernelTable {
+  const own = new Set<number>();
   const load = async (text: string): Promise<void> => {
     const result = await run(['nft', '-f', '-'], text);
+    if (result.pid !== undefined) own.add(result.pid);
+    for (const pid of own) {
+      if (own.size <= MAX_OWN_PIDS) break;
+      own.delete(pid);
+    }
     if (result.code !== 0) throw refusal(result, text);
   };
   return {
@@ -33,11 +44,14 @@ export function nftTable(run: RunCommand): KernelTable {
       if (!isEmpty(change)) await load(renderChange(change, now));
     },
     read: async () => {
-      const result = await run(['nft', '-j', '-p', 'list', 'table', ...TABLE.split(' ')]);
-      if (result.code === 0) return parseListing(result.stdout);
+      const list = (...options: string[]) => run(['nft', ...options, 'list', 'table', ...TABLE.split(' ')]);
+      const [result, terse] = await Promise.all([list('-j', '-p'), list('-s', '-t', '-n')]);
+      if (result.code === 0) return parseListing(result.stdout, terse.stdout);
       if (/No such file or directory/.test(result.stderr)) return undefined;
       throw refusal(result, '');
     },
+    // Each program commits once. In a container the kernel names it by another number, but its socket by this one.
+    wrote: ({ pid, port }) => own.delete(pid) || own.delete(port),
     remove: async () => await load(`table ${TABLE}\ndelete table ${TABLE}\n`),
     close: () => undefined,
   };

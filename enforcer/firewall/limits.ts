@@ -44,3 +44,15 @@ export const CONFIRM_MARGIN_MS = 1_000;
 
 /** Plans in a row that nobody confirmed; their denies are kept, so they cannot go on for ever. */
 export const MAX_UNCONFIRMED_PLANS = 8;
+
+/** Milliseconds between two looks at the table that nothing asked for. */
+export const LOOK_EVERY_MS = 5_000;
+
+/** Milliseconds for which foreign commits wait after a long look; a look at 100,000 elements takes about 200. */
+export const MAX_LOOK_PAUSE_MS = 500;
+
+/** Milliseconds by which the clock may be set before the kernel's timers are made anew. */
+export const CLOCK_STEP_MS = 1_000;
+
+/** Events about foreign changes, of each kind; what is beyond them is counted in the next. */
+export const DRIFT_EVENTS = { burst: 20, perSecond: 1 } as const;

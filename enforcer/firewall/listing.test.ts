@@ -86,9 +86,29 @@ test('what the terms of a rule do not show, the fingerprint does; counters, hand
   const later = recorded
     .replaceAll(/"packets": 0, "bytes": 0/g, '"packets": 9, "bytes": 900')
     .replaceAll(/"handle": \d+/g, '"handle": 1')
-    .replaceAll(/"expires": \d+/g, '"expires": 1');
+    .replaceAll(/"expires": \d+/g, (text) => `"expires": ${Number(text.split(' ')[1]) - 600}`);
+  assert.notEqual(later, recorded);
   assert.equal(parseListing(later).fingerprint, fingerprint);
-  assert.equal(differenceIn(later), undefined);
+  assert.equal(differenceTo(table, parseListing(later), now + 600_000), undefined);
+});
+
+test('an element that ends at another time than it should is found', () => {
+  const sooner = recorded.replaceAll(/"expires": \d+/g, '"expires": 60');
+  assert.match(differenceIn(sooner) ?? '', /ends in 60 s instead of in 3600 s/);
+  const never = recorded.replaceAll(/, "expires": \d+/g, '');
+  assert.match(differenceIn(never) ?? '', /ends never instead of in 3600 s/);
+});
+
+test('flags of the table, objects and whatever else is not ours is found; flags that are garbage in JSON do no harm', () => {
+  const counter = '{"counter": {"family": "inet", "name": "c", "table": "edgeward", "handle": 9}}';
+  const more = changed('"json_schema_version": 1}}', `"json_schema_version": 1}},\n${counter}`);
+  assert.match(differenceIn(more) ?? '', /the table has counter c, which is not ours/);
+  const dormant = parseListing(recorded, 'table inet edgeward {\n\tflags dormant\n');
+  assert.match(differenceTo(table, dormant, now) ?? '', /the flag dormant/);
+  const head =
+    '{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "inet", "name": "edgeward", "handle": 1';
+  const broken = `${head}, "flags": "\u0001"x"}}, {"counter": {"name": "c"}}]}`;
+  assert.deepEqual(parseListing(broken).strange, ['counter c']);
 });
 
 test('an element whose time has come may be gone, and one whose time has not may not', () => {
@@ -100,7 +120,8 @@ test('an element whose time has come may be gone, and one whose time has not may
   );
   assert.match(differenceIn(gone) ?? '', /lacks 10\.20\.0\.4 \. tcp \. 443/);
   const end = table.sets.flatMap((set) => set.elements).find((element) => element.until !== undefined)?.until ?? 0;
-  assert.equal(differenceTo(table, parseListing(gone), end), undefined);
+  const ended = JSON.stringify(JSON.parse(gone), (key, value: unknown) => (key === 'expires' ? 0 : value));
+  assert.equal(differenceTo(table, parseListing(ended), end), undefined);
 });
 
 test('every rule of a plan has a signature of its own kind', () => {

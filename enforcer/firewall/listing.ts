@@ -5,12 +5,15 @@ import { z } from 'zod';
 import { cidrFamily, mergedRanges } from './addresses.ts';
 import { canonicalField, elementIdentity, identityOf } from './keys.ts';
 import { AFTER_PRIORITY } from './plan.ts';
-import type { Chain, Rule, Ruleset } from './plan.ts';
+import type { Chain, Rule, Ruleset, SetDefinition } from './plan.ts';
 
 const priorities: Readonly<Record<string, number>> = { prerouting: -150, input: 0, forward: 0, output: 0 };
 
 /** Seconds around its end in which an element may or may not still be there. */
 const EXPIRY_SLACK_MS = 5_000;
+
+/** Milliseconds by which an end may be off: listings have whole seconds, and loading takes time. */
+export const END_SLACK_MS = 2_000;
 
 const listedSet = z.object({
   name: z.string(),
@@ -25,7 +28,7 @@ const listedSet = z.object({
 
 const listedSchema = z.object({
   nftables: z.array(
-    z.object({
+    z.looseObject({
       chain: z
         .object({
           name: z.string(),
@@ -66,17 +69,31 @@ export interface Listing {
   readonly sets: ReadonlyMap<string, ListedSet>;
   /** How a rule of the table would be listed: what `ListedRule.signature` has to be. */
   readonly signatureOf: (rule: Rule) => string;
+  /** Anything else that is in the table (objects, flowtables), and flags of the table that are not ours. */
+  readonly strange: readonly string[];
   /** Digest of every chain, rule and set definition as listed, without handles, counters and elements. */
   readonly fingerprint: string;
+  /** What the digest is of, where it can be shown. */
+  readonly definitions?: readonly string[];
 }
 
-/** Throws the parser's error when it is not the JSON that nft writes. */
-export function parseListing(json: string): Listing {
+/** Entries of a listing that are read for themselves, or say nothing. */
+const knownEntries = new Set(['metainfo', 'table', 'chain', 'rule', 'set', 'map']);
+
+/**
+ * `terse` is the same table as `nft -s -t list table` writes it: flags of table and sets, which the JSON of nft 1.0.6 leaves
+ * out. Throws the parser's error when it is not the JSON that nft writes.
+ */
+export function parseListing(json: string, terse: string = ''): Listing {
   const chains = new Map<string, string>();
   const rules: ListedRule[] = [];
   const sets = new Map<string, ListedSet>();
-  const digest = createHash('sha256');
-  for (const { chain, rule, set: plain, map } of listedSchema.parse(JSON.parse(json)).nftables) {
+  const strange: string[] = /^\tflags .*dormant/m.test(terse) ? ['the flag dormant'] : [];
+  const definitions = [terse];
+  for (const { chain, rule, set: plain, map, ...rest } of listedSchema.parse(JSON.parse(readable(json))).nftables) {
+    for (const [kind, value] of Object.entries(rest)) {
+      if (!knownEntries.has(kind)) strange.push(`${kind} ${text(value, 'name')}`);
+    }
     const set = plain ?? map;
     if (chain !== undefined) chains.set(chain.name, chainSignature(chain.hook, chain.prio, chain.policy));
     if (rule !== undefined) rules.push(listedRule(rule.chain, rule.expr));
@@ -87,10 +104,15 @@ export function parseListing(json: string): Listing {
       sets.set(set.name, { type, elements, expiring: expiringOf(set.elem ?? [], elements) });
     }
     const { elem: _, ...shape } = set ?? {};
-    digest.update(`${JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && shape])}\n`);
+    definitions.push(JSON.stringify([chain, rule && [rule.chain, rule.expr.map(withoutCounter)], set && shape]));
   }
-  return { chains, rules, sets, fingerprint: digest.digest('hex'), signatureOf: ruleSignature };
+  const fingerprint = createHash('sha256').update(definitions.join('\n')).digest('hex');
+  return { chains, rules, sets, strange, fingerprint, definitions, signatureOf: ruleSignature };
 }
+
+/** nft 1.0.6 writes what happens to be in memory as the flags of a table in JSON. */
+const readable = (json: string): string =>
+  json.replace(/^(.{0,200}?\{"metainfo": \{[^}]*\}\}, \{"table": \{[^}]*?), "flags": .*?\}\}, /s, '$1}}, ');
 
 function withoutCounter(statement: Record<string, unknown>): unknown {
   return 'counter' in statement ? 'counter' : statement;
@@ -180,6 +202,8 @@ export const priorityOf = ({ hook, after }: Pick<Chain, 'hook' | 'after'>): numb
 /** The first thing in which the kernel's table is not this one; undefined when it is. */
 export function differenceTo(table: Ruleset, listing: Listing, now: number): string | undefined {
   const ours = new Set(table.chains.map((chain) => chain.name));
+  const [strange] = listing.strange;
+  if (strange !== undefined) return `the table has ${strange}, which is not ours`;
   const extra = [...listing.chains.keys()].find((name) => !ours.has(name));
   if (extra !== undefined) return `chain ${extra} is not ours`;
   const rules = Map.groupBy(listing.rules, (rule) => rule.chain);
@@ -217,6 +241,30 @@ function setDifference(table: Ruleset, listing: Listing, now: number): string | 
         (element.until === undefined || element.until > now + EXPIRY_SLACK_MS),
     );
     if (missing !== undefined) return `set ${set.name} lacks ${missing.key.join(' . ')}`;
+    const other = otherEnd(set, actual.expiring, present, now);
+    if (other !== undefined) return other;
+  }
+  return undefined;
+}
+
+/** An element that ends at another time than it should. */
+function otherEnd(
+  set: SetDefinition,
+  left: ReadonlyMap<string, number>,
+  present: ReadonlySet<string>,
+  now: number,
+): string | undefined {
+  for (const element of set.elements) {
+    const identity = elementIdentity(set, element);
+    if (!present.has(identity)) continue;
+    const actual = left.get(identity);
+    const wanted = element.until === undefined ? undefined : element.until - now;
+    if (actual === wanted) continue;
+    if (actual !== undefined && wanted !== undefined && Math.abs(actual - wanted) <= END_SLACK_MS) continue;
+    // It ends about now.
+    if (actual === undefined && wanted !== undefined && wanted <= END_SLACK_MS) continue;
+    const end = (ms: number | undefined): string => (ms === undefined ? 'never' : `in ${Math.round(ms / 1000)} s`);
+    return `set ${set.name}: ${element.key.join(' . ')} ends ${end(actual)} instead of ${end(wanted)}`;
   }
   return undefined;
 }

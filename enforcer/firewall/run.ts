@@ -7,6 +7,8 @@ export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** Of the program; absent when it did not start. */
+  readonly pid?: number;
 }
 
 /** Never rejects: a failed command is a result. */
@@ -27,7 +29,12 @@ export const runCommand: RunCommand = (argv, input) => {
         env: { ...process.env, PATH: path, LC_ALL: 'C' },
       },
       (error, stdout, stderr) => {
-        resolve({ code: exitCode(error), stdout, stderr: stderr === '' && error !== null ? error.message : stderr });
+        resolve({
+          code: exitCode(error),
+          stdout,
+          stderr: stderr === '' && error !== null ? error.message : stderr,
+          ...(child.pid === undefined ? {} : { pid: child.pid }),
+        });
       },
     );
     // A program that ends without reading its input is judged by its exit code.

@@ -31,12 +31,15 @@ export interface FirewallStatus {
   readonly blocked: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
   readonly nextChange: number | undefined;
+  /** What other tables do to packets that this one lets through; undefined where nobody looks. */
+  readonly others: readonly string[] | undefined;
 }
 
 /** What is known about the table in the kernel after a successful change. */
 export interface Loaded {
   readonly state: TableState;
   readonly fingerprint: string;
+  readonly definitions?: readonly string[] | undefined;
 }
 
 /** What differs between the plan in force and the kernel; undefined when nothing does. */
@@ -46,14 +49,33 @@ export function driftOf(loaded: Loaded | undefined, listing: Listing | undefined
   if (listing === undefined) return 'the table is gone';
   const difference = differenceTo(tableOf(loaded.state), listing, now);
   if (difference !== undefined) return difference;
-  return listing.fingerprint === loaded.fingerprint ? undefined : 'a rule was changed in place';
+  return listing.fingerprint === loaded.fingerprint ? undefined : inPlace(loaded.definitions, listing.definitions);
 }
+
+/** Characters of a definition that are told. */
+const MAX_DEFINITION = 400;
+
+/** What was changed without another name, order, log or verdict. */
+function inPlace(before: readonly string[] = [], after: readonly string[] = []): string {
+  // The whole text stands first; what differs in JSON as well says it shorter.
+  const at = before.findIndex((line, index) => index > 0 && line !== after[index]);
+  if (at > 0) {
+    return `a definition was changed in place: ${cut(after[at] ?? 'missing')} instead of ${cut(before[at] ?? '')}`;
+  }
+  const [was, is] = [before, after].map((lines) => (lines[0] ?? '').split('\n'));
+  const line = was?.findIndex((text, index) => text !== is?.[index]) ?? -1;
+  if (line < 0) return 'a rule or set was changed in place';
+  return `a definition was changed in place: ${cut(is?.[line]?.trim() ?? 'missing')} instead of ${cut(was?.[line]?.trim() ?? '')}`;
+}
+
+const cut = (text: string): string => (text.length > MAX_DEFINITION ? `${text.slice(0, MAX_DEFINITION)}…` : text);
 
 export function statusOf(
   loaded: Loaded | undefined,
   listing: Listing | undefined,
   now: number,
   backend: KernelTable['backend'],
+  others?: readonly string[],
 ): FirewallStatus {
   const denied: Record<string, number> = {};
   let admitted = 0;
@@ -82,6 +104,7 @@ export function statusOf(
     blocked: Object.fromEntries([...blockedIn(listing)].map(([address, ms]) => [address, Math.ceil(ms / 1_000)])),
     warnings: plan?.warnings ?? [],
     nextChange: plan?.nextChange,
+    others,
   };
 }
 

@@ -12,3 +12,4 @@ await import('./quarantine.test.ts');
 await import('./revocation-receipt.test.ts');
 await import('./spoofing.test.ts');
 await import('./tproxy.test.ts');
+await import('./watch.test.ts');

@@ -6,6 +6,8 @@ export interface ExecResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** Absent when it did not start. */
+  readonly pid?: number;
 }
 
 export interface ExecOptions {
@@ -43,7 +45,8 @@ export function run(argv: readonly string[], options: ExecOptions = {}): Promise
       },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-        resolve({ code, stdout, stderr: code === -1 ? `${stderr}${error?.message}` : stderr });
+        const pid = child.pid === undefined ? {} : { pid: child.pid };
+        resolve({ code, stdout, stderr: code === -1 ? `${stderr}${error?.message}` : stderr, ...pid });
       },
     );
     child.stdin?.on('error', () => {});

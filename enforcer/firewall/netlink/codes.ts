@@ -26,9 +26,12 @@ export const NFT_MSG = {
   deleteElements: message(14),
   newGeneration: message(15),
   getGeneration: message(16),
+  getObject: message(19),
+  getFlowtable: message(23),
 } as const;
 
 export const TABLE = { name: 1, flags: 2, userdata: 6 } as const;
+export const TABLE_FLAG = { dormant: 0x1, owner: 0x2, persist: 0x4 } as const;
 export const CHAIN = { table: 1, name: 3, hook: 4, policy: 5, type: 7 } as const;
 export const HOOK = { number: 1, priority: 2 } as const;
 export const RULE = { table: 1, chain: 2, handle: 3, expressions: 4, position: 6, userdata: 7 } as const;

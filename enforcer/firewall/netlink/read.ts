@@ -32,6 +32,7 @@ import {
   SET_DESCRIPTION,
   SET_FLAG,
   TABLE,
+  TABLE_FLAG,
   VERDICT,
   VERDICT_CODE,
   verdictName,
@@ -112,11 +113,23 @@ function dump(
 
 function readOnce(socket: Socket, table: string, cache: ContentCache): Listing | undefined {
   const named = (out: NetlinkWriter): unknown => out.string(TABLE.name, table);
-  const refusal = ask(socket, NFT_MSG.getTable, 0, named, () => undefined);
+  const strange: string[] = [];
+  const refusal = ask(socket, NFT_MSG.getTable, 0, named, (payload) => {
+    strange.push(...strangeFlags(numberOf(attributesOf(payload, BODY).get(TABLE.flags), 4, 'table flags')));
+  });
   if (refusal?.errno === 'ENOENT') return undefined;
   if (refusal !== undefined) {
     const code = refusal.errno === 'EPERM' ? 'FIREWALL_PERMISSION' : 'FIREWALL_KERNEL_REFUSED';
     throw firewallErrors.error(code, `table ${table}: ${refusal.errno}`);
+  }
+  for (const [type, kind] of [
+    [NFT_MSG.getObject, 'object'],
+    [NFT_MSG.getFlowtable, 'flowtable'],
+  ] as const) {
+    dump(socket, type, named, (payload) => {
+      const found = attributesOf(payload, BODY);
+      if (textOf(found.get(1), 'table') === table) strange.push(`${kind} ${textOf(found.get(2), kind)}`);
+    });
   }
   const digest = createHash('sha256');
   const chains = readChains(socket, table);
@@ -124,7 +137,14 @@ function readOnce(socket: Socket, table: string, cache: ContentCache): Listing |
   const rules = readRules(socket, table, anonymous, cache);
   for (const [name, signature] of chains) digest.update(`${name}\n${signature}\n`);
   for (const rule of rules) digest.update(`${rule.chain}\n${rule.signature}\n`);
-  return { chains, rules, sets, fingerprint: digest.digest('hex'), signatureOf: contentOf };
+  return { chains, rules, sets, strange, fingerprint: digest.digest('hex'), signatureOf: contentOf };
+}
+
+/** Flags of a table that change what it does. */
+function strangeFlags(flags: number): string[] {
+  const known = TABLE_FLAG.owner | TABLE_FLAG.persist;
+  if ((flags & TABLE_FLAG.dormant) !== 0) return ['the flag dormant'];
+  return (flags & ~known) === 0 ? [] : [`flags ${flags & ~known}`];
 }
 
 const hookNames = new Map<number, string>(Object.entries(HOOKS).map(([name, number]) => [number, name]));

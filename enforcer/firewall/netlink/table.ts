@@ -34,6 +34,7 @@ export function netlinkTable(namespace?: string): KernelTable {
       await Promise.resolve(changing(change, now).commit(socket));
     },
     read: async () => await Promise.resolve(readTable(socket, tableName, contents)),
+    wrote: ({ port }) => port === socket.port,
     remove: async () => {
       await Promise.resolve(new Batch(tableName).addTable().deleteTable().commit(socket));
     },

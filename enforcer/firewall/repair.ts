@@ -1,0 +1,80 @@
+// Compares the kernel's table with the one that was loaded, by content, and loads it again where they differ.
+import { CodedError } from '../../runtime/errors.ts';
+import type { Memory, Parts } from './apply.ts';
+import { blockedIn } from './blocks.ts';
+import { noteBlocks } from './held.ts';
+import type { KernelTable } from './kernel.ts';
+import { CLOCK_STEP_MS } from './limits.ts';
+import type { Listing } from './listing.ts';
+import { driftOf } from './status.ts';
+import type { TableState } from './table.ts';
+import { type Kept, undone } from './watch/blocked.ts';
+import { type Notice, Notices } from './watch/notices.ts';
+
+/** Loads the whole table, with these blocked sources. */
+type Replace = (state: TableState, kept: Kept) => Promise<void>;
+
+const lookAnyway = (): Notice => new Notices().take(true);
+
+/** Returns what was found and repaired. `replace` loads the whole table. */
+export async function repair(
+  parts: Parts,
+  memory: Memory,
+  replace: Replace,
+  take: () => Notice = lookAnyway,
+): Promise<string | undefined> {
+  const { clock, kernel, log } = parts;
+  const { loaded, evidence } = memory;
+  const started = clock.monotonic();
+  const notice = foreign(take(), kernel);
+  evidence.add(notice);
+  if (!notice.always && !notice.overrun && notice.commits.length + notice.more.length + notice.lost === 0)
+    return undefined;
+  const foreignWrites = notice.overrun || notice.commits.length + notice.more.length > 0;
+  const listing = await read(parts, foreignWrites);
+  const now = clock.now();
+  if (loaded === undefined) return listing === 'unreadable' ? listing : driftOf(loaded, listing, now);
+  if (Math.abs(now - clock.monotonic() - memory.clockOffset) > CLOCK_STEP_MS) {
+    log.warn('the clock of this host was set: the timers of the firewall are made anew');
+    await replace(loaded.state, blockedNow(memory, listing, now));
+    return undefined;
+  }
+  const undo = undone(blockedNow(memory, listing, now), memory.blocked, notice.commits, now);
+  const table = listing === 'unreadable' ? 'the table cannot be read' : driftOf(loaded, listing, now);
+  const drift = table ?? undo.message;
+  if (drift === undefined) {
+    await noteBlocks(parts, memory, listing === 'unreadable' ? undefined : listing);
+    await evidence.touched();
+    return undefined;
+  }
+  await evidence.drift(drift);
+  await (table === undefined ? kernel.change(undo.change, now) : replace(loaded.state, undo.kept));
+  await evidence.repaired(drift, clock.monotonic() - started);
+  return drift;
+}
+
+/** As the kernel has it, or as last seen where somebody took the table away. */
+function blockedNow({ learned }: Memory, listing: Listing | undefined | 'unreadable', now: number): Kept {
+  if (listing === undefined || listing === 'unreadable') {
+    return new Map([...learned].map(([address, { until }]) => [address, until]));
+  }
+  return new Map([...blockedIn(listing)].map(([address, leftMs]) => [address, now + leftMs]));
+}
+
+function foreign(notice: Notice, kernel: KernelTable): Notice {
+  const others = (by: { readonly pid: number; readonly port: number }): boolean => !kernel.wrote(by);
+  return { ...notice, commits: notice.commits.filter(others), more: notice.more.filter(others) };
+}
+
+/** What stands in a table that cannot be read was not put there by this process. */
+async function read({ kernel, log }: Parts, foreignWrites: boolean): Promise<Listing | undefined | 'unreadable'> {
+  try {
+    return await kernel.read();
+  } catch (error) {
+    // Who writes faster than it can be read does not keep it from being repaired.
+    const isMoving = error instanceof CodedError && error.code === 'LINUX_NETLINK_INTERRUPTED' && foreignWrites;
+    if (error instanceof CodedError && !isMoving) throw error;
+    log.error({ err: error }, 'the table is there and cannot be read');
+    return 'unreadable';
+  }
+}
