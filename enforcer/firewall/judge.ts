@@ -47,6 +47,13 @@ export interface Packet {
   readonly overLimits?: boolean;
 }
 
+/** A rule that a packet met; `reason` is the comment of the set element that it matched by: ids of grants or of a rule. */
+export interface Step {
+  readonly chain: string;
+  readonly index: number;
+  readonly reason?: string;
+}
+
 export interface PacketVerdict {
   readonly verdict: 'accept' | 'drop' | 'reset';
   /** Id of the rule that logged and decided it; empty for an accept. */
@@ -58,7 +65,7 @@ export interface PacketVerdict {
   /** Ids of the rules that logged it, those in observe mode among them, in order. */
   readonly logged: readonly string[];
   /** Rules that it met, in order: chain and index. The last one decided; none when a hook's policy did. */
-  readonly path: readonly { readonly chain: string; readonly index: number }[];
+  readonly path: readonly Step[];
   /** Its source is blocked from now on. */
   readonly blocks: boolean;
 }
@@ -70,7 +77,9 @@ interface Passage {
   readonly table: Ruleset;
   readonly now: number;
   readonly logged: string[];
-  readonly path: { chain: string; index: number }[];
+  readonly path: Step[];
+  /** Comment of the element that the rule just asked about was matched by. */
+  reason: string | undefined;
   packetMark: number;
   connectionMark: number;
   blocks: boolean;
@@ -92,6 +101,7 @@ export function judgeTable(table: Ruleset, packet: Packet, now: number): PacketV
     now,
     logged: [],
     path: [],
+    reason: undefined,
     packetMark: 0,
     connectionMark: packet.connectionMark ?? 0,
     blocks: false,
@@ -133,11 +143,13 @@ function indexOf(table: Ruleset): TableIndex {
 /** undefined when the chain ends, or returns, without a verdict. */
 function walk(chain: Chain, passage: Passage): Outcome | undefined {
   for (const [index, rule] of chain.rules.entries()) {
+    passage.reason = undefined;
     if (!applies(rule, passage)) continue;
     const { verdict } = rule;
     const answer = verdict.kind === 'dispatch' ? answerOf(verdict.fields, verdict.map, passage)?.verdict : undefined;
     if (verdict.kind === 'dispatch' && answer === undefined) continue;
-    passage.path.push({ chain: chain.name, index });
+    const { reason } = passage;
+    passage.path.push({ chain: chain.name, index, ...(reason === undefined ? {} : { reason }) });
     if (rule.log !== undefined) passage.logged.push(rule.log);
     const next = answer ?? verdict;
     switch (next.kind) {
@@ -200,6 +212,7 @@ function matches(match: Match, passage: Passage): boolean {
       return (match.direction === 'in' ? packet.inInterface : packet.outInterface) === match.name;
     case 'lookup': {
       const found = lookUp(match.fields, match.set, passage);
+      if (typeof found === 'object' && found.comment !== undefined) passage.reason = found.comment;
       // A field that the packet has not ends the rule, whatever it asks.
       return found === 'no such field' ? false : (found !== undefined) !== match.not;
     }
@@ -291,7 +304,9 @@ function rangesOf(set: SetDefinition): RangeIndex {
 
 function answerOf(fields: readonly Field[], map: string, passage: Passage): SetElement | undefined {
   const found = lookUp(fields, map, passage);
-  return found === 'no such field' ? undefined : found;
+  if (found === 'no such field') return undefined;
+  if (found?.comment !== undefined) passage.reason = found.comment;
+  return found;
 }
 
 function fieldOf(field: Field, { packet, family, connectionMark }: Passage): string | undefined {
@@ -364,13 +379,34 @@ function unknownSelf(endpoint: ControlEndpoint): string {
 }
 
 /** Where answers may come from: where the inventory expects that address, or anywhere when it does not know it. */
-function arrivals(plan: FirewallPlan, address: string, local: boolean): { inInterface: string; mac?: string }[] {
-  if (local) return [{ inInterface: 'lo' }];
-  const expected = (types: SetDefinition['type'][number][]): SetDefinition[] =>
-    plan.generation.sets.filter((set) => types.every((type, index) => set.type[index] === type));
-  const places = expected(['ifname'])
-    .flatMap((set) => set.elements)
-    .filter((element) => element.key.at(-1) === address)
-    .map(({ key }) => ({ inInterface: key[0] ?? '', ...(key.length === 3 && key[1] ? { mac: key[1] } : {}) }));
-  return [{ inInterface: 'any' }, ...places];
+function arrivals(plan: FirewallPlan, address: string, local: boolean): readonly Arrival[] {
+  return local ? [{ inInterface: 'lo' }] : [{ inInterface: 'any' }, ...arrivalsOf(plan, address)];
+}
+
+/** Interface, and MAC where the inventory names one. */
+export interface Arrival {
+  readonly inInterface: string;
+  readonly mac?: string;
+}
+
+const expectedPlaces = new WeakMap<FirewallPlan['generation'], ReadonlyMap<string, readonly Arrival[]>>();
+
+/** Where the plan believes a packet of this source; none for an address that it does not expect on its own networks. */
+export function arrivalsOf({ generation }: FirewallPlan, address: string): readonly Arrival[] {
+  const known = expectedPlaces.get(generation) ?? expectedOf(generation);
+  expectedPlaces.set(generation, known);
+  return known.get(address) ?? [];
+}
+
+function expectedOf({ sets }: Ruleset): Map<string, Arrival[]> {
+  const places = new Map<string, Arrival[]>();
+  for (const { type, elements } of sets.filter((set) => set.type[0] === 'ifname')) {
+    for (const { key } of elements) {
+      const [inInterface = '', mac = ''] = key;
+      const address = key.at(-1) ?? '';
+      const place = { inInterface, ...(type.length === 3 ? { mac } : {}) };
+      places.set(address, [...(places.get(address) ?? []), place]);
+    }
+  }
+  return places;
 }
