@@ -8,6 +8,7 @@ import {
   direction,
   drop,
   flowErrors,
+  goto,
   jump,
   lookup,
   notIn,
@@ -56,7 +57,8 @@ export interface FamilySets {
 
 export interface ThroughRule {
   readonly id: string;
-  readonly verdict: 'deny' | 'allow';
+  readonly tier: 'admin' | 'baseline';
+  readonly verdict: 'deny' | 'allow' | 'pass';
   readonly transport: readonly Match[];
   readonly ports?: readonly [number, number];
   readonly from: string;
@@ -124,15 +126,16 @@ export function denyChains(input: GenerationInput): Chain[] {
     name: `late_${view.chain}`,
     rules: families.flatMap((family) => dispatch(family, input.families[family].lateDenies[view.flow], view)),
   }));
-  const through = {
-    name: 'deny_through',
-    rules: families.flatMap((family) =>
-      input.families[family].through
-        .filter((rule) => !rule.observe)
-        .flatMap((rule) => throughRules(family, rule, back)),
-    ),
-  };
-  return [...early, ...late, through].filter((chain) => chain.rules.length > 0);
+  // An allow keeps every deny behind it off, a pass those of its own tier.
+  const baseline = throughTier(input, 'baseline', (rule) => !rule.observe, { allow: back, pass: back });
+  const next = baseline.rules.length === 0 ? [] : [{ match: [], verdict: goto(`deny_${baseline.name}`) }];
+  const pass = next[0]?.verdict ?? back;
+  const admin = throughTier(input, 'admin', (rule) => !rule.observe, { allow: back, pass });
+  const through = [
+    { name: `deny_${baseline.name}`, rules: baseline.rules },
+    { name: 'deny_through', rules: [...admin.rules, ...next] },
+  ];
+  return [...early, ...late, ...through].filter((chain) => chain.rules.length > 0);
 }
 
 /** The chains of a generation; those named as a hook or `antispoof` are where the first chains lead. */
@@ -141,6 +144,7 @@ export function generationChains(input: GenerationInput): Chain[] {
     ...families.map((family) => antispoof(family, input.families[family])),
     { name: 'antispoof', rules: families.map((family) => inventoried(family, input.families[family])) },
     ...input.ruleChains,
+    ...openingThrough(input),
     ...views.map((view) => flowChain(input, view)),
     { name: 'prerouting', rules: prerouting(input) },
     { name: 'input', rules: inputRules() },
@@ -317,11 +321,7 @@ function outputRules(): Rule[] {
 }
 
 function forwardRules(input: GenerationInput): Rule[] {
-  const rules = families.flatMap((family) =>
-    input.families[family].through
-      .filter((rule) => rule.verdict === 'allow' || rule.observe)
-      .flatMap((rule) => throughRules(family, rule)),
-  );
+  const rules = openingThrough(input).map((chain): Rule => ({ match: [], verdict: jump(chain.name) }));
   return [
     { match: [state('established'), ofEpoch(epochSets.plain)], verdict: accept },
     ...relatedErrors,
@@ -331,8 +331,37 @@ function forwardRules(input: GenerationInput): Rule[] {
   ];
 }
 
-/** A rule about forwarded packets, for both directions of its flows; `allowed` is what an allow does with them here. */
-function throughRules(family: Family, rule: ThroughRule, allowed: Verdict = admit): Rule[] {
+/** What passes and what is only noted, tier by tier; denies have been asked before. */
+function openingThrough(input: GenerationInput): Chain[] {
+  return (['admin', 'baseline'] as const)
+    .map((tier) =>
+      throughTier(input, tier, (rule) => rule.verdict !== 'deny' || rule.observe, { allow: admit, pass: back }),
+    )
+    .filter((chain) => chain.rules.length > 0);
+}
+
+interface Without {
+  /** What the two verdicts that do not drop do with a packet here. */
+  readonly allow: Verdict;
+  readonly pass: Verdict;
+}
+
+function throughTier(
+  input: GenerationInput,
+  tier: ThroughRule['tier'],
+  which: (rule: ThroughRule) => boolean,
+  verdicts: Without,
+): Chain {
+  const rules = families.flatMap((family) =>
+    input.families[family].through
+      .filter((rule) => rule.tier === tier && which(rule))
+      .flatMap((rule) => throughRules(family, rule, verdicts)),
+  );
+  return { name: `through_${tier}`, rules };
+}
+
+/** A rule about forwarded packets, for both directions of its flows. */
+function throughRules(family: Family, rule: ThroughRule, verdicts: Without): Rule[] {
   const ways = [
     { flow: 'original', from: 'source', to: 'destination', service: 'dport' },
     { flow: 'reply', from: 'destination', to: 'source', service: 'sport' },
@@ -352,7 +381,7 @@ function throughRules(family: Family, rule: ThroughRule, allowed: Verdict = admi
         ? []
         : [{ family, match: [state('new'), ...match], log: `observe:${rule.id}`, verdict: { kind: 'continue' } }];
     }
-    if (rule.verdict === 'allow') return [{ family, match, verdict: allowed }];
+    if (rule.verdict !== 'deny') return [{ family, match, verdict: verdicts[rule.verdict] }];
     return cut(`firewall:${rule.id}`).map((end) => ({ ...end, family, match: [...match, ...end.match] }));
   });
 }

@@ -6,6 +6,7 @@ export { createFirewall, type ContainmentOrder, type Firewall, type FirewallPart
 export type { FirewallStatus } from './status.ts';
 export { watchDenials, type DenialParts } from './nflog-events.ts';
 export { renderNft } from './render.ts';
+export { canReach, endOfPlan, type EndAnswer, type ReachAnswer, type ReachEnd, type ReachQuestion } from './reach.ts';
 export { judgePacket, judgeTable, reachesControlPlane, type Packet, type PacketVerdict } from './judge.ts';
 export { runCommand, type CommandResult, type RunCommand } from './run.ts';
 export { firewallErrors } from './errors.ts';

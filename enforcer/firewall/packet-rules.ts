@@ -279,8 +279,8 @@ function observeChain(chains: Map<string, Chain>, id: string): string {
 function throughRules(build: Build, family: Family, current: readonly Current[]): ThroughRule[] {
   const rules = current
     .map(({ rule }) => rule)
-    .filter((rule) => rule.direction === 'through' && rule.verdict !== 'pass' && rule.workload === undefined)
-    .filter((rule) => rule.verdict === 'deny' || !build.contained)
+    .filter((rule) => rule.direction === 'through' && rule.workload === undefined)
+    .filter((rule) => rule.verdict !== 'allow' || !build.contained)
     .sort((a, b) => tierOrder(a) - tierOrder(b) || a.priority - b.priority || verdictOrder(a) - verdictOrder(b));
   if (rules.length > MAX_THROUGH_RULES) {
     throw firewallErrors.error(
@@ -306,10 +306,11 @@ function throughRules(build: Build, family: Family, current: readonly Current[])
     };
     const from = prefixes(rule.peers);
     const to = rule.to === undefined ? undefined : prefixes(rule.to);
-    if (from.length === 0 || to?.length === 0 || rule.verdict === 'pass') return [];
+    if (from.length === 0 || to?.length === 0) return [];
     return [
       {
         id: rule.id,
+        tier: rule.tier,
         verdict: rule.verdict,
         transport: transportMatch(family, rule),
         ...(rule.ports === undefined ? {} : { ports: rule.ports }),
