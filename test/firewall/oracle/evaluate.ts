@@ -107,7 +107,7 @@ export function evaluate(world: World, cell: Cell): Answer {
   const closedBy = closingDeny(world, kind, peer, cell.protocol, service);
   if (closedBy !== undefined && granted.length === 0) return `deny:${closedBy}`;
   if (cell.state === 'established' && cell.admitted) return 'accept';
-  if (admin?.verdict === 'allow' && !contained && !exceeds(admin, cell)) return 'accept';
+  if (admin?.verdict === 'allow' && !contained) return exceeds(admin, cell) ? `limit:${admin.id}` : 'accept';
 
   if (granted.some((path) => !path.proxied)) return 'accept';
   const handedOver = cell.direction === 'original' && cell.protocol === 'tcp' && cell.proxyListens;
@@ -118,7 +118,7 @@ export function evaluate(world: World, cell: Cell): Answer {
 
   const baseline = firstOf(world, 'baseline', kind, peer, cell.protocol, service);
   if (baseline?.verdict === 'deny') return `firewall:${baseline.id}`;
-  if (baseline?.verdict === 'allow' && !contained && !exceeds(baseline, cell)) return 'accept';
+  if (baseline?.verdict === 'allow' && !contained) return exceeds(baseline, cell) ? `limit:${baseline.id}` : 'accept';
 
   if (kind === 'in' && !contained && !ownersOf(peer).some((device) => held.has(stateOf(device.id)))) {
     const observed = slice.interfaces.find(
