@@ -77,7 +77,7 @@ export const mutants: Readonly<Record<string, (plan: FirewallPlan) => FirewallPl
     ...plan,
     generation: inChains(plan.generation, /^yes_/, (chain) => ({
       ...chain,
-      rules: chain.rules.filter((rule) => rule.verdict.kind !== 'return'),
+      rules: chain.rules.filter((rule) => rule.log?.startsWith('limit:') !== true),
     })),
   }),
   'a deny of a grant is forgotten': (plan) => ({
