@@ -14,6 +14,7 @@ import { type EdgeConfig, loadEdgeConfig } from './edge/config.ts';
 import { openControlAddresses } from './edge/control-addresses.ts';
 import { type EdgeCore, openEdgeCore } from './edge/core.ts';
 import { type Enforcement, openEnforcement } from './edge/enforcement.ts';
+import { firewallViews } from './edge/firewall-views.ts';
 import { type FirstRules, raiseFirstRules } from './edge/first-rules.ts';
 import { programVersion } from './edge/program.ts';
 
@@ -79,11 +80,9 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
   }
 }
 
-async function openDiagnostics(
-  { config, own, spool, trusted }: EdgeCore,
-  { activation, firewall, glass, island, serving, health, workers }: Enforcement,
-  link: CloudLink,
-) {
+async function openDiagnostics(core: EdgeCore, enforcement: Enforcement, link: CloudLink) {
+  const { config, own, spool, trusted } = core;
+  const { activation, firewall, glass, island, serving, health, workers } = enforcement;
   const notReady = (): Record<string, string> => ({
     ...health.ailments(),
     ...(serving() ? {} : { policy: 'no verified, unexpired bundle is in force' }),
@@ -97,6 +96,7 @@ async function openDiagnostics(
     port: config.diagnostics,
     metrics,
     notReady,
+    views: firewallViews(enforcement, core),
     status: async () => ({
       device: own.current().id.uri,
       serving: Object.keys(notReady()).length === 0,

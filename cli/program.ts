@@ -8,6 +8,7 @@ import { registerControl } from './control.ts';
 import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
 import { registerEdge } from './edge.ts';
+import { registerFirewall } from './firewall.ts';
 import { registerFindings } from './findings.ts';
 import { registerOperators } from './operators.ts';
 import { registerPolicy } from './policy.ts';
@@ -33,6 +34,7 @@ export function createProgram(json = false): Command {
   registerPolicy(program);
   registerAudit(program);
   registerFindings(program);
+  registerFirewall(program);
   registerBreakGlass(program);
   registerCompletion(program);
   return program;

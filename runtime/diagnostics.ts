@@ -16,6 +16,10 @@ export interface DiagnosticsOptions {
   readonly notReady: Readiness;
   /** What /status answers, as JSON; absent for none. */
   readonly status?: () => object | Promise<object>;
+  /** Further documents by path; each gets the query. undefined answers 404. */
+  readonly views?: Readonly<
+    Record<string, (query: URLSearchParams) => object | undefined | Promise<object | undefined>>
+  >;
 }
 
 export interface Diagnostics {
@@ -62,9 +66,10 @@ export async function serveDiagnostics(options: DiagnosticsOptions): Promise<Dia
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { metrics, notReady, status }: DiagnosticsOptions,
+  { metrics, notReady, status, views = {} }: DiagnosticsOptions,
 ): Promise<void> {
-  const path = (request.url ?? '').split('?')[0];
+  const { pathname: path, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+  const view = Object.hasOwn(views, path) ? views[path] : undefined;
   // A page in a browser of this host could otherwise read us under a name of its own (DNS rebinding).
   if (!/^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:\d+)?$/.test(request.headers.host ?? '')) {
     send(response, 403, 'text/plain', 'not under this name\n');
@@ -81,13 +86,19 @@ async function answer(
   } else if (path === '/metrics') {
     send(response, 200, metrics.contentType, await metrics.text());
   } else if (path === '/status' && status !== undefined) {
-    const body = JSON.stringify(await status(), (_, value: unknown) =>
-      typeof value === 'bigint' ? Number(value) : value,
-    );
-    send(response, 200, 'application/json', `${body}\n`);
+    sendJson(response, await status());
+  } else if (view !== undefined) {
+    const document = await view(searchParams);
+    if (document === undefined) send(response, 404, 'text/plain', 'nothing to say about that\n');
+    else sendJson(response, document);
   } else {
     send(response, 404, 'text/plain', 'try /healthz, /readyz, /metrics or /status\n');
   }
+}
+
+function sendJson(response: ServerResponse, document: object): void {
+  const body = JSON.stringify(document, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+  send(response, 200, 'application/json', `${body}\n`);
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

@@ -27,6 +27,8 @@ import { repair } from './repair.ts';
 import { statusOf } from './status.ts';
 import type { FirewallStatus, Loaded } from './status.ts';
 import { followsByElements } from './follows.ts';
+import { viewOf } from './view.ts';
+import type { FirewallView } from './view.ts';
 import { stateOf, tableOf } from './table.ts';
 import type { TableState } from './table.ts';
 import type { Kept } from './watch/blocked.ts';
@@ -120,6 +122,8 @@ export interface Firewall {
   /** Looks when the kernel tells of a commit, and every few seconds; never rejects but for a bug. */
   readonly watch: Task;
   status(): Promise<FirewallStatus>;
+  /** The same, with every rule and set of the table in words. */
+  show(): Promise<FirewallView>;
   /** Takes the rules out of the kernel, for uninstalling; the plan on disk stays. */
   remove(): Promise<void>;
 }
@@ -205,6 +209,12 @@ export function createFirewall(given: FirewallParts): Firewall {
     }),
     status: () =>
       transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel.backend, memory.others)),
+    show: () =>
+      transaction(async () => {
+        const [listing, now] = [await kernel.read(), clock.now()];
+        const status = statusOf(memory.loaded, listing, now, kernel.backend, memory.others);
+        return viewOf(memory.loaded?.state, listing, status, now);
+      }),
     remove: () =>
       transaction(async () => {
         await kernel.remove();

@@ -10,8 +10,9 @@ export { canReach, endOfPlan, type EndAnswer, type ReachAnswer, type ReachEnd, t
 export { judgePacket, judgeTable, reachesControlPlane, type Packet, type PacketVerdict } from './judge.ts';
 export { runCommand, type CommandResult, type RunCommand } from './run.ts';
 export { firewallErrors } from './errors.ts';
+export { planLines, viewOf, type FirewallView, type RuleView } from './view.ts';
 export { originOf, type RuleOrigin } from './provenance.ts';
-export type { Containment, ControlEndpoint, FirewallPlan, PlanRelease } from './plan.ts';
+export type { Containment, ControlEndpoint, FirewallPlan, PlanRelease, Transport } from './plan.ts';
 export { kernelTable } from './backend.ts';
 export { type KernelTable, nftTable } from './kernel.ts';
 export { netlinkTable } from './netlink/index.ts';

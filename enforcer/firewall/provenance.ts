@@ -25,6 +25,7 @@ const builtIn: Readonly<Record<string, string>> = {
   revoked: 'an order revoked or decommissioned the device at the other end',
   quarantined: 'an order quarantined the device at the other end',
   blocked: 'the source is blocked for a while: a trap, a meter or an order',
+  'blocked-full': 'a trap or a meter would have blocked the source, and no more sources can be remembered',
   invalid: 'the connection tracker calls the packet invalid',
   island: 'island mode is on, and this is no safety or island operation',
   'stale-flow': 'a flow of an older policy that no rule admits any more',
@@ -46,7 +47,8 @@ const kinds: Readonly<Record<string, { readonly place: string; readonly words: s
 
 /** What is known of a logged rule; `plans` are those that are loaded, newest first. */
 export function originOf(plans: readonly FirewallPlan[], rule: string): RuleOrigin {
-  const [, kind = '', id = ''] = /^([a-z]+):(.+)$/.exec(rule) ?? [];
+  // A trap or a meter denies a source that nobody can prove, and blocks none.
+  const [, kind = '', id = ''] = /^([a-z]+):(.+?)(?::unproven)?$/.exec(rule) ?? [];
   const known = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
   const key = known === undefined ? rule : `${known.place}:${id}`;
   const plan = plans.find((candidate) => Object.hasOwn(candidate.places, key)) ?? plans[0];

@@ -212,16 +212,21 @@ const stageWords: readonly (readonly [RegExp, string])[] = [
   [/^island_/, 'island mode'],
   [/^deny_|_deny_|_no_/, 'denies'],
   [/late_/, 'denies of the baseline tier'],
+  [/_block_/, 'traps and meters'],
   [/_seen_/, 'staged rules'],
   [/_(yes_|admitted)/, 'packet rules'],
   [/_(inbound|outbound)_/, 'admin tier, grants, baseline tier'],
   [/_(prerouting|input|output|forward)$/, 'generation'],
 ];
 
-/** Stages in order, each once in a row. */
+/** Stages in order, each once. */
 function stagesOf({ path }: PacketVerdict): string[] {
-  const words = path.map(({ chain }) => stageWords.find(([pattern]) => pattern.test(chain))?.[1]);
-  return words.filter((word): word is string => word !== undefined).filter((word, at, all) => word !== all[at - 1]);
+  return [...new Set(path.map(({ chain }) => stageWordsOf(chain)))];
+}
+
+/** The stage that a chain of the table belongs to, in words. */
+export function stageWordsOf(chain: string): string {
+  return stageWords.find(([pattern]) => pattern.test(chain))?.[1] ?? 'first chains';
 }
 
 function missingFor(question: ReachQuestion, end: ReachEnd, shut: EndAnswer): string {

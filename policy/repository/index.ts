@@ -8,7 +8,7 @@ export { readRecord, recordOf, type RecordedEvent } from './ask/recorded.ts';
 export { formatReplay, replay, type ReplayReport } from './ask/replay.ts';
 export { formatUnused, unusedGrants, type UnusedReport } from './ask/unused.ts';
 export { formatWhoCan, whoCan, type Permission, type WhoCan } from './ask/who-can.ts';
-export { buildSlices } from './build.ts';
+export { buildSlices, slicesToAsk } from './build.ts';
 export { decideWithEngine, type SliceEngine } from './decide.ts';
 export { describeCommit, readCommit, type CommitTree, type GitSource } from './git-source.ts';
 export { importFeed, type ImportedFeed } from './feed-import.ts';
