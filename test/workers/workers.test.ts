@@ -57,6 +57,16 @@ test('a quarantine is in force in every worker when the edge says that it is', a
   for (const index of [2, 3]) assert.equal(await world.ask(index, '/status'), allow);
 });
 
+test('island mode is in force in every worker when the edge says that it is', async (t) => {
+  const world = await open(t, keys.slice('v1'), 2);
+  world.settings.island = true;
+  await world.states({ 'gateway-1': 'trusted' });
+  for (const index of [2, 3]) assert.equal(await world.ask(index, '/status'), forbidden);
+  world.settings.island = false;
+  await world.states({ 'gateway-1': 'trusted' });
+  for (const index of [2, 3]) assert.equal(await world.ask(index, '/status'), allow);
+});
+
 test('what people had opened is closed in the worker when the edge says that what ends it is in force', async (t) => {
   const world = await open(t, withGrant({ subjects: ['camera-1'] }));
   const opening = {
