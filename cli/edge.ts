@@ -154,6 +154,8 @@ interface EdgeStatus {
         readonly denied: Record<string, number>;
         /** What other tables of the host do to packets that ours lets through. */
         readonly others?: readonly string[];
+        /** Addresses with the seconds left. */
+        readonly blocked: Record<string, number>;
       };
 }
 
@@ -172,6 +174,7 @@ function statusText(status: EdgeStatus): string {
     `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,
     `contained ${contained.join(', ') || 'nobody'}`,
     ...(firewall === 'off' ? [] : (firewall.others ?? []).map((line) => `others    ${line}`)),
+    ...blockedText(firewall),
     ...islandText(status.island),
     ...(status.observing.length === 0
       ? []
@@ -183,6 +186,16 @@ function statusText(status: EdgeStatus): string {
     ),
     ...(status.breakGlass.damaged ? ['BREAK-GLASS  the used tickets cannot be read: none is accepted'] : []),
   ].join('\n');
+}
+
+/** The first ten: a flood of invented sources can block thousands. */
+function blockedText(firewall: EdgeStatus['firewall']): string[] {
+  const blocked = firewall === 'off' ? [] : Object.entries(firewall.blocked);
+  if (blocked.length === 0) return [];
+  const some = blocked.slice(0, 10).map(([address, seconds]) => `${address} (${seconds} s)`);
+  return [
+    `blocked   ${some.join(', ')}${blocked.length > some.length ? ` and ${blocked.length - some.length} more` : ''}`,
+  ];
 }
 
 async function readJoinLine(file: string | undefined): Promise<string> {

@@ -92,7 +92,9 @@ test('a site is cut and comes back, by order and by hand', { timeout: 240_000 },
     activity.startsWith('island-'),
   );
   assert.deepEqual(
-    events.map(({ activity, data }) => `${activity} ${String(data['source'])} ${String(data['reason'] ?? '')}`),
+    events.map(
+      ({ activity, data }) => `${activity} ${data['source'] as string} ${(data['reason'] as string | undefined) ?? ''}`,
+    ),
     [
       'island-on order attack',
       'island-refuse local smoke',
