@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import * as fc from 'fast-check';
 import { shapeOf, tableChange } from '../../enforcer/firewall/change.ts';
+import { type KernelTable, nftTable } from '../../enforcer/firewall/kernel.ts';
 import { differenceTo } from '../../enforcer/firewall/listing.ts';
 import { Batch } from '../../enforcer/firewall/netlink/batch.ts';
 import { netlinkTable } from '../../enforcer/firewall/netlink/index.ts';
@@ -30,14 +31,16 @@ async function openHost() {
   const table = netlinkTable(namespace);
   return {
     table,
+    byNft: nftTable((argv) => net.exec('plc', argv)),
     namespace,
     nft: async (...argv: string[]): Promise<string> => {
       const { code, stdout, stderr } = await net.exec('plc', ['nft', ...argv]);
       assert.equal(code, 0, stderr);
       return stdout;
     },
-    difference: async (wanted: Ruleset): Promise<string | undefined> => {
-      const listing = await table.read();
+    /** By what netlink lists, or nft. */
+    difference: async (wanted: Ruleset, by: KernelTable = table): Promise<string | undefined> => {
+      const listing = await by.read();
       return listing === undefined ? 'no table' : differenceTo(wanted, listing, 0);
     },
     [Symbol.asyncDispose]: async () => {
@@ -94,6 +97,55 @@ test('a change leads to the same table as loading it anew, elements that ended m
   const empty = { ...base, sets: [{ ...served, elements: [] }, boxes] };
   await host.table.change(tableChange({ ...base, sets: [ending, boxes] }, empty), 100);
   assert.equal(await host.difference(empty), undefined);
+});
+
+/** Disjoint ranges of ports, neighbours and both ends of the scale among them. */
+const portRanges = fc
+  .uniqueArray(fc.oneof(fc.integer({ min: 0, max: 20 }), fc.constantFrom(65_533, 65_534, 65_535)), { maxLength: 10 })
+  .map((points) => {
+    const sorted = [...points].sort((a, b) => a - b);
+    return Array.from({ length: Math.floor(sorted.length / 2) }, (_, at) => `${sorted[2 * at]}-${sorted[2 * at + 1]}`);
+  });
+
+test('deltas of ranges, of one field and of several, with and without answers', async (t) => {
+  if (!needs(t)) return;
+  await using host = await openHost();
+  const verdict = { kind: 'goto', chain: 'input2' } as const;
+  const chains: Chain[] = [{ name: 'input2', rules: [] }];
+  const setsOf = (ranges: readonly string[], mark: number): SetDefinition[] => {
+    const kind = { interval: true, timeout: false, purpose: 'ranges' };
+    return [
+      { ...kind, name: 'one', type: ['inet_service'], elements: ranges.map((range) => ({ key: [range] })) },
+      {
+        ...kind,
+        name: 'one_map',
+        type: ['inet_service'],
+        data: 'verdict',
+        elements: ranges.map((range) => ({ key: [range], verdict })),
+      },
+      {
+        ...kind,
+        name: 'two',
+        type: ['ipv4_addr', 'inet_service'],
+        data: 'mark',
+        elements: ranges.map((range) => ({ key: ['10.0.0.0-10.0.0.9', range], mark })),
+      },
+    ];
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(portRanges, { minLength: 2, maxLength: 4 }), async (steps) => {
+      let now: Ruleset | undefined;
+      for (const [mark, ranges] of steps.entries()) {
+        const next: Ruleset = { sets: setsOf(ranges, mark), chains };
+        if (now === undefined) await host.table.replace(next, 0);
+        else await host.table.change(tableChange(now, next), 0);
+        now = next;
+        assert.equal(await host.difference(next), undefined);
+      }
+      if (now !== undefined) assert.equal(await host.difference(now, host.byNft), undefined);
+    }),
+    { numRuns: 80 },
+  );
 });
 
 test('every foreign change of one field is seen, also a verdict that keeps its comment', async (t) => {
