@@ -1,10 +1,10 @@
 // Numbers of ending flows.
 
-/** Datagrams of a list (about 32 KiB, 130 flows each) taken in one turn of the event loop: under a millisecond. */
-export const DATAGRAMS_PER_SLICE = 1;
+/** Milliseconds of work between two turns of the event loop: an order for another peer waits that long. */
+export const SLICE_MS = 2;
 
-/** Flows or sockets ended in one call into the kernel, about 5 µs each; an order for another peer waits that long. */
-export const ENDED_PER_SLICE = 32;
+/** Flows or sockets ended in one call into the kernel, 5 to 20 µs each. */
+export const ENDED_PER_CALL = 64;
 
 /** Datagrams after which a list counts as endless; 10 million flows, more than any kernel tracks. */
 export const MAX_LIST_DATAGRAMS = 100_000;

@@ -1,6 +1,8 @@
 // Ends flows in this process, by netlink: lists what the peer has open and orders its end entry by entry. Long lists are
 // worked off in slices, so that an order for somebody else waits for one slice and not for the list.
 import { setImmediate as turn } from 'node:timers/promises';
+import { systemClock } from '../../../runtime/clock.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import { errnoName, linuxErrors } from '../../../runtime/linux.ts';
 import { exchange, openNetlink } from '../../../runtime/linux-netlink.ts';
 import type { NetlinkSocket } from '../../../runtime/linux-netlink.ts';
@@ -17,7 +19,7 @@ import { addFlowDeletion, listFlows, readFlow } from './conntrack.ts';
 import type { EndFlows, FlowTarget } from './end-flows.ts';
 import { flowAddress, isSameAddress } from './flow-address.ts';
 import type { FlowAddress } from './flow-address.ts';
-import { DATAGRAMS_PER_SLICE, ENDED_PER_SLICE, MAX_LIST_DATAGRAMS } from './limits.ts';
+import { ENDED_PER_CALL, MAX_LIST_DATAGRAMS, SLICE_MS } from './limits.ts';
 import { addSocketDestruction, listSockets, readSocket, socketFamilies } from './sock-diag.ts';
 
 type Socket = Pick<NetlinkSocket, 'send' | 'read' | 'close'>;
@@ -28,19 +30,35 @@ export type OpenSocket = (protocol: number) => Socket;
 export function netlinkFlows(
   namespace?: string,
   open: OpenSocket = (protocol) => openNetlink(protocol, namespace === undefined ? {} : { namespace }),
+  clock: Pick<Clock, 'monotonic'> = systemClock,
 ): EndFlows {
   return async (target) => {
+    const pause = pauses(clock);
     const addresses = target.addresses.map(({ text }) => flowAddress(text));
     // Sockets first: the reset of a flow whose addresses are translated needs its entry to find the peer.
     const sockets = await endListed(
       () => open(NETLINK.sockDiag),
       addresses.flatMap((address) => socketsOf(address, target)),
+      pause,
     );
     const flows = await endListed(
       () => open(NETLINK.netfilter),
       addresses.flatMap((address) => flowsOf(address, target)),
+      pause,
     );
     return { sockets: sockets.ended, flows: flows.ended, failures: [...sockets.failures, ...flows.failures] };
+  };
+}
+
+type Pause = () => Promise<void>;
+
+/** Lets others run once a slice of work is over. */
+function pauses({ monotonic }: Pick<Clock, 'monotonic'>): Pause {
+  let began = monotonic();
+  return async () => {
+    if (monotonic() - began < SLICE_MS) return;
+    await turn();
+    began = monotonic();
   };
 }
 
@@ -83,20 +101,20 @@ interface Ended {
 }
 
 /** Everything of all lists. What goes wrong is a failure with its code; what was ended before counts. */
-async function endListed(open: () => Socket, listings: readonly Listing[]): Promise<Ended> {
+async function endListed(open: () => Socket, listings: readonly Listing[], pause: Pause): Promise<Ended> {
   let ended = 0;
   const failures = new Set<string>();
   let socket: Socket | undefined;
   try {
     socket = open();
     for (const listing of listings) {
-      for (const orders of await ordersFor(socket, listing)) {
+      for (const orders of await ordersFor(socket, listing, pause)) {
         const refused = exchange(socket, orders.request);
         ended += orders.count - refused.length;
         // Over by itself meanwhile, or another by now over the same ports: what we were after has ended.
         const faults = refused.filter(({ errno }) => errno !== 'ENOENT' && errno !== 'ESTALE');
         for (const { errno, reason } of faults) failures.add(`${errno} ${reason ?? ''}`.trim());
-        await turn();
+        await pause();
       }
     }
   } catch (error) {
@@ -113,7 +131,7 @@ interface Orders {
 }
 
 /** Reads a whole list; the orders come in pieces that the kernel carries out in one call each. */
-async function ordersFor(socket: Socket, { question, add }: Listing): Promise<Orders[]> {
+async function ordersFor(socket: Socket, { question, add }: Listing, pause: Pause): Promise<Orders[]> {
   const orders: Orders[] = [];
   let writer = new NetlinkWriter();
   let count = 0;
@@ -125,17 +143,22 @@ async function ordersFor(socket: Socket, { question, add }: Listing): Promise<Or
     writer = new NetlinkWriter();
     count = 0;
   };
-  await dump(socket, question(), (message) => {
+  await dump(socket, question(), pause, (message) => {
     if (!add(writer, message)) return;
     count += 1;
-    if (count === ENDED_PER_SLICE) close();
+    if (count === ENDED_PER_CALL) close();
   });
   close();
   return orders;
 }
 
 /** As `exchange`, but lets others run between datagrams. The kernel goes on with a list inside `read`: nothing waits. */
-async function dump(socket: Socket, request: NetlinkRequest, take: (message: NetlinkMessage) => void): Promise<void> {
+async function dump(
+  socket: Socket,
+  request: NetlinkRequest,
+  pause: Pause,
+  take: (message: NetlinkMessage) => void,
+): Promise<void> {
   socket.send(request.bytes);
   for (let datagrams = 1; datagrams <= MAX_LIST_DATAGRAMS; datagrams += 1) {
     const read = socket.read();
@@ -148,7 +171,7 @@ async function dump(socket: Socket, request: NetlinkRequest, take: (message: Net
       if (message.type === NLMSG.done || message.type === NLMSG.error) return finish(message);
       if (message.type !== NLMSG.noop) take(message);
     }
-    if (datagrams % DATAGRAMS_PER_SLICE === 0) await turn();
+    await pause();
   }
   throw linuxErrors.error('LINUX_NETLINK_MALFORMED', 'a list without end');
 }
