@@ -2,7 +2,14 @@
 // until it is killed.
 //   node edge-process.ts DIRECTORY [receive buffer bytes]
 import { text } from 'node:stream/consumers';
-import { createFirewall, flowAccess, plansOf, runCommand, watchDenials } from '../../enforcer/firewall/index.ts';
+import {
+  createFirewall,
+  flowAccess,
+  kernelTable,
+  plansOf,
+  runCommand,
+  watchDenials,
+} from '../../enforcer/firewall/index.ts';
 import type { FirewallPlan } from '../../enforcer/firewall/index.ts';
 import { openNflog } from '../../runtime/linux-nflog.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -15,6 +22,7 @@ const log = createLogger({ name: 'edge', level: 'silent' });
 const emit = async (event: object): Promise<void> => console.log(JSON.stringify(event));
 const firewall = createFirewall({
   run: runCommand,
+  kernel: kernelTable('auto', runCommand, log),
   flows: flowAccess(runCommand),
   fs: nodeFiles,
   directory,
