@@ -152,6 +152,7 @@ interface EdgeStatus {
         readonly loaded: boolean;
         readonly contained: Record<string, readonly string[]>;
         readonly denied: Record<string, number>;
+        readonly owned?: boolean | 'unsupported';
         /** What other tables of the host do to packets that ours lets through. */
         readonly others?: readonly string[];
         /** Addresses with the seconds left. */
@@ -171,7 +172,7 @@ function statusText(status: EdgeStatus): string {
     `serving   ${status.serving ? 'yes' : `no: ${Object.values(status.notReady).join('; ')}`}`,
     `cloud     ${stream.connected ? 'connected' : `away${stream.lastError === undefined ? '' : ` (${stream.lastError.message})`}`}`,
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
-    `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? 'in force' : 'not loaded'}`,
+    `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? `in force${firewall.owned === true ? ', owned' : ''}` : 'not loaded'}`,
     `contained ${contained.join(', ') || 'nobody'}`,
     ...(firewall === 'off' ? [] : (firewall.others ?? []).map((line) => `others    ${line}`)),
     ...blockedText(firewall),

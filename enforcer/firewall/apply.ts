@@ -208,11 +208,11 @@ export function createFirewall(given: FirewallParts): Firewall {
       }),
     }),
     status: () =>
-      transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel.backend, memory.others)),
+      transaction(async () => statusOf(memory.loaded, await kernel.read(), clock.now(), kernel, memory.others)),
     show: () =>
       transaction(async () => {
         const [listing, now] = [await kernel.read(), clock.now()];
-        const status = statusOf(memory.loaded, listing, now, kernel.backend, memory.others);
+        const status = statusOf(memory.loaded, listing, now, kernel, memory.others);
         return viewOf(memory.loaded?.state, listing, status, now);
       }),
     remove: () =>

@@ -19,7 +19,7 @@ export function kernelTable(
   backend: FirewallBackend,
   run: RunCommand,
   log: Logger,
-  open: () => KernelTable = netlinkTable,
+  open: () => KernelTable = () => netlinkTable(undefined, { own: true }),
 ): KernelTable {
   if (backend === 'nft') return nftTable(run);
   let chosen: KernelTable | undefined;
@@ -31,7 +31,17 @@ export function kernelTable(
     get backend() {
       return chosen?.backend ?? 'netlink';
     },
-    replace: async (table, now) => await choose().replace(table, now),
+    get owned() {
+      return chosen?.owned ?? false;
+    },
+    replace: async (table, now) => {
+      const kernel = choose();
+      const before = kernel.owned;
+      await kernel.replace(table, now);
+      if (kernel.owned === before) return;
+      if (kernel.owned === true) log.info('firewall: no other program can change the table while this one runs');
+      else log.warn('firewall: the kernel is older than 6.9: others can change the table, which is noticed and undone');
+    },
     change: async (change, now) => await choose().change(change, now),
     read: async () => await choose().read(),
     wrote: (commit) => chosen?.wrote(commit) === true,

@@ -8,7 +8,8 @@ export const firewallErrors = errorTable({
   },
   FIREWALL_PERMISSION: {
     status: 'PERMISSION_DENIED',
-    remedy: 'Give the process CAP_NET_ADMIN (run it as root, or set AmbientCapabilities= in its unit)',
+    remedy:
+      'Give the process CAP_NET_ADMIN (run it as root, or set AmbientCapabilities= in its unit); where it has that, another edge owns the table: stop it first',
   },
   FIREWALL_KERNEL_REFUSED: {
     status: 'INTERNAL',

@@ -10,6 +10,8 @@ import type { CommandResult, RunCommand } from './run.ts';
 /** One table of one kernel. Each operation is one transaction: all of it or nothing, and packets never meet half of it. */
 export interface KernelTable {
   readonly backend: 'nft' | 'netlink';
+  /** Only this process can change the table while it lives; absent or false where nobody asked for it. */
+  readonly owned?: boolean | 'unsupported';
   /** Whatever the table was, afterwards it is this one. `now` turns end dates into timers, milliseconds since the epoch. */
   replace(table: Ruleset, now: number): Promise<void>;
   /** From a table that is known to be there to another. */

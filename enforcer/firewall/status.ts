@@ -23,6 +23,8 @@ export interface FirewallStatus {
   readonly admitted: number;
   /** How the kernel is spoken to. */
   readonly backend: KernelTable['backend'];
+  /** Only this process can change the table while it lives; the kernel may be too old for that (before 6.9). */
+  readonly owned: boolean | 'unsupported';
   /** New rules are live and not confirmed; the kernel falls back at this time, milliseconds since the epoch. */
   readonly unconfirmedUntil: number | undefined;
   /** Island mode is on in the kernel. */
@@ -74,7 +76,7 @@ export function statusOf(
   loaded: Loaded | undefined,
   listing: Listing | undefined,
   now: number,
-  backend: KernelTable['backend'],
+  kernel: Pick<KernelTable, 'backend' | 'owned'>,
   others?: readonly string[],
 ): FirewallStatus {
   const denied: Record<string, number> = {};
@@ -98,7 +100,8 @@ export function statusOf(
     contained: { revoked: members('revoked'), quarantined: members('quarantined') },
     denied,
     admitted,
-    backend,
+    backend: kernel.backend,
+    owned: kernel.owned ?? false,
     unconfirmedUntil: loaded?.state.candidate?.until,
     island: (listing?.sets.get(ISLAND_SET)?.elements.length ?? 0) > 0,
     blocked: Object.fromEntries([...blockedIn(listing)].map(([address, ms]) => [address, Math.ceil(ms / 1_000)])),

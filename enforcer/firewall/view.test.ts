@@ -15,7 +15,7 @@ const listing = parseListing(readFileSync(join(import.meta.dirname, 'testdata/pl
 const { now } = input.state;
 
 function shown(listed: Listing, state = stateOf(plan)) {
-  const status = statusOf({ state, fingerprint: listed.fingerprint }, listed, now, 'nft');
+  const status = statusOf({ state, fingerprint: listed.fingerprint }, listed, now, { backend: 'nft' });
   return viewOf(state, listed, status, now);
 }
 

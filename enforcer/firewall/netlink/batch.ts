@@ -53,10 +53,10 @@ export class Batch {
     this.#names.push(() => 'the transaction');
   }
 
-  addTable(): this {
-    this.#begin(NFT_MSG.newTable, create, () => `table ${this.#table}`)
-      .string(TABLE.name, this.#table)
-      .u32(TABLE.flags, 0);
+  /** Without `flags` a table that is there keeps its own: those of an owned one cannot be taken away. */
+  addTable(flags?: number): this {
+    const out = this.#begin(NFT_MSG.newTable, create, () => `table ${this.#table}`).string(TABLE.name, this.#table);
+    if (flags !== undefined) out.u32(TABLE.flags, flags);
     return this;
   }
 
