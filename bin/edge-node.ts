@@ -82,9 +82,10 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
 
 async function openDiagnostics(core: EdgeCore, enforcement: Enforcement, link: CloudLink) {
   const { config, own, spool, trusted } = core;
-  const { activation, firewall, glass, island, serving, health, workers } = enforcement;
+  const { activation, filtering, firewall, glass, island, serving, health, workers } = enforcement;
   const notReady = (): Record<string, string> => ({
     ...health.ailments(),
+    ...(filtering.degraded === undefined ? {} : { firewall: `packets are not filtered: ${filtering.degraded}` }),
     ...(serving() ? {} : { policy: 'no verified, unexpired bundle is in force' }),
   });
   const metrics = createMetrics();
@@ -113,7 +114,8 @@ async function openDiagnostics(core: EdgeCore, enforcement: Enforcement, link: C
       clock: trusted.status(),
       spool: spool.status(),
       delivery: link.delivery.status(),
-      firewall: config.firewall.mode === 'off' ? 'off' : await firewall.firewall?.status(),
+      filtering: { mode: filtering.mode, degraded: filtering.degraded, connections: filtering.counts() },
+      firewall: filtering.mode === 'off' ? 'off' : await firewall.firewall?.status(),
     }),
   });
 }

@@ -146,6 +146,12 @@ interface EdgeStatus {
     readonly state: string;
     readonly lost: number;
   };
+  /** Absent from edges of before. */
+  readonly filtering?: {
+    readonly mode: string;
+    readonly degraded?: string;
+    readonly connections: { readonly judged: number; readonly denied: Readonly<Record<string, number>> };
+  };
   readonly firewall:
     | 'off'
     | {
@@ -160,6 +166,29 @@ interface EdgeStatus {
       };
 }
 
+/** Before everything else: whoever reads one line reads this one. */
+export function filteringText(filtering: EdgeStatus['filtering']): string[] {
+  if (filtering === undefined || filtering.mode === 'enforce') return [];
+  const { mode, degraded, connections } = filtering;
+  const denied = Object.values(connections.denied).reduce((sum, count) => sum + count, 0);
+  const what =
+    mode === 'proxies'
+      ? `our own proxies alone refuse (${denied} of ${connections.judged} connections)`
+      : mode === 'simulate'
+        ? `${denied} of ${connections.judged} connections to our proxies would have been refused`
+        : 'nothing of the packet rules is enforced here';
+  return [
+    `NOT ENFORCED  packets are not filtered on this host, firewall mode ${mode}: ${what}`,
+    ...(degraded === undefined ? [] : [`DEGRADED      ${degraded}`]),
+  ];
+}
+
+function firewallText({ firewall, filtering }: EdgeStatus): string {
+  if (firewall === 'off') return 'OFF: packets are not filtered on this host';
+  if (filtering !== undefined && filtering.mode !== 'enforce') return `NOT IN THE KERNEL (${filtering.mode})`;
+  return firewall.loaded ? `in force${firewall.owned === true ? ', owned' : ''}` : 'not loaded';
+}
+
 function statusText(status: EdgeStatus): string {
   const { stream, spool, firewall } = status;
   const contained =
@@ -167,12 +196,13 @@ function statusText(status: EdgeStatus): string {
       ? []
       : Object.entries(firewall.contained).flatMap(([kind, devices]) => devices.map((device) => `${device} (${kind})`));
   return [
+    ...filteringText(status.filtering),
     `device    ${status.device}`,
     `policy    ${status.version === 0 ? 'none in force: everything is denied' : `version ${status.version}, ${status.bundle.slice(0, 16)}`}`,
     `serving   ${status.serving ? 'yes' : `no: ${Object.values(status.notReady).join('; ')}`}`,
     `cloud     ${stream.connected ? 'connected' : `away${stream.lastError === undefined ? '' : ` (${stream.lastError.message})`}`}`,
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
-    `firewall  ${firewall === 'off' ? 'OFF: packets are not filtered on this host' : firewall.loaded ? `in force${firewall.owned === true ? ', owned' : ''}` : 'not loaded'}`,
+    `firewall  ${firewallText(status)}`,
     `contained ${contained.join(', ') || 'nobody'}`,
     ...(firewall === 'off' ? [] : (firewall.others ?? []).map((line) => `others    ${line}`)),
     ...blockedText(firewall),

@@ -99,7 +99,8 @@ export const edgeConfigSchema = z.strictObject({
     .prefault({}),
   firewall: z
     .strictObject({
-      mode: z.enum(['enforce', 'off']).default('enforce'),
+      mode: z.enum(['enforce', 'simulate', 'proxies', 'off']).default('enforce'),
+      fallback: z.enum(['refuse', 'proxies']).default('refuse'),
       backend: z.enum(['auto', 'netlink', 'nft']).default('auto'),
       dns: z.array(plainAddress).default([]),
     })

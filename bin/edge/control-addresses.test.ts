@@ -56,7 +56,7 @@ async function bench(t: { after(done: () => void): void }, kept?: string): Promi
     lines,
     open: ({ address = 'control.plant.example:7443', dns = [], mode = 'enforce' } = {}) =>
       openControlAddresses({
-        config: { state: '/state', control: { address }, firewall: { mode, backend: 'auto', dns } },
+        config: { state: '/state', control: { address }, firewall: { mode, backend: 'auto', fallback: 'refuse', dns } },
         fs: files,
         clock,
         random: () => 0.5,

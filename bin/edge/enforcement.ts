@@ -23,7 +23,8 @@ import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
-import type { FirstRules } from './first-rules.ts';
+import { createConnectionGuard, type ConnectionGuard } from './connection-guard.ts';
+import type { FirewallMode, FirstRules } from './first-rules.ts';
 import { serveLocalOrders } from './local-socket.ts';
 import { createProxies, type Proxies } from './proxies.ts';
 import { remoteProxies } from './remote-proxies.ts';
@@ -35,6 +36,8 @@ export interface Enforcement {
   readonly orders: OrdersStore;
   readonly activation: Activation<Engine>;
   readonly firewall: EdgeFirewall;
+  /** How packets are filtered in fact, and what our own listeners refused for want of a kernel that does. */
+  readonly filtering: Pick<FirstRules, 'mode' | 'degraded'> & Pick<ConnectionGuard, 'counts'>;
   readonly authz: Pick<RequestPoints, 'close'>;
   readonly glass: BreakGlass;
   readonly island: Island;
@@ -74,8 +77,16 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     // Nothing is decided before it is known.
     () => late.island?.active() ?? true,
   );
+  const guard = createConnectionGuard({
+    mode: rules.mode,
+    state: () => rules.firewall?.state(),
+    slice,
+    now: () => trusted.now(),
+  });
   const proxies = createProxies({
     config,
+    transparent: rules.mode === 'enforce',
+    admits: guard.admits,
     emit,
     log,
     decide,
@@ -117,7 +128,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     fs: stored.fs,
     log,
   });
-  late.subjects = createSubjects(core.own, orders, () => trusted.now(), config.firewall.mode === 'enforce', tokens);
+  late.subjects = createSubjects(core.own, orders, () => trusted.now(), rules.mode === 'enforce', tokens);
   const activation = await openActivation(core, firewall, orders);
   late.activation = activation;
   const island = await openIsland({
@@ -163,6 +174,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     orders,
     activation,
     firewall,
+    filtering: { ...rules, counts: guard.counts },
     authz: {
       close: async (graceMs) => {
         tickets.close();
@@ -182,7 +194,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
       ...points.tasks,
       workers: workers.task,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),
-      ...firewallTasks(core, firewall),
+      ...firewallTasks(core, firewall, rules.mode),
     },
   };
 }
@@ -254,8 +266,14 @@ async function openActivation(
   });
 }
 
-function firewallTasks({ emit, log }: EdgeCore, { firewall: kernel, task }: EdgeFirewall): Record<string, Task> {
+function firewallTasks(
+  { emit, log }: EdgeCore,
+  { firewall: kernel, task }: EdgeFirewall,
+  mode: FirewallMode,
+): Record<string, Task> {
   if (kernel === undefined) return {};
+  // In no kernel there is nothing to log, and nobody else to change it.
+  if (mode !== 'enforce') return { replan: task };
   return {
     replan: task,
     denials: watchDenials({

@@ -11,11 +11,14 @@ import {
   flowAccess,
   type Firewall,
   type HostConfig,
+  type KernelTable,
   kernelTable,
+  simulatedTable,
   type RunCommand,
   runCommand,
 } from '../../enforcer/firewall/index.ts';
 import { storedIsland } from './island-without-edge.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { FileSystem } from '../../store/files.ts';
@@ -23,7 +26,14 @@ import { type EdgeConfig, edgePaths } from './config.ts';
 import type { ControlAddresses } from './control-addresses.ts';
 import { reachesControl } from './reach-control.ts';
 
+/** `proxies` and `simulate`: nothing is in the kernel. */
+export type FirewallMode = EdgeConfig['firewall']['mode'];
+
 export interface FirstRules {
+  /** What is done in fact. */
+  readonly mode: FirewallMode;
+  /** Why that is less than the configuration asks for; absent when it is not. */
+  readonly degraded?: string;
   /** undefined where packets are not filtered. */
   readonly firewall: Firewall | undefined;
   /** `none` where packets are not filtered, and on a host that was never enrolled. */
@@ -71,11 +81,12 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   if (config.firewall.mode === 'off') {
     log.warn('firewall.mode is off: packets are not filtered on this host');
     return {
+      mode: 'off',
       firewall: undefined,
       raised: 'none',
       hostNow,
       watchLink: () => undefined,
-      attach: () => Promise.resolve(),
+      attach: async (now) => await now.emit(weakened('off', undefined)),
     };
   }
   const { firewall: directory } = edgePaths(config);
@@ -86,10 +97,27 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   let later: Later | undefined;
   let connected = (): boolean => false;
   const run = parts.run ?? runCommand;
+  const wasInForce = await hasBeenInForce(parts);
+  const real = kernelTable(config.firewall.backend, run, log);
+  const degraded =
+    config.firewall.mode === 'enforce' && wasInForce ? await whyNot(real, config.firewall.fallback) : undefined;
+  const mode = degraded === undefined ? config.firewall.mode : 'proxies';
+  const inKernel = mode === 'enforce';
+  if (!inKernel) {
+    log.error(
+      { mode, degraded: degraded?.message },
+      'PACKET RULES ARE NOT IN THE KERNEL: packets pass, whatever the policy says',
+    );
+    waiting.push(weakened(mode, degraded));
+  }
   const firewall = createFirewall({
-    run,
-    flows: config.firewall.backend === 'nft' || parts.run !== undefined ? commandAccess(run) : flowAccess(run),
-    kernel: kernelTable(config.firewall.backend, run, log),
+    run: inKernel ? run : noCommand,
+    flows: !inKernel
+      ? commandAccess(noCommand)
+      : config.firewall.backend === 'nft' || parts.run !== undefined
+        ? commandAccess(run)
+        : flowAccess(run),
+    kernel: inKernel ? real : simulatedTable(),
     fs,
     directory,
     clock,
@@ -110,14 +138,16 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   // In force with the first rules: whoever ordered it did not mean until the next restart.
   await firewall.island(await storedIsland(fs, config.state));
   let raised: FirstRules['raised'] = 'none';
-  if (await hasBeenInForce(parts)) {
+  if (wasInForce) {
     const state = { epoch: firewall.nextEpoch(), now: clock.now(), ordersSequence: 0, states: {} };
     raised = await firewall.restore(compileFirewall(undefined, state, hostNow(unnamed)));
-    log.info({ rules: raised }, 'firewall rules in force before any network');
+    if (inKernel) log.info({ rules: raised }, 'firewall rules in force before any network');
   }
   return {
+    mode,
+    ...(degraded === undefined ? {} : { degraded: degraded.message }),
     firewall,
-    raised,
+    raised: inKernel ? raised : 'none',
     hostNow,
     watchLink: (link) => {
       connected = link;
@@ -128,6 +158,35 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     },
   };
 }
+
+/** For what is in no kernel: no program is started. */
+const noCommand: RunCommand = () => Promise.resolve({ code: 0, stdout: '', stderr: '' });
+
+/** Why the kernel takes no rules from this process; undefined when it does. Throws that where nothing else is allowed. */
+async function whyNot(
+  kernel: KernelTable,
+  fallback: EdgeConfig['firewall']['fallback'],
+): Promise<CodedError | undefined> {
+  try {
+    await kernel.read();
+    return undefined;
+  } catch (error) {
+    if (fallback === 'refuse' || !(error instanceof CodedError)) throw error;
+    return error;
+  }
+}
+
+/** The control plane hears that packets pass here, and why. */
+const weakened = (mode: FirewallMode, degraded: CodedError | undefined): NewEvent => ({
+  kind: 'firewall',
+  activity: degraded === undefined ? 'mode' : 'degrade',
+  severity: degraded === undefined ? 'high' : 'critical',
+  data: {
+    state: mode,
+    ...(degraded === undefined ? {} : { code: degraded.code }),
+    message: degraded?.message ?? `firewall.mode is ${mode}: packets are not filtered in the kernel`,
+  },
+});
 
 /**
  * A host that was never enrolled stays as it is: nothing is granted to it, and it has to reach the enrolment. A disk that

@@ -49,7 +49,7 @@ export type SetKernelIsland = (state: KernelIsland) => Promise<void>;
 export async function islandWithoutEdge(
   config: EdgeConfig,
   request: IslandRequest,
-  kernel: SetKernelIsland = config.firewall.mode === 'off' ? noKernel : intoKernel,
+  kernel: SetKernelIsland = config.firewall.mode === 'enforce' ? intoKernel : noKernel,
 ): Promise<IslandStatus> {
   const lock = lockInstance(config.state, 'an edge that does not answer');
   try {

@@ -19,6 +19,10 @@ import type { EdgeConfig } from './config.ts';
 
 export interface ProxyParts {
   readonly config: EdgeConfig;
+  /** The kernel diverts to us; without it clients dial the port that we listen on. */
+  readonly transparent: boolean;
+  /** Whether packet rules let the address use the interface. */
+  readonly admits: (interfaceName: string, source: string) => boolean;
   readonly emit: EmitEvent;
   readonly log: Logger;
   readonly decide: (request: AccessRequest, abilities: Abilities) => Decision;
@@ -36,8 +40,7 @@ export interface Proxies {
 }
 
 export function createProxies(parts: ProxyParts): Proxies {
-  const { config } = parts;
-  const transparent = config.firewall.mode === 'enforce';
+  const { config, transparent } = parts;
   const proxies: ModbusProxy[] = [];
 
   const decide: ModbusProxyOptions['decide'] = (connection, operation, abilities) =>
@@ -68,6 +71,7 @@ export function createProxies(parts: ProxyParts): Proxies {
       usage: parts.usage,
       subjectOf: parts.subjectOf,
       interfaceOf: () => proxy.interface,
+      admits: (source) => parts.admits(proxy.interface, source.address),
       emit: parts.emit,
       clock: systemClock,
       auditDurable,

@@ -9,7 +9,8 @@ import type { CommandResult, RunCommand } from './run.ts';
 
 /** One table of one kernel. Each operation is one transaction: all of it or nothing, and packets never meet half of it. */
 export interface KernelTable {
-  readonly backend: 'nft' | 'netlink';
+  /** `none`: in no kernel, see simulated-table.ts. */
+  readonly backend: 'nft' | 'netlink' | 'none';
   /** Only this process can change the table while it lives; absent or false where nobody asked for it. */
   readonly owned?: boolean | 'unsupported';
   /** Whatever the table was, afterwards it is this one. `now` turns end dates into timers, milliseconds since the epoch. */

@@ -118,6 +118,10 @@ function withoutCounter(statement: Record<string, unknown>): unknown {
   return 'counter' in statement ? 'counter' : statement;
 }
 
+/** What a chain of ours is listed as. */
+export const hookSignature = (chain: Ruleset['chains'][number]): string =>
+  chain.hook === undefined ? '' : chainSignature(chain.hook, priorityOf(chain), chain.policy);
+
 function chainSignature(hook = '', priority: number | string = '', policy = ''): string {
   return [hook, priority, policy].join(' ').trim();
 }
@@ -208,7 +212,7 @@ export function differenceTo(table: Ruleset, listing: Listing, now: number): str
   if (extra !== undefined) return `chain ${extra} is not ours`;
   const rules = Map.groupBy(listing.rules, (rule) => rule.chain);
   for (const chain of table.chains) {
-    const expected = chain.hook === undefined ? '' : chainSignature(chain.hook, priorityOf(chain), chain.policy);
+    const expected = hookSignature(chain);
     const actual = listing.chains.get(chain.name);
     if (actual !== expected) return `chain ${chain.name}: "${actual ?? 'missing'}" instead of "${expected}"`;
     const found = (rules.get(chain.name) ?? []).map((rule) => rule.signature);

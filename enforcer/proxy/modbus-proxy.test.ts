@@ -1,5 +1,7 @@
 // The proxy between a raw client and a server that notes what reaches it.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CodedError } from '../../runtime/errors.ts';
@@ -53,6 +55,21 @@ test('proxy: a denied request is answered with exception 1, no byte of it reache
   assert.equal((await client.answer())?.transaction, 2);
   assert.equal((await client.answer())?.transaction, 3);
   assert.deepEqual(server.bytes(), Buffer.concat(allowed));
+});
+
+test('proxy: a source that packet rules do not admit is reset before anything is read', async () => {
+  await using server = await recordingServer();
+  const asked: string[] = [];
+  const admits = ({ address }: { readonly address: string }): boolean => {
+    asked.push(address);
+    return false;
+  };
+  await using w = await world(server.port, { admits });
+  const client = connect({ host: '127.0.0.1', port: w.port });
+  client.write(readRegisters(1, 0));
+  const [error] = (await once(client, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNRESET');
+  assert.deepEqual([asked.length, server.accepted(), w.proxy.connections().length], [1, 0, 0]);
 });
 
 test('proxy: in a pipeline each request is judged alone', async () => {

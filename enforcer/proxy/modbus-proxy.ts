@@ -29,6 +29,8 @@ export interface ModbusProxyOptions {
   readonly subjectOf: (address: string) => ProxySubject;
   /** Name of the interface that is served at the destination; empty for none. */
   readonly interfaceOf: (destination: Endpoint) => string;
+  /** Asked at accept, before anything is read: false resets the connection. Default: every source. */
+  readonly admits?: (source: Endpoint) => boolean;
   readonly emit: EmitEvent;
   readonly clock: Clock;
   /** Whether the record of this allowed request has to be on disk before it goes on. Default: never. */
@@ -60,7 +62,10 @@ export function createModbusProxy(options: ModbusProxyOptions): ModbusProxy {
   // Without half-open connections: a master that says goodbye wants no more answers.
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: false });
   server.maxConnections = limits.maxConnections;
-  server.on('connection', (client) => accept(client, guarded, limits, events, connections));
+  server.on('connection', (client) => {
+    if (options.admits?.(endpoint(client.remoteAddress, client.remotePort)) === false) client.resetAndDestroy();
+    else accept(client, guarded, limits, events, connections);
+  });
 
   return {
     listen: () => listen(server, options),
