@@ -27,6 +27,7 @@ import { repair } from './repair.ts';
 import { statusOf } from './status.ts';
 import type { FirewallStatus, Loaded } from './status.ts';
 import { followsByElements } from './follows.ts';
+import { type Found, foundBeyond, withFound, withoutDevice } from './found.ts';
 import { viewOf } from './view.ts';
 import type { FirewallView } from './view.ts';
 import { stateOf, tableOf } from './table.ts';
@@ -154,6 +155,8 @@ export interface Memory {
   /** Wall clock against monotonic clock when the table's timers were made. */
   clockOffset: number;
   others: readonly string[] | undefined;
+  /** Contained in the kernel at the start, and not on the disk. */
+  found: Found | undefined;
 }
 
 export interface Parts extends FirewallParts {
@@ -180,6 +183,7 @@ export function createFirewall(given: FirewallParts): Firewall {
     evidence: new Evidence(parts),
     clockOffset: 0,
     others: undefined,
+    found: undefined,
   };
   /** Transactions one after the other; plans one after the other too, so that an order need not wait for a proof. */
   const transaction = queue();
@@ -308,7 +312,8 @@ function needsProof({ loaded }: Memory, plan: FirewallPlan): boolean {
 async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<'first' | 'elements' | 'candidate'> {
   const { clock } = parts;
   const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence);
-  const wanted = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
+  const ordered = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
+  const wanted = withFound(ordered, memory.found);
   mustReach(wanted, parts.control());
   mustReach(wanted, wanted.control);
   const { loaded } = memory;
@@ -397,12 +402,23 @@ const saveState = async (parts: Parts, { loaded }: Memory): Promise<void> => {
 
 async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Promise<'last-good' | 'lockdown'> {
   const saved = await readSaved(parts);
+  // What cannot be read is somebody else's table, and goes.
+  const listing = await parts.kernel.read().catch(() => undefined);
+  const keep = async (plan: FirewallPlan): Promise<FirewallPlan> => {
+    memory.found = foundBeyond(listing, plan, parts.control());
+    if (memory.found === undefined) return plan;
+    const values = [...memory.found.keys].flatMap(([set, keys]) => keys.map((key) => `${key} (${set})`));
+    const message = 'contained in the kernel and not on the disk: stays so until the orders here are newer';
+    parts.log.warn({ values }, message);
+    await parts.emit({ kind: 'firewall', activity: 'keep', severity: 'high', data: { message, values } });
+    return withFound(plan, memory.found);
+  };
   // A candidate that this kernel refuses was never in force: nothing that it denies has to stay.
   const attempts = saved === undefined ? [] : saved.closing.length === 0 ? [saved.closing] : [saved.closing, []];
   for (const plans of attempts) {
     try {
       const closing = plans.map((plan, at) => ({ plan, slot: at + 2 }));
-      const { live } = saved!;
+      const live = await keep(saved!.live);
       await replace(parts, memory, { live: { plan: live, slot: 1 }, closing, ...heldBeside(parts, memory, live) });
       memory.slot = closing.length + 2;
       return 'last-good';
@@ -412,7 +428,7 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
     }
   }
   mustReach(lockdown, parts.control());
-  await replace(parts, memory, { ...stateOf(lockdown), ...heldBeside(parts, memory, lockdown) });
+  await replace(parts, memory, { ...stateOf(await keep(lockdown)), ...heldBeside(parts, memory, lockdown) });
   return 'lockdown';
 }
 
@@ -496,20 +512,23 @@ async function carryOut(parts: Parts, memory: Memory, order: ContainmentOrder): 
   const { clock } = parts;
   memory.orders = [...memory.orders.filter((other) => other.device !== order.device), order];
   const before = memory.loaded;
+  memory.found = withoutDevice(memory.found, newest(before?.state), order.device);
   if (before === undefined || newest(before.state)?.peers[order.device] === undefined) return undefined;
   const started = clock.monotonic();
   await move(parts, memory, before, contained(before.state, order), 'elements');
   return clock.monotonic() - started;
 }
 
-function contained(state: TableState, { device, containment }: ContainmentOrder): TableState {
+function contained(state: TableState, { device, containment, sequence }: ContainmentOrder): TableState {
   const { live, candidate } = state;
+  const next = (plan: FirewallPlan): FirewallPlan => ({
+    ...withContainment(plan, device, containment),
+    ordersSequence: Math.max(plan.ordersSequence, sequence),
+  });
   return {
     ...state,
-    live: { ...live, plan: withContainment(live.plan, device, containment) },
-    ...(candidate === undefined
-      ? {}
-      : { candidate: { ...candidate, plan: withContainment(candidate.plan, device, containment) } }),
+    live: { ...live, plan: next(live.plan) },
+    ...(candidate === undefined ? {} : { candidate: { ...candidate, plan: next(candidate.plan) } }),
   };
 }
 
