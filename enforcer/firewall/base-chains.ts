@@ -28,11 +28,28 @@ const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
 export const antispoofStage = 'at_antispoof';
 export const hookStages = ['prerouting', 'input', 'forward', 'output'] as const;
 export const stageOf = (hook: string): string => `at_${hook}`;
+/** Leads to the flows of the live generation while no other one has a say; empty otherwise. */
+export const knownStages = { input: 'known_input', output: 'known_output' } as const;
 export const denyStages: readonly string[] = [
   ...views.map((view) => `deny_${view.chain}`),
   ...views.map((view) => `late_${view.chain}`),
   'deny_through',
 ];
+
+/** family : chain that says who is held back. */
+const heldMaps = { from: 'held_from', to: 'held_to' } as const;
+const heldMap = (side: Side): SetDefinition => ({
+  name: heldMaps[side],
+  type: ['nf_proto'],
+  data: 'verdict',
+  interval: false,
+  timeout: false,
+  purpose: 'who is held back',
+  elements: families.map((family) => ({
+    key: [`ipv${family}`],
+    verdict: { kind: 'jump', chain: `held_${side}${family}` },
+  })),
+});
 
 const controlMarks = { set: 'control_mark', map: 'control_mark_of' } as const;
 const controlMark: readonly SetDefinition[] = [
@@ -71,7 +88,7 @@ const seen: readonly SetDefinition[] = (['from', 'to'] as const).flatMap((side) 
 
 /** Sets that no plan has anything to say about. */
 export function constantSets(): readonly SetDefinition[] {
-  return [...controlMark, ...seen];
+  return [...controlMark, heldMap('from'), heldMap('to'), ...seen];
 }
 
 /** Sources remembered when a trap or a meter blocked them. */
@@ -106,6 +123,7 @@ function makeBaseChains(): Chain[] {
     ...(['quarantined', 'blocked'] as const).flatMap((name) =>
       families.flatMap((family) => (['from', 'to'] as const).map((side) => spared(name, family, side))),
     ),
+    ...(['from', 'to'] as const).flatMap((side) => families.map((family) => held(family, side))),
     ...(['from', 'to'] as const).map(islandChain),
     { name: 'prerouting', hook: 'prerouting', policy: 'accept', rules: prerouting() },
     { name: 'input', hook: 'input', policy: 'drop', rules: inputRules() },
@@ -123,7 +141,7 @@ function makeBaseChains(): Chain[] {
       hook: 'forward',
       after: true,
       policy: 'accept',
-      rules: [...remember('from'), ...remember('to')],
+      rules: families.flatMap((family) => [rememberAny('from', family), rememberAny('to', family)]),
     },
     {
       name: 'accepted_output',
@@ -135,14 +153,23 @@ function makeBaseChains(): Chain[] {
   ];
 }
 
-/** Receipts of containments say when the last packet of a peer was accepted, and when the last one to it. */
+/** First packets of peers; those of flows that are established are remembered where they are accepted. */
 function remember(side: Side): Rule[] {
   const field = side === 'from' ? 'source' : 'destination';
   return families.map((family) => ({
     family,
-    match: [lookup(baseSets.identified[family], field)],
+    match: [state('new', 'related'), lookup(baseSets.identified[family], field)],
     verdict: { kind: 'remember', set: seenSets[side][family], field },
   }));
+}
+
+function rememberAny(side: Side, family: Family): Rule {
+  const field = side === 'from' ? 'source' : 'destination';
+  return {
+    family,
+    match: [lookup(baseSets.identified[family], field)],
+    verdict: { kind: 'remember', set: seenSets[side][family], field },
+  };
 }
 
 /** What passes of a peer that is held back: operations of its grants, which are judged like any other packet then. */
@@ -187,36 +214,36 @@ function islandChain(side: Side): Chain {
   };
 }
 
-function containment(field: 'source' | 'destination'): Rule[] {
-  const side = field === 'source' ? 'from' : 'to';
-  return [
-    ...families.map((family): Rule => ({
-      family,
-      match: [lookup(containmentSets.revoked[family], field)],
-      verdict: goto('revoked'),
-    })),
-    // A contained device that invents an address is still the machine with that MAC.
-    ...(field === 'destination'
-      ? []
-      : families.flatMap((family) =>
-          (['revoked', 'quarantined'] as const).map((kind): Rule => ({
-            family,
-            match: [lookup(containmentSets[kind].mac, 'ether'), notIn(baseSets.identified[family], 'source')],
-            verdict: goto(kind),
-          })),
-        )),
-    ...families.map((family): Rule => ({
-      family,
-      match: [lookup(containmentSets.quarantined[family], field)],
-      verdict: jump(`quarantined_${side}${family}`),
-    })),
-    ...families.map((family): Rule => ({
-      family,
-      match: [lookup(blockedSets[family], field)],
-      verdict: jump(`blocked_${side}${family}`),
-    })),
-  ];
+/** Who is held back, asked once for the family that the packet has. */
+const containment = (side: Side): Rule => ({
+  match: [],
+  verdict: { kind: 'dispatch', fields: ['family'], map: heldMaps[side] },
+});
+
+function held(family: Family, side: Side): Chain {
+  const field = side === 'from' ? 'source' : 'destination';
+  return {
+    name: `held_${side}${family}`,
+    rules: [
+      { family, match: [lookup(containmentSets.revoked[family], field)], verdict: goto('revoked') },
+      ...(side === 'from' ? strangers(family) : []),
+      {
+        family,
+        match: [lookup(containmentSets.quarantined[family], field)],
+        verdict: jump(`quarantined_${side}${family}`),
+      },
+      { family, match: [lookup(blockedSets[family], field)], verdict: jump(`blocked_${side}${family}`) },
+    ],
+  };
 }
+
+/** A contained device that invents an address is still the machine with that MAC. The small sets are asked first. */
+const strangers = (family: Family): Rule[] =>
+  (['revoked', 'quarantined'] as const).map((kind) => ({
+    family,
+    match: [lookup(containmentSets[kind].mac, 'ether'), notIn(baseSets.identified[family], 'source')],
+    verdict: goto(kind),
+  }));
 
 const loopback = (side: 'in' | 'out'): Rule => ({
   match: [{ kind: 'interface', direction: side, name: 'lo' }],
@@ -244,18 +271,25 @@ function prerouting(): Rule[] {
     loopback('in'),
     neighbours('in'),
     { match: [], verdict: jump(antispoofStage) },
-    ...containment('source'),
+    containment('from'),
     invalid,
     // Before established flows: a proxied one without its mark would hang behind the SYN.
-    { match: [protocol('tcp'), { kind: 'transparent-socket' }], verdict: { kind: 'to-proxy' } },
+    { match: [{ kind: 'proxied-flow' }, { kind: 'transparent-socket' }], verdict: { kind: 'to-proxy' } },
     { match: [], verdict: goto(stageOf('prerouting')) },
   ];
 }
+
+/** Flows that the live generation admitted itself met all that follows here when they began. */
+const known = (hook: 'input' | 'output'): Rule => ({
+  match: [notIn(ISLAND_SET, 'family')],
+  verdict: jump(knownStages[hook]),
+});
 
 /** What has come this far was judged by prerouting: its source is neither forged nor held back. */
 function inputRules(): Rule[] {
   return [
     loopback('in'),
+    known('input'),
     neighbours('in'),
     ...families.map((family): Rule => ({
       family,
@@ -297,7 +331,8 @@ function outputRules(): Rule[] {
     loopback('out'),
     neighbours('out'),
     resets,
-    ...containment('destination'),
+    containment('to'),
+    known('output'),
     invalid,
     ...families.map((family): Rule => ({
       family,

@@ -1,5 +1,6 @@
 // What a plan adds to the table: its denies, which stay closed whatever happens to it, and its generation, which opens
 // paths and falls back when nobody confirms it. The first chains, which both hang from, are base-chains.ts.
+import { seenSets } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Verdict } from './plan.ts';
 import {
   accept,
@@ -141,11 +142,14 @@ export function denyChains(input: GenerationInput): Chain[] {
 /** The chains of a generation; those named as a hook or `antispoof` are where the first chains lead. */
 export function generationChains(input: GenerationInput): Chain[] {
   return [
-    ...families.map((family) => antispoof(family, input.families[family])),
-    { name: 'antispoof', rules: families.map((family) => inventoried(family, input.families[family])) },
+    { name: 'antispoof', rules: families.flatMap((family) => antispoof(family, input.families[family])) },
     ...input.ruleChains,
     ...openingThrough(input),
     ...views.map((view) => flowChain(input, view)),
+    ...(['in', 'out'] as const).flatMap((way) => [
+      { name: `accept_${way}`, rules: accepting(way) },
+      { name: `known_${way}`, rules: knownFlows(way) },
+    ]),
     { name: 'prerouting', rules: prerouting(input) },
     { name: 'input', rules: inputRules() },
     { name: 'forward', rules: forwardRules(input) },
@@ -153,22 +157,16 @@ export function generationChains(input: GenerationInput): Chain[] {
   ];
 }
 
-const inventoried = (family: Family, sets: FamilySets): Rule => ({
-  family,
-  match: [lookup(sets.inventory, 'source')],
-  verdict: jump(`antispoof${family}`),
-});
-
-/** An inventoried source is believed only on the interface, and with the MAC, that the inventory expects. */
-function antispoof(family: Family, sets: FamilySets): Chain {
-  return {
-    name: `antispoof${family}`,
-    rules: [
-      { family, match: [lookup(sets.expectedMac, 'in', 'ether', 'source')], verdict: back },
-      { family, match: [lookup(sets.expectedAddress, 'in', 'source')], verdict: back },
-      { match: [], log: 'spoofed', verdict: drop },
-    ],
-  };
+/**
+ * An inventoried source is believed only on the interface, and with the MAC, that the inventory expects. That is asked
+ * first: most packets come from where they should.
+ */
+function antispoof(family: Family, sets: FamilySets): Rule[] {
+  return [
+    { family, match: [lookup(sets.expectedMac, 'in', 'ether', 'source')], verdict: back },
+    { family, match: [lookup(sets.expectedAddress, 'in', 'source')], verdict: back },
+    { family, match: [lookup(sets.inventory, 'source')], log: 'spoofed', verdict: drop },
+  ];
 }
 
 /** One lookup for all rules of a tier, however many they are. */
@@ -286,6 +284,27 @@ function prerouting(input: GenerationInput): Rule[] {
 }
 
 const relatedErrors = flowErrors(ofEpoch(epochSets.all));
+/** Flows of this epoch, but for those that a proxy has to take part in. */
+const knownFlows = (way: FlowKind): Rule[] => [
+  {
+    match: [state('established'), ofEpoch(way === 'in' ? epochSets.plain : epochSets.all)],
+    verdict: goto(`accept_${way}`),
+  },
+];
+
+/** Receipts of containments say when the last packet of a peer was accepted, and when the last one to it. */
+function accepting(way: FlowKind): Rule[] {
+  const [side, field] = way === 'in' ? (['from', 'source'] as const) : (['to', 'destination'] as const);
+  return [
+    ...families.map((family): Rule => ({
+      family,
+      match: [],
+      verdict: { kind: 'remember', set: seenSets[side][family], field },
+    })),
+    { match: [], verdict: accept },
+  ];
+}
+
 /** Flows of an older epoch that no rule admits again. */
 const staleFlow: Rule = {
   match: [state('established'), protocol('tcp')],
@@ -295,11 +314,11 @@ const staleFlow: Rule = {
 
 function inputRules(): Rule[] {
   return [
-    { match: [state('established'), ofEpoch(epochSets.plain)], verdict: accept },
+    ...knownFlows('in'),
     // Only through the proxy: without its socket a reused port pair would reach the server behind it.
     {
       match: [state('established'), ofEpoch(epochSets.proxied), { kind: 'transparent-socket' }],
-      verdict: accept,
+      verdict: goto('accept_in'),
     },
     ...relatedErrors,
     { match: [direction('original')], verdict: jump('inbound_from') },
@@ -311,7 +330,7 @@ function inputRules(): Rule[] {
 
 function outputRules(): Rule[] {
   return [
-    { match: [state('established'), ofEpoch(epochSets.all)], verdict: accept },
+    ...knownFlows('out'),
     ...relatedErrors,
     { match: [direction('original')], verdict: jump('outbound_to') },
     { match: [direction('reply')], verdict: jump('inbound_back') },

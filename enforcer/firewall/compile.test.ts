@@ -35,6 +35,14 @@ for (const name of goldenNames) {
   });
 }
 
+test('a rule of one family looks at something that only this family has: no text says the family by itself', () => {
+  const told = /"source"|"destination"|"icmp"|"neighbour"|"divert"/;
+  for (const name of goldenNames) {
+    const rules = tableOfPlan(readGolden(name).plan).chains.flatMap((chain) => chain.rules);
+    for (const rule of rules.filter((each) => each.family !== undefined)) assert.match(JSON.stringify(rule), told);
+  }
+});
+
 const { input } = readGolden('plc-cell.txt');
 const slice = sliceSchema.parse(input.slice);
 

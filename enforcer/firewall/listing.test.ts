@@ -41,7 +41,7 @@ const tampering: readonly [string, string, string, RegExp][] = [
     'a set that is looked up',
     '"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@revoked4"',
     '"op": "!=", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@revoked4"',
-    /chain prerouting/,
+    /chain held_from4/,
   ],
   ['a log prefix', 'ew:default-in', 'ew:default-on', /default-on/],
   ['a port of the proxy', '"port": 15502', '"port": 502', /tproxy 502/],

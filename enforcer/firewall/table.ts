@@ -9,6 +9,7 @@ import {
   constantSets,
   denyStages,
   hookStages,
+  knownStages,
   stageOf,
   stageRules,
 } from './base-chains.ts';
@@ -16,7 +17,7 @@ import { CANDIDATE_SET, containmentSets, ISLAND_SET } from './plan.ts';
 import type { Chain, Family, FirewallPlan, Match, Rule, Ruleset, SetDefinition, SetElement, Verdict } from './plan.ts';
 import type { IslandMode } from './apply.ts';
 import type { TableChange } from './change.ts';
-import { jump } from './rule-parts.ts';
+import { goto, jump } from './rule-parts.ts';
 
 /** A plan and the number its chains and sets carry in the kernel (`g7_input`). */
 export interface Layer {
@@ -72,6 +73,13 @@ export function tableOf(state: TableState): Ruleset {
     ...hookStages.map((hook) =>
       stageRules(stageOf(hook), 'goto', chainIn(live, hook), candidate && chainIn(candidate, hook)),
     ),
+    ...Object.entries(knownStages).map(([hook, stage]) => ({
+      name: stage,
+      rules:
+        denying.length === 1
+          ? [{ match: [], verdict: goto(chainIn(live, hook === 'input' ? 'known_in' : 'known_out')) }]
+          : [],
+    })),
     ...denyStages.map((stage) => ({
       name: stage,
       rules: denying.flatMap((layer) => {

@@ -1,5 +1,5 @@
 // Orders for many devices at once: island mode of a site, and blocked addresses. A site is the devices of the inventory
-// with the same label `site` at the time of the order, which names each of them (docs/decisions/0015). Like every order:
+// with the same label `site` at the time of the order, which names each of them (docs/decisions/0017). Like every order:
 // numbered, signed, and one transaction with what the control plane remembers of it.
 import type { Kysely } from 'kysely';
 import { OrderVerb } from '../../proto/gen/edgeward/stream/v1/stream_pb.ts';

@@ -88,6 +88,7 @@ test('a table that somebody took away is a failure of the receipt, not a peer th
   await firewall.contain({ device: 'gateway', containment: 'revoked', sequence: 1 });
   await cell.exec('plc', ['nft', 'delete', 'chain', 'inet', 'edgeward', 'accepted_input']);
   await cell.exec('plc', ['nft', 'delete', 'chain', 'inet', 'edgeward', 'accepted_forward']);
+  await cell.exec('plc', ['nft', 'flush', 'chain', 'inet', 'edgeward', 'g1_accept_in']);
   await cell.exec('plc', ['nft', 'delete', 'set', 'inet', 'edgeward', 'seen_from4']);
   await firewall.contain({ device: 'gateway', containment: 'quarantined', sequence: 2 });
   const { data } = firewall.events.at(-1) ?? {};
