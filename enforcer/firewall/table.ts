@@ -92,7 +92,11 @@ export function tableOf(state: TableState): Ruleset {
     sets: [
       ...baseSetsOf(state),
       ...denying.flatMap((layer) => layer.denies.sets),
-      ...named.flatMap((layer) => layer.generation.sets),
+      // A set that its denies look into as well is one set of the kernel.
+      ...named.flatMap(({ denies, generation }) => {
+        const shared = new Set(denies.sets.map((set) => set.name));
+        return generation.sets.filter((set) => !shared.has(set.name));
+      }),
     ].sort((a, b) => (a.name < b.name ? -1 : 1)),
     chains: [
       ...denying.flatMap((layer) => layer.denies.chains),

@@ -27,7 +27,7 @@ const chance = (random: Random, share: number): boolean => random() < share;
 
 export const EPOCH = 7;
 /** A Thursday at 12:30 UTC. */
-const NOW = Date.UTC(2027, 0, 14, 12, 30);
+export const NOW: number = Date.UTC(2027, 0, 14, 12, 30);
 const mac = (last: number): string => `02:00:00:00:00:${last.toString(16).padStart(2, '0')}`;
 
 const devices = [
