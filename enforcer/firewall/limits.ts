@@ -48,6 +48,9 @@ export const MAX_UNCONFIRMED_PLANS = 8;
 /** Milliseconds between two looks at the table that nothing asked for. */
 export const LOOK_EVERY_MS = 5_000;
 
+/** Milliseconds of looking before looks are spread out; they are forgotten as fast as time passes between looks. */
+export const LOOK_BURST_MS = 1_000;
+
 /** Milliseconds for which foreign commits wait after a long look; a look at 100,000 elements takes about 200. */
 export const MAX_LOOK_PAUSE_MS = 500;
 

@@ -7,7 +7,7 @@ import { openNetlink } from '../../../runtime/linux-netlink.ts';
 import type { NetlinkSocket } from '../../../runtime/linux-netlink.ts';
 import { NETLINK, netlinkMessages } from '../../../runtime/linux-netlink-wire.ts';
 import type { Task } from '../../../runtime/tasks.ts';
-import { LOOK_EVERY_MS, MAX_LOOK_PAUSE_MS } from '../limits.ts';
+import { LOOK_BURST_MS, LOOK_EVERY_MS, MAX_LOOK_PAUSE_MS } from '../limits.ts';
 import { TABLE } from '../render.ts';
 import { authorOf } from './author.ts';
 import { CommitReader, NFTABLES_GROUP } from './commits.ts';
@@ -39,6 +39,8 @@ export function watchTable(parts: WatchParts): Task {
     wake.elsewhere = socket !== undefined;
     try {
       let nextLook = clock.monotonic() + LOOK_EVERY_MS;
+      let spentMs = 0;
+      let lastEnded = clock.monotonic();
       while (!signal.aborted) {
         const waitMs = Math.max(0, nextLook - clock.monotonic());
         if (!notices.any && !wake.elsewhere) await wake.wait(clock, waitMs, signal);
@@ -51,9 +53,13 @@ export function watchTable(parts: WatchParts): Task {
           wake.elsewhere = false;
           await parts.elsewhere?.();
         }
-        // Half of the time at most, however fast others write.
-        const pauseMs = Math.min(MAX_LOOK_PAUSE_MS, clock.monotonic() - started);
-        await clock.sleep(pauseMs, signal).catch(() => undefined);
+        // Half of the time at most, however fast others write; a change that comes alone never waits.
+        const ended = clock.monotonic();
+        spentMs = Math.max(0, spentMs - (started - lastEnded)) + (ended - started);
+        lastEnded = ended;
+        if (spentMs > LOOK_BURST_MS) {
+          await clock.sleep(Math.min(MAX_LOOK_PAUSE_MS, ended - started), signal).catch(() => undefined);
+        }
       }
     } finally {
       socket?.close();
