@@ -26,7 +26,7 @@ interface Sample {
 
 export async function measureTamper({ quick, progress }: BenchOptions): Promise<readonly Figure[]> {
   await using cell = await openCell();
-  const samples = await repairs(cell, quick ? 40 : 400, progress);
+  const samples = await repairs(cell, quick ? 40 : 240, progress);
   const refused = await refusals(cell, quick ? 20 : 200);
   const by = (value: (sample: Sample) => number, share: number): number =>
     percentile(samples.map(value), share) ?? Number.NaN;
@@ -191,9 +191,10 @@ async function refusals(cell: Cell, count: number): Promise<number> {
   await firewall.apply(largePlan());
   if ((await firewall.status()).owned !== true) return 0;
   const state = firewall.state();
+  if (state === undefined) return 0;
   const stranger = openNetlink(NETLINK.netfilter, { namespace: namespaceOf(cell) });
   let refused = 0;
-  for (let at = 0; state !== undefined && at < count; at += 1) {
+  for (let at = 0; at < count; at += 1) {
     try {
       mutation(tableOf(state), at).batch.commit(stranger);
     } catch (error) {
