@@ -101,12 +101,14 @@ export function evaluate(world: World, cell: Cell): Answer {
   )
     return 'accept';
 
+  // A policy that admitted a flow has asked its denies.
+  if (cell.state === 'established' && cell.admitted) return 'accept';
+
   const contained = held.has(stateOf(slice.device));
   const admin = firstOf(world, 'admin', kind, peer, cell.protocol, service);
   if (admin?.verdict === 'deny') return `firewall:${admin.id}`;
   const closedBy = closingDeny(world, kind, peer, cell.protocol, service);
   if (closedBy !== undefined && granted.length === 0) return `deny:${closedBy}`;
-  if (cell.state === 'established' && cell.admitted) return 'accept';
   if (admin?.verdict === 'allow' && !contained) return exceeds(admin, cell) ? `limit:${admin.id}` : 'accept';
 
   if (granted.some((path) => !path.proxied)) return 'accept';
