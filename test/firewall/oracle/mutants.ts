@@ -27,7 +27,7 @@ export const mutants: Readonly<Record<string, (plan: FirewallPlan) => FirewallPl
   }),
   'no source is forged': (plan) => ({
     ...plan,
-    generation: inChains(plan.generation, /^antispoof[46]$/, (chain) => withoutLog(chain, 'spoofed')),
+    generation: inChains(plan.generation, /^antispoof/, (chain) => withoutLog(chain, 'spoofed')),
   }),
   'a quarantined address is forgotten': (plan) => ({
     ...plan,
