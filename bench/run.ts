@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   authz: async (options) => (await import('./authz.ts')).measureAuthz(options),
   'authz-endurance': async (options) => (await import('./authz.ts')).measureEndurance(options),
   decide: async (options) => (await import('./decide.ts')).measureDecide(options),
+  firewall: async (options) => (await import('./firewall.ts')).measureFirewall(options),
   reloads: async (options) => (await import('./reloads.ts')).measureReloads(options),
 };
 
