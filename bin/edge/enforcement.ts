@@ -29,6 +29,7 @@ import { serveLocalOrders } from './local-socket.ts';
 import { createProxies, type Proxies } from './proxies.ts';
 import { remoteProxies } from './remote-proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
+import { openResolvedNames, type ResolvedNames } from './resolved-names.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
 import { openWorkers, type Workers } from './workers/index.ts';
 
@@ -98,6 +99,14 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   late.proxies = proxies;
   const closeStreams = (device: string): number => proxies.close(device);
   await rules.attach({ emit, closeStreams, now: () => trusted.now() });
+  const names = await openResolvedNames({
+    ...stored,
+    config,
+    clock: systemClock,
+    now: () => trusted.now(),
+    random: Math.random,
+    control: () => rules.hostNow(core.deviceId).controlEndpoints.map(({ address }) => address),
+  });
   const firewall = openEdgeFirewall({
     rules,
     deviceId: core.deviceId,
@@ -106,6 +115,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     log,
     orders: () => opened(late.orders),
     closeStreams,
+    resolved: (known) => names.addresses(known),
   });
   const orders = await openOrdersStore({
     ...stored,
@@ -195,6 +205,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
       workers: workers.task,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),
       ...firewallTasks(core, firewall, rules.mode),
+      ...nameTask(names, firewall, slice),
     },
   };
 }
@@ -264,6 +275,11 @@ async function openActivation(
       );
     },
   });
+}
+
+function nameTask(names: ResolvedNames, firewall: EdgeFirewall, slice: () => Slice | undefined): Record<string, Task> {
+  if (firewall.firewall === undefined) return {};
+  return { names: names.follow(slice, () => firewall.refresh()) };
 }
 
 function firewallTasks(

@@ -40,6 +40,8 @@ export interface EdgeFirewallParts {
   readonly log: Logger;
   readonly orders: () => OrdersStore;
   readonly closeStreams: (deviceId: string) => number;
+  /** Addresses behind the names of the slice's rules; default: none is known. */
+  readonly resolved?: (slice: Slice | undefined) => Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -93,7 +95,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
       ]),
     );
     const answers = source === undefined ? new Map<string, boolean>() : portAnswers(source);
-    const host = hostNow(parts.deviceId);
+    const host = { ...hostNow(parts.deviceId), resolved: parts.resolved?.(source?.slice) ?? {} };
     const basis = JSON.stringify([states, orders.handlers.orders.version().toString(), [...answers], host]);
     if (!always && basis === inForce) return;
     const plan = compileFirewall(

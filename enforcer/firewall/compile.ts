@@ -98,7 +98,7 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     staged: Object.fromEntries(
       known.firewall.filter((rule) => rule.observe === true).map((rule) => [rule.id, rule.verdict]),
     ),
-    warnings: [...openings.warnings, ...warnings],
+    warnings: [...openings.warnings, ...rules.warnings, ...warnings],
     ...(nextChange === undefined ? {} : { nextChange }),
   };
 }

@@ -12,7 +12,7 @@ export { runCommand, type CommandResult, type RunCommand } from './run.ts';
 export { firewallErrors } from './errors.ts';
 export { planLines, viewOf, type FirewallView, type RuleView } from './view.ts';
 export { originOf, type RuleOrigin } from './provenance.ts';
-export type { Containment, ControlEndpoint, FirewallPlan, PlanRelease, Transport } from './plan.ts';
+export type { Containment, ControlEndpoint, Family, FirewallPlan, PlanRelease, Transport } from './plan.ts';
 export { simulatedTable } from './simulated-table.ts';
 export { kernelTable } from './backend.ts';
 export { type KernelTable, nftTable } from './kernel.ts';

@@ -25,6 +25,7 @@ export interface PacketRules {
   readonly chains: readonly Chain[];
   readonly denyChains: readonly Chain[];
   readonly nextChange: number | undefined;
+  readonly warnings: readonly string[];
 }
 
 const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
@@ -65,7 +66,15 @@ export function packetRules(build: Build, now: number): PacketRules {
     chains: [...chains.values()],
     denyChains: [...denyChains.values()],
     nextChange,
+    warnings: current.flatMap(({ rule }) => unresolved(rule, build.host.resolved)),
   };
+}
+
+/** Names without an address: the rule is about nothing behind them yet. */
+function unresolved({ id, names = [], place }: SliceFirewallRule, resolved: Build['host']['resolved'] = {}): string[] {
+  return names
+    .filter((name) => (resolved[name] ?? []).length === 0)
+    .map((name) => `rule ${id}: no address is known of ${name}, so it is about nothing there (${place})`);
 }
 
 function currentRules(slice: Slice, now: number): { current: Current[]; nextChange: number | undefined } {
