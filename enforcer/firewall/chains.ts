@@ -65,6 +65,8 @@ export interface ThroughRule {
   readonly from: string;
   readonly to: string | undefined;
   readonly observe: boolean;
+  /** What drops in front of an allow: its end, its rate, its number of connections. */
+  readonly guards: readonly Rule[];
 }
 
 export interface GenerationInput {
@@ -400,7 +402,16 @@ function throughRules(family: Family, rule: ThroughRule, verdicts: Without): Rul
         ? []
         : [{ family, match: [state('new'), ...match], log: `observe:${rule.id}`, verdict: { kind: 'continue' } }];
     }
-    if (rule.verdict !== 'deny') return [{ family, match, verdict: verdicts[rule.verdict] }];
+    // Denies have been asked before; there an allow only keeps those behind it off.
+    const asksNew = (guard: Rule): boolean => guard.match.some(({ kind }) => kind === 'state');
+    const guards =
+      verdicts.allow.kind === 'admit' ? rule.guards.filter((guard) => flow === 'original' || !asksNew(guard)) : [];
+    if (rule.verdict !== 'deny') {
+      return [
+        ...guards.map((guard): Rule => ({ ...guard, family, match: [...match, ...guard.match] })),
+        { family, match, verdict: verdicts[rule.verdict] },
+      ];
+    }
     return cut(`firewall:${rule.id}`).map((end) => ({ ...end, family, match: [...match, ...end.match] }));
   });
 }

@@ -2,11 +2,12 @@
 // them anew; read the difference before you commit it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { test } from 'node:test';
-import { sliceSchema } from '../../policy/bundle/index.ts';
+import { test, type TestContext } from 'node:test';
+import { sliceSchema, type SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { requires } from '../../test/support/capabilities.ts';
 import { compileFirewall } from './compile.ts';
 import { goldenNames, readGolden, writeGolden } from '../../test/firewall/golden.ts';
+import { judgePacket, type Packet } from './judge.ts';
 import { planSchema } from './plan.ts';
 import type { FirewallPlan } from './plan.ts';
 import { renderNft } from './render.ts';
@@ -116,3 +117,73 @@ test('an interface name that would end a quote is refused', () => {
   }));
   assert.throws(() => compileFirewall({ ...slice, devices }, input.state, input.host), { code: 'FIREWALL_ADDRESS' });
 });
+
+const allowOf = (entry: Partial<SliceFirewallRule>): SliceFirewallRule => ({
+  id: 'maintenance',
+  tier: 'admin',
+  priority: 500,
+  verdict: 'allow',
+  direction: 'in',
+  transport: 'tcp',
+  peers: ['192.0.2.0/24', '2001:db8::/32'],
+  place: 'firewall/f.yaml:1',
+  ...entry,
+});
+
+test('a rule with a number of connections asks for it once, however many peers it names', (t) => {
+  const peers = Array.from({ length: 100 }, (_, index) => `192.0.2.${index * 2}/32`);
+  const rule = allowOf({ peers: [...peers, '2001:db8::1/128', '2001:db8::9/128'], maxConnections: 3 });
+  const plan = compileFirewall({ ...slice, firewall: [rule] }, input.state, input.host);
+  const chain = plan.generation.chains.find(({ name }) => name.startsWith('yes_'));
+  assert.deepEqual(
+    chain?.rules.map(({ family, verdict }) => [family, verdict.kind]),
+    [
+      [4, 'drop'],
+      [6, 'drop'],
+      [undefined, 'admit'],
+    ],
+  );
+  loads(t, plan);
+});
+
+test('what is forwarded has an end, a rate and a number of connections too, also with the enforcer dead', (t) => {
+  const { now } = input.state;
+  const packet = {
+    way: 'through',
+    protocol: 'tcp',
+    sport: 40_000,
+    dport: 80,
+    inInterface: 'a',
+    outInterface: 'b',
+  } as const;
+  const verdicts = (entry: Partial<SliceFirewallRule>, overLimits: boolean, at: number): string[] => {
+    const plan = compileFirewall(
+      { ...slice, firewall: [allowOf({ direction: 'through', ...entry })] },
+      input.state,
+      input.host,
+    );
+    loads(t, plan);
+    return [
+      ['192.0.2.1', '198.51.100.1'],
+      ['2001:db8::1', '2001:db8:1::1'],
+    ].map(([source = '', destination = '']) => {
+      const own: Packet = { ...packet, source, destination, state: 'new', direction: 'original', overLimits };
+      const { verdict, rule } = judgePacket(plan, own, at);
+      return `${verdict} ${rule}`;
+    });
+  };
+  const both = (text: string): string[] => [text, text];
+  const rate = { flows: 1, per: 'hour', burst: 1 } as const;
+  assert.deepEqual(verdicts({ until: now + 1_000 }, false, now), both('accept '));
+  assert.deepEqual(verdicts({ until: now + 1_000 }, false, now + 1_000), both('drop ended:maintenance'));
+  assert.deepEqual(verdicts({ rate }, false, now), both('accept '));
+  assert.deepEqual(verdicts({ rate }, true, now), both('drop limit:maintenance'));
+  assert.deepEqual(verdicts({ maxConnections: 2 }, true, now), both('drop limit:maintenance'));
+});
+
+function loads(t: TestContext, plan: FirewallPlan): void {
+  if (!requires(t, 'root', 'nft')) return;
+  const text = renderNft(tableOfPlan(plan), plan.compiledAt);
+  const { status, stderr } = spawnSync('unshare', ['--net', 'nft', '-f', '-'], { input: text, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+}

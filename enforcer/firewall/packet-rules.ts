@@ -1,6 +1,7 @@
 // The rules of firewall/ as the kernel judges them: one map per tier, family and kind of flow, however many rules there
 // are. A tier is made of disjoint boxes (tiers.ts); each box leads to the chain of its rule, which logs, limits, admits.
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { calendarAt } from '../../policy/engine/index.ts';
 import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { cidrFamily, mergedRanges, plainAddress } from './addresses.ts';
@@ -120,11 +121,12 @@ function tierMaps(
     reason: box.rule,
     verdict: { kind: 'goto', chain: denyChain(denyChains, `firewall:${box.rule}`) },
   });
-  const allow = (box: Box): Wanted => ({
-    key: box.key,
-    reason: box.rule,
-    verdict: { kind: 'jump', chain: allowChain(build, family, chains, byId.get(box.rule)) },
-  });
+  const leads = new Map<string, string>();
+  const allow = (box: Box): Wanted => {
+    const chain = leads.get(box.rule) ?? allowChain(build, family, chains, byId.get(box.rule));
+    leads.set(box.rule, chain);
+    return { key: box.key, reason: box.rule, verdict: { kind: 'jump', chain } };
+  };
   const note = (box: Box): Wanted => ({
     key: box.key,
     reason: box.rule,
@@ -226,51 +228,49 @@ const denyRules = (id: string): Rule[] => [
 
 /**
  * What a rule admits, within its limits. Beyond them a flow is dropped: the map had one answer, so a deny behind the rule
- * would not be asked, and a grant would open what it closes.
+ * would not be asked, and a grant would open what it closes. All boxes of the rule lead to the same chain.
  */
 function allowChain(build: Build, family: Family, chains: Map<string, Chain>, entry: Current | undefined): string {
-  if (entry === undefined) return 'admitted';
-  const { rule, until } = entry;
-  const name = `yes_${short(rule.id)}`;
-  const isLimited = rule.rate !== undefined || rule.maxConnections !== undefined || until !== undefined;
-  if (!isLimited) {
+  const guards = entry === undefined ? [] : guardsOf(build, family, entry);
+  if (entry === undefined || guards.length === 0) {
     chains.set('admitted', { name: 'admitted', rules: [{ match: [], verdict: admit }] });
     return 'admitted';
   }
-  const limited = chains.get(name)?.rules ?? [];
-  const peer = rule.direction === 'in' ? 'source' : 'destination';
-  const mine: Rule[] = [];
+  const name = `yes_${short(entry.rule.id)}`;
+  const known = chains.get(name)?.rules.slice(0, -1) ?? [];
+  const fresh = guards.filter((rule) => !known.some((other) => isDeepStrictEqual(other, rule)));
+  if (fresh.length > 0) chains.set(name, { name, rules: [...known, ...fresh, { match: [], verdict: admit }] });
+  return name;
+}
+
+/** What ends before the rule admits: after its time, and beyond its rate and its number of connections. */
+function guardsOf(build: Build, family: Family, { rule, until }: Current): Rule[] {
+  const guards: Rule[] = [];
+  if (until !== undefined) {
+    const families = ['ipv4', 'ipv6'].map((key) => ({ key: [key], until }));
+    const set = build.generation.add(`valid_${short(rule.id)}`, 'until its rule ends', ['nf_proto'], families, {
+      timeout: true,
+    });
+    guards.push({ match: [notIn(set, 'family')], log: `ended:${rule.id}`, verdict: drop });
+  }
   if (rule.maxConnections !== undefined) {
     const set = build.generation.add(
       `open_${short(rule.id)}_${family}`,
       'open flows by peer',
       [addressType[family]],
       [],
-      {
-        learned: { size: MAX_COUNTED_PEERS },
-      },
+      { learned: { size: MAX_COUNTED_PEERS } },
     );
+    const peer = rule.direction === 'out' ? 'destination' : 'source';
     const over: Match = { kind: 'connections-over', set, field: peer, count: rule.maxConnections };
-    mine.push({ family, match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
-  }
-  if (limited.length > 0) {
-    chains.set(name, { name, rules: [...limited.slice(0, -1), ...mine, { match: [], verdict: admit }] });
-    return name;
-  }
-  if (until !== undefined) {
-    const families = ['ipv4', 'ipv6'].map((key) => ({ key: [key], until }));
-    const set = build.generation.add(`valid_${short(rule.id)}`, 'until its rule ends', ['nf_proto'], families, {
-      timeout: true,
-    });
-    mine.unshift({ match: [notIn(set, 'family')], log: `ended:${rule.id}`, verdict: drop });
+    guards.push({ family, match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
   }
   if (rule.rate !== undefined) {
     const { flows, per, burst } = rule.rate;
     const over: Match = { kind: 'rate-over', amount: flows, per, burst };
-    mine.push({ match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
+    guards.push({ match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
   }
-  chains.set(name, { name, rules: [...mine, { match: [], verdict: admit }] });
-  return name;
+  return guards;
 }
 
 /** Peer addresses whose open flows are counted at a time; one more is not admitted. */
@@ -287,17 +287,20 @@ function observeChain(chains: Map<string, Chain>, id: string): string {
 /** Rules about packets that this host forwards. They are judged one after the other, so there are few. */
 function throughRules(build: Build, family: Family, current: readonly Current[]): ThroughRule[] {
   const rules = current
-    .map(({ rule }) => rule)
-    .filter((rule) => rule.direction === 'through' && rule.workload === undefined)
-    .filter((rule) => rule.verdict !== 'allow' || !build.contained)
-    .sort((a, b) => tierOrder(a) - tierOrder(b) || a.priority - b.priority || verdictOrder(a) - verdictOrder(b));
+    .filter(({ rule }) => rule.direction === 'through' && rule.workload === undefined)
+    .filter(({ rule }) => rule.verdict !== 'allow' || !build.contained)
+    .sort(
+      ({ rule: a }, { rule: b }) =>
+        tierOrder(a) - tierOrder(b) || a.priority - b.priority || verdictOrder(a) - verdictOrder(b),
+    );
   if (rules.length > MAX_THROUGH_RULES) {
     throw firewallErrors.error(
       'FIREWALL_TOO_LARGE',
       `${rules.length} rules with direction through; at most ${MAX_THROUGH_RULES} keep packets fast`,
     );
   }
-  return rules.flatMap((rule): ThroughRule[] => {
+  return rules.flatMap((entry): ThroughRule[] => {
+    const { rule } = entry;
     const prefixes = (cidrs: readonly string[]) =>
       mergedRanges(
         cidrs.filter((cidr) => cidrFamily(cidr) === family),
@@ -326,6 +329,7 @@ function throughRules(build: Build, family: Family, current: readonly Current[])
         from: set('from', from),
         to: to === undefined ? undefined : set('to', to),
         observe: rule.observe === true,
+        guards: rule.verdict === 'allow' && rule.observe !== true ? guardsOf(build, family, entry) : [],
       },
     ];
   });

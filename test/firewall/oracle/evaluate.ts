@@ -424,6 +424,6 @@ function forwarded({ slice, now, states }: World, cell: Cell): Answer {
   const first = admin === undefined || admin.verdict === 'pass' ? matching('baseline') : admin;
   if (first?.verdict === 'deny') return `firewall:${first.id}`;
   if (cell.state === 'established' && cell.admitted) return 'accept';
-  if (first?.verdict === 'allow') return 'accept';
+  if (first?.verdict === 'allow') return exceeds(first, cell) ? `limit:${first.id}` : 'accept';
   return cell.state === 'established' && cell.protocol === 'tcp' ? 'stale-flow' : 'default-forward';
 }

@@ -75,7 +75,7 @@ export const mutants: Readonly<Record<string, (plan: FirewallPlan) => FirewallPl
   }),
   'who exceeds a limit is admitted': (plan) => ({
     ...plan,
-    generation: inChains(plan.generation, /^yes_/, (chain) => ({
+    generation: inChains(plan.generation, /^(yes_|through_)/, (chain) => ({
       ...chain,
       rules: chain.rules.filter((rule) => rule.log?.startsWith('limit:') !== true),
     })),

@@ -204,10 +204,8 @@ function packetRules(random: Random): SliceFirewallRule[] {
       ...(transport !== 'icmp' && chance(random, 0.7) ? { ports: [...pick(random, portsOf)] as [number, number] } : {}),
       ...(direction === 'through' && chance(random, 0.5) ? { to: some(random, cidrs, 2) } : {}),
       ...(chance(random, 0.15) ? { observe: true as const } : {}),
-      ...(verdict === 'allow' && chance(random, 0.15) && direction !== 'through'
-        ? { rate: { flows: 5, per: 'second' as const, burst: 5 } }
-        : {}),
-      ...(verdict === 'allow' && chance(random, 0.1) && direction !== 'through' ? { maxConnections: 3 } : {}),
+      ...(verdict === 'allow' && chance(random, 0.15) ? { rate: { flows: 5, per: 'second' as const, burst: 5 } } : {}),
+      ...(verdict === 'allow' && chance(random, 0.1) ? { maxConnections: 3 } : {}),
       ...(chance(random, 0.3) ? { conditions: pick(random, windows) } : {}),
       ...pick(random, times),
       place: `firewall/f.yaml:${index + 1}`,
