@@ -7,7 +7,7 @@ export function formatView({ status, generation, candidate, closing, rules, sets
     layer === undefined
       ? 'none'
       : `slot ${layer.slot}, epoch ${layer.epoch}, ${layer.bundle === 0 ? 'no policy' : `version ${layer.bundle}`}` +
-        `${layer.release === undefined ? '' : `, commit ${layer.release.commit.slice(0, 12)} by ${layer.release.author}`}`;
+        (layer.release === undefined ? '' : `, commit ${layer.release.commit.slice(0, 12)} by ${layer.release.author}`);
   const contained = Object.entries(status.contained).flatMap(([kind, ids]) => ids.map((id) => `${id} (${kind})`));
   const blocked = Object.entries(status.blocked).map(([address, seconds]) => `${address} (${seconds} s)`);
   const staged = rules.filter(({ activity }) => activity === 'observe');

@@ -6,9 +6,9 @@ import type { FirewallMode } from './first-rules.ts';
 
 export interface ConnectionGuard {
   /** Whether the listener for that interface may serve the source address. */
-  admits(interfaceName: string, source: string): boolean;
+  readonly admits: (interfaceName: string, source: string) => boolean;
   /** Connections judged, and by rule those that the rules would drop. */
-  counts(): { readonly judged: number; readonly denied: Readonly<Record<string, number>> };
+  readonly counts: () => { readonly judged: number; readonly denied: Readonly<Record<string, number>> };
 }
 
 export function createConnectionGuard(parts: {

@@ -128,8 +128,11 @@ function endAnswer(
     ...echoOf(protocol, 'reply'),
   };
   const turned = { source: destination, destination: source };
-  const request = best(table, now, [
-    ...(way === 'out' ? [{ outInterface: 'any' }] : arrivals(plan, source)).map((where): Packet => ({
+  const away = [{ outInterface: 'any' }];
+  const request = best(
+    table,
+    now,
+    (way === 'out' ? away : arrivals(plan, source)).map((where): Packet => ({
       way,
       source,
       destination,
@@ -139,12 +142,14 @@ function endAnswer(
       direction: 'original',
       proxyListens: true,
     })),
-  ]);
+  );
   const answered =
     request.verdict !== 'accept'
       ? request
-      : best(table, now, [
-          ...(way === 'out' ? arrivals(plan, destination) : [{ outInterface: 'any' }]).map((where): Packet => ({
+      : best(
+          table,
+          now,
+          (way === 'out' ? arrivals(plan, destination) : away).map((where): Packet => ({
             way: way === 'out' ? 'in' : 'out',
             ...turned,
             ...back,
@@ -153,7 +158,7 @@ function endAnswer(
             direction: 'reply',
             connectionMark: request.connectionMark,
           })),
-        ]);
+        );
   const decided = answered.verdict === 'accept' ? request : answered;
   const rule = ruleOf(plan, decided);
   const { place, words } = rule.startsWith('grant:')
@@ -249,10 +254,9 @@ function missingGrant({ from, to, protocol, port, now }: ReachQuestion, end: Rea
       ? `no interface of ${to} is on ${what}: an interface and a grant, or an allow rule in firewall/`
       : `no grant lets ${from} use ${what} of ${to}`;
   }
-  const grants = slice.grants.filter(
-    (grant) => grant.interface === service.name && grant.device === to && grant.subjects.includes(from),
+  const grant = slice.grants.find(
+    ({ interface: name, device, subjects }) => name === service.name && device === to && subjects.includes(from),
   );
-  const [grant] = grants;
   if (grant === undefined) return `a grant of ${service.name} (${service.place}) to ${from}`;
   return whyClosed(grant, service, from, end, now);
 }

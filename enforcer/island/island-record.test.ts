@@ -114,7 +114,7 @@ test('property: it ends by a rejoin, by a person where no order stands, or by th
           local = undefined;
         }
         if (kind === 'island') {
-          orders = { ...orders, island: islandOrder(++sequence, start + uptime) };
+          orders = { island: islandOrder(++sequence, start + uptime), rejoined: orders.rejoined };
           ordered = uptime;
         }
         if (kind === 'rejoin') {

@@ -45,7 +45,13 @@ const witness = `table inet witness {
 /** Rates and numbers of connections depend on what else was sent: they are left to the random cells. */
 const withoutLimits = (world: World): World => ({
   ...world,
-  slice: { ...world.slice, firewall: world.slice.firewall.map(({ rate: _, maxConnections: __, ...rule }) => rule) },
+  slice: {
+    ...world.slice,
+    firewall: world.slice.firewall.map((rule) => {
+      const { rate, maxConnections, ...rest } = rule;
+      return rate === undefined && maxConnections === undefined ? rule : rest;
+    }),
+  },
 });
 
 export async function probeKernel(options: {
