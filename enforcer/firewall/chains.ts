@@ -1,6 +1,6 @@
 // What a plan adds to the table: its denies, which stay closed whatever happens to it, and its generation, which opens
 // paths and falls back when nobody confirms it. The first chains, which both hang from, are base-chains.ts.
-import { seenSets } from './plan.ts';
+import { baseSets, seenSets } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Verdict } from './plan.ts';
 import {
   accept,
@@ -78,6 +78,24 @@ export interface GenerationInput {
   readonly reflex: readonly Rule[];
   /** Chains that tier maps lead to. */
   readonly ruleChains: readonly Chain[];
+  /** Users whose packets are judged by maps of their own; see workloads.ts. */
+  readonly users: readonly UserMaps[];
+}
+
+export interface UserMaps {
+  readonly uid: number;
+  readonly families: Readonly<Record<Family, UserSets>>;
+}
+
+/** Of outgoing packets of one user: all rules that are about them, and what grants open to its workloads alone. */
+export interface UserSets {
+  readonly denies: readonly TierMaps[];
+  readonly lateDenies: TierMaps;
+  readonly admin: TierMaps;
+  readonly baseline: TierMaps;
+  readonly observedAdmin: TierMaps;
+  readonly observedBaseline: TierMaps;
+  readonly reached: string;
 }
 
 const families: readonly Family[] = [4, 6];
@@ -93,6 +111,29 @@ export const epochSets = {
   admitProxied: 'epoch_mark_proxied',
 } as const;
 
+/** Sets and maps of a plan that tells users apart. */
+export const userSets = {
+  /** The users. */
+  all: 'users',
+  /** uid : chain, for each place where their packets are judged by themselves. */
+  chains: 'user_chains',
+  denies: 'user_denies',
+  lateDenies: 'user_late_denies',
+  /** Mark of their flows, and family : mark. */
+  mark: 'workload_mark',
+  markOf: 'workload_mark_of',
+} as const;
+
+/** Chains that lead on for one user. */
+export const userChain = (what: 'to' | 'back' | 'deny' | 'late', uid: number): string => `${what}_u${uid}`;
+
+const ofWorkload: Match = lookup(userSets.mark, 'connection-mark');
+const byUser = (map: string): Verdict => ({ kind: 'dispatch', fields: ['uid'], map });
+/** Where outgoing packets of a workload are accepted, and answers to them. */
+export const toWorkload: Verdict = goto('workload_out');
+export const ofUser: Match = lookup(userSets.all, 'uid');
+export const backToWorkload: Verdict = goto('workload_back');
+
 const ofEpoch = (set: string): Match => lookup(set, 'connection-mark');
 export const admit: Verdict = { kind: 'admit', map: epochSets.admit };
 const admitProxied: Verdict = { kind: 'admit', map: epochSets.admitProxied };
@@ -105,11 +146,13 @@ interface View {
   readonly service: 'dport' | 'sport';
 }
 
+const outgoing: View = { chain: 'outbound_to', flow: 'out', peer: 'destination', service: 'dport' };
+const answers: View = { chain: 'outbound_back', flow: 'out', peer: 'source', service: 'sport' };
 export const views: readonly View[] = [
   { chain: 'inbound_from', flow: 'in', peer: 'source', service: 'dport' },
   { chain: 'inbound_back', flow: 'in', peer: 'destination', service: 'sport' },
-  { chain: 'outbound_to', flow: 'out', peer: 'destination', service: 'dport' },
-  { chain: 'outbound_back', flow: 'out', peer: 'source', service: 'sport' },
+  outgoing,
+  answers,
 ];
 
 const isRequest = (view: View): boolean => view.service === 'dport';
@@ -119,6 +162,7 @@ export function denyChains(input: GenerationInput): Chain[] {
   const early = views.map((view) => ({
     name: `deny_${view.chain}`,
     rules: [
+      ...userDenies(input, view, userSets.denies),
       ...(view.chain === 'inbound_from' ? input.reflex : []),
       ...families.flatMap((family) =>
         input.families[family].denies[view.flow].flatMap((maps) => dispatch(family, maps, view)),
@@ -127,8 +171,21 @@ export function denyChains(input: GenerationInput): Chain[] {
   }));
   const late = views.map((view) => ({
     name: `late_${view.chain}`,
-    rules: families.flatMap((family) => dispatch(family, input.families[family].lateDenies[view.flow], view)),
+    rules: [
+      ...userDenies(input, view, userSets.lateDenies),
+      ...families.flatMap((family) => dispatch(family, input.families[family].lateDenies[view.flow], view)),
+    ],
   }));
+  const users = input.users.flatMap(({ uid, families: sets }) => [
+    {
+      name: userChain('deny', uid),
+      rules: families.flatMap((family) => sets[family].denies.flatMap((maps) => dispatch(family, maps, outgoing))),
+    },
+    {
+      name: userChain('late', uid),
+      rules: families.flatMap((family) => dispatch(family, sets[family].lateDenies, outgoing)),
+    },
+  ]);
   // An allow keeps every deny behind it off, a pass those of its own tier.
   const baseline = throughTier(input, 'baseline', (rule) => !rule.observe, { allow: back, pass: back });
   const next = baseline.rules.length === 0 ? [] : [{ match: [], verdict: goto(`deny_${baseline.name}`) }];
@@ -138,7 +195,14 @@ export function denyChains(input: GenerationInput): Chain[] {
     { name: `deny_${baseline.name}`, rules: baseline.rules },
     { name: 'deny_through', rules: [...admin.rules, ...next] },
   ];
-  return [...early, ...late, ...through].filter((chain) => chain.rules.length > 0);
+  return [...users, ...[...early, ...late, ...through].filter((chain) => chain.rules.length > 0)];
+}
+
+/** Packets of users are judged by their own denies; answers to them by what they send next. */
+function userDenies(input: GenerationInput, view: View, map: string): Rule[] {
+  if (input.users.length === 0 || view.flow === 'in') return [];
+  if (isRequest(view)) return [{ match: [], verdict: byUser(map) }];
+  return [{ match: [ofWorkload], verdict: back }];
 }
 
 /** The chains of a generation; those named as a hook or `antispoof` are where the first chains lead. */
@@ -148,14 +212,15 @@ export function generationChains(input: GenerationInput): Chain[] {
     ...input.ruleChains,
     ...openingThrough(input),
     ...views.map((view) => flowChain(input, view)),
+    ...workloadChains(input),
     ...(['in', 'out'] as const).flatMap((way) => [
       { name: `accept_${way}`, rules: accepting(way) },
-      { name: `known_${way}`, rules: knownFlows(way) },
+      { name: `known_${way}`, rules: [...(way === 'out' ? judgedAlways(input) : []), ...knownFlows(way)] },
     ]),
     { name: 'prerouting', rules: prerouting(input) },
-    { name: 'input', rules: inputRules() },
+    { name: 'input', rules: inputRules(input) },
     { name: 'forward', rules: forwardRules(input) },
-    { name: 'output', rules: outputRules() },
+    { name: 'output', rules: outputRules(input) },
   ];
 }
 
@@ -216,18 +281,85 @@ function flowChain(input: GenerationInput, view: View): Chain {
       { match: [], verdict: jump(`late_${view.chain}`) },
       ...each((family, sets) => dispatch(family, sets.baseline[view.flow], view)),
       ...each((family) => (view.flow === 'in' ? observeRules(family, input, view) : [])),
+      ...(view === answers ? input.users : []).map(({ uid }): Rule => ({
+        match: [],
+        verdict: jump(userChain('back', uid)),
+      })),
     ],
   };
 }
 
-function grantRules(family: Family, sets: FamilySets, view: View): Rule[] {
-  const key: Field[] = [view.peer, 'protocol', view.service];
+/** Each packet that a user sends, however well its flow is known: another one may send from the same port now. */
+const judgedAlways = ({ users }: GenerationInput): Rule[] =>
+  users.length === 0 ? [] : [{ match: [direction('original'), ofUser], verdict: back }];
+
+function workloadChains(input: GenerationInput): Chain[] {
+  if (input.users.length === 0) return [];
+  const seen = (side: 'from' | 'to', field: Field): Rule[] =>
+    families.map((family) => ({
+      family,
+      match: [lookup(baseSets.identified[family], field)],
+      verdict: { kind: 'remember', set: seenSets[side][family], field },
+    }));
+  return [
+    {
+      name: 'workload_out',
+      rules: [...seen('to', 'destination'), { match: [], verdict: { kind: 'admit', map: userSets.markOf } }],
+    },
+    {
+      name: 'workload_back',
+      rules: [
+        // TCP acknowledges what it gets, and that packet is judged; of others only the mark says whose they are.
+        { match: [notProtocol('tcp'), notIn(userSets.mark, 'connection-mark')], verdict: back },
+        ...seen('from', 'source'),
+        { match: [], verdict: accept },
+      ],
+    },
+    ...input.users.flatMap((user) => [outgoingOf(input, user), answersTo(user)]),
+  ];
+}
+
+/** Everything that decides about an outgoing packet of this user, in the order of outbound_to. */
+function outgoingOf(input: GenerationInput, { uid, families: sets }: UserMaps): Chain {
+  const each = (rules: (family: Family) => Rule[]): Rule[] => families.flatMap(rules);
+  return {
+    name: userChain('to', uid),
+    rules: [
+      ...each((family) => dispatch(family, sets[family].observedAdmin, outgoing, [state('new')])),
+      ...each((family) => dispatch(family, sets[family].admin, outgoing)),
+      ...each((family) => [
+        ...grantRules(family, input.families[family], outgoing, toWorkload),
+        { family, match: [lookup(sets[family].reached, ...pathOf(outgoing))], verdict: toWorkload },
+      ]),
+      ...each((family) => dispatch(family, sets[family].observedBaseline, outgoing, [state('new')])),
+      { match: [], verdict: jump('late_outbound_to') },
+      ...each((family) => dispatch(family, sets[family].baseline, outgoing)),
+      ...ending('default-out'),
+    ],
+  };
+}
+
+function answersTo({ uid, families: sets }: UserMaps): Chain {
+  return {
+    name: userChain('back', uid),
+    rules: families.flatMap((family) => [
+      ...dispatch(family, sets[family].admin, answers),
+      { family, match: [lookup(sets[family].reached, ...pathOf(answers))], verdict: jump('workload_back') },
+      ...dispatch(family, sets[family].baseline, answers),
+    ]),
+  };
+}
+
+const pathOf = (view: View): Field[] => [view.peer, 'protocol', view.service];
+
+function grantRules(family: Family, sets: FamilySets, view: View, admitted: Verdict = admit): Rule[] {
+  const key = pathOf(view);
   const echo: Match = { kind: 'icmp', types: ['echo-request', 'echo-reply'] };
-  const linked: Rule = { family, match: [echo, lookup(sets.linked, view.peer)], verdict: admit };
+  const linked: Rule = { family, match: [echo, lookup(sets.linked, view.peer)], verdict: admitted };
   if (view.flow === 'out') {
     return [
-      { family, match: [lookup(sets.reached, ...key)], verdict: admit },
-      { family, match: [lookup(sets.dns, ...key)], verdict: admit },
+      { family, match: [lookup(sets.reached, ...key)], verdict: admitted },
+      { family, match: [lookup(sets.dns, ...key)], verdict: admitted },
       linked,
     ];
   }
@@ -314,7 +446,9 @@ const staleFlow: Rule = {
   verdict: { kind: 'reset' },
 };
 
-function inputRules(): Rule[] {
+const ending = (log: string): Rule[] => [staleFlow, { match: [], log, verdict: drop }];
+
+function inputRules({ users }: GenerationInput): Rule[] {
   return [
     ...knownFlows('in'),
     // Only through the proxy: without its socket a reused port pair would reach the server behind it.
@@ -323,21 +457,21 @@ function inputRules(): Rule[] {
       verdict: goto('accept_in'),
     },
     ...relatedErrors,
+    ...(users.length === 0 ? [] : flowErrors(ofWorkload)),
     { match: [direction('original')], verdict: jump('inbound_from') },
     { match: [direction('reply')], verdict: jump('outbound_back') },
-    staleFlow,
-    { match: [], log: 'default-in', verdict: drop },
+    ...ending('default-in'),
   ];
 }
 
-function outputRules(): Rule[] {
+function outputRules({ users }: GenerationInput): Rule[] {
   return [
+    ...(users.length === 0 ? [] : [{ match: [direction('original')], verdict: byUser(userSets.chains) }]),
     ...knownFlows('out'),
     ...relatedErrors,
     { match: [direction('original')], verdict: jump('outbound_to') },
     { match: [direction('reply')], verdict: jump('inbound_back') },
-    staleFlow,
-    { match: [], log: 'default-out', verdict: drop },
+    ...ending('default-out'),
   ];
 }
 
@@ -347,8 +481,7 @@ function forwardRules(input: GenerationInput): Rule[] {
     { match: [state('established'), ofEpoch(epochSets.plain)], verdict: accept },
     ...relatedErrors,
     ...rules,
-    staleFlow,
-    { match: [], log: 'default-forward', verdict: drop },
+    ...ending('default-forward'),
   ];
 }
 

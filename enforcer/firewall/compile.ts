@@ -3,18 +3,19 @@
 import type { Slice } from '../../policy/bundle/index.ts';
 import { neighbourhoodOf, plainAddress } from './addresses.ts';
 import type { Neighbourhood, PeerAddress, PlainAddress } from './addresses.ts';
-import { denyChains, epochSets, generationChains } from './chains.ts';
-import type { FamilySets } from './chains.ts';
+import { denyChains, epochSets, generationChains, userChain, userSets } from './chains.ts';
+import type { FamilySets, UserMaps } from './chains.ts';
 import { firewallErrors } from './errors.ts';
 import { MAX_RULES_PER_CHAIN } from './limits.ts';
 import { earlier, isContained, openingsOf } from './openings.ts';
 import type { FirewallState, Opening, Openings } from './openings.ts';
-import { packetRules } from './packet-rules.ts';
-import { baseSets, containmentSets, MAX_EPOCH, PROXIED_BIT } from './plan.ts';
+import { packetRules, type PacketRules } from './packet-rules.ts';
+import { baseSets, containmentSets, MAX_EPOCH, PROXIED_BIT, WORKLOAD_MARK } from './plan.ts';
 import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan } from './plan.ts';
 import { reflexOf } from './reflex.ts';
 import { SetRegistry } from './sets.ts';
 import type { Wanted } from './sets.ts';
+import { type WorkloadUser, workloadUsers } from './workloads.ts';
 
 /** What the host's own configuration says; nothing here comes from the control plane. */
 export interface HostConfig {
@@ -58,6 +59,7 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     control: host.controlEndpoints.map((endpoint) => ({ ...endpoint, address: plainAddress(endpoint.address).text })),
     contained: isContained(state.states[known.device]),
     proxyPorts: proxyPortsOf(known, host, warnings),
+    users: workloadUsers(known),
   };
   const observed = observedServices(build, state.now);
   epochOf(build.generation, state.epoch);
@@ -68,10 +70,11 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
   const input = {
     families: { 4: { ...grants[4], ...rules.families[4] }, 6: { ...grants[6], ...rules.families[6] } },
     ...observedSets(build, observed),
-    ruleChains: rules.chains,
+    users: userMaps(build, rules),
+    ruleChains: [...rules.chains.values()],
     reflex: reflex.rules,
   };
-  const denying = [...reflex.chains, ...rules.denyChains, ...denyChains(input)];
+  const denying = [...reflex.chains, ...rules.denyChains.values(), ...denyChains(input)];
   const opening = generationChains(input);
   refuseLongChains([...denying, ...opening]);
   const nextChange = observed
@@ -132,6 +135,43 @@ function epochOf(registry: SetRegistry, epoch: number): void {
   map(epochSets.admitProxied, proxied);
 }
 
+/** Maps of the users that have workloads, and where their packets are led to them. */
+function userMaps(build: Build, rules: PacketRules): UserMaps[] {
+  const { users, generation, denies, openings } = build;
+  if (users.length === 0) return [];
+  const keys = users.map(({ uid }) => ({ key: [String(uid)] }));
+  const lead = (registry: SetRegistry, name: string, to: 'to' | 'deny' | 'late'): void => {
+    const wanted = users.map(({ uid }): Wanted => ({
+      key: [String(uid)],
+      verdict: { kind: 'goto', chain: userChain(to, uid) },
+    }));
+    registry.add(name, 'judged by user', ['uid'], wanted, { data: 'verdict' });
+  };
+  generation.add(userSets.all, 'users with workloads', ['uid'], keys);
+  lead(generation, userSets.chains, 'to');
+  lead(denies, userSets.denies, 'deny');
+  lead(denies, userSets.lateDenies, 'late');
+  const mark = [{ key: [String(WORKLOAD_MARK)] }];
+  for (const registry of [generation, denies]) registry.add(userSets.mark, 'flows of workloads', ['mark'], mark);
+  const marks = ['ipv4', 'ipv6'].map((family) => ({ key: [family], mark: WORKLOAD_MARK }));
+  generation.add(userSets.markOf, 'flows of workloads', ['nf_proto'], marks, { data: 'mark' });
+  return users.map((user) => {
+    const setsOf = (family: Family) => ({
+      ...rules.forUser(user, family),
+      reached: generation.add(
+        `reached${family}_u${user.uid}`,
+        'reached by a workload',
+        pathType(family),
+        openings.reached
+          .filter((path) => path.family === family && path.workload !== undefined && user.workloads.has(path.workload))
+          .map(wantedOf),
+        ending,
+      ),
+    });
+    return { uid: user.uid, families: { 4: setsOf(4), 6: setsOf(6) } };
+  });
+}
+
 /** A long list costs every packet that gets that far; it is refused, never cut off. */
 function refuseLongChains(chains: readonly Chain[]): void {
   for (const chain of chains) {
@@ -155,6 +195,7 @@ export interface Build {
   readonly contained: boolean;
   /** Listening port of the proxy by interface name; `undefined` for an interface that needs one and has none. */
   readonly proxyPorts: ReadonlyMap<string, number | undefined>;
+  readonly users: readonly WorkloadUser[];
 }
 
 function emptySlice(device: string): Slice {
@@ -247,7 +288,7 @@ function grantSets(family: Family, build: Build, states: FirewallState['states']
   const path = (name: string, purpose: string, wanted: readonly Wanted[]): string =>
     generation.add(name, purpose, pathType(family), wanted, ending);
   const served = openings.served.filter((opening) => opening.family === family);
-  const reached = openings.reached.filter((opening) => opening.family === family);
+  const reached = openings.reached.filter((opening) => opening.family === family && opening.workload === undefined);
   const withProxy = served.filter((opening) => build.proxyPorts.has(opening.interface));
   const withoutProxy = served.filter((opening) => !build.proxyPorts.has(opening.interface));
   const throughProxies = withProxy.map((opening) => ({

@@ -7,6 +7,7 @@ import type { SubjectState } from '../../policy/engine/index.ts';
 import { neighbourhoodOf } from './addresses.ts';
 import type { Neighbourhood, PeerAddress } from './addresses.ts';
 import type { Family, PlanRelease } from './plan.ts';
+import { isUsedHere, unbound } from './workloads.ts';
 
 /** What changes without a new bundle. */
 export interface FirewallState {
@@ -38,6 +39,8 @@ export interface Opening {
   readonly port: number;
   readonly interface: string;
   readonly grant: string;
+  /** On this device only packets of this workload take it. */
+  readonly workload?: string;
   readonly island: boolean;
   /** One of its operations is of class safety. */
   readonly safety: boolean;
@@ -110,8 +113,13 @@ export function openingsOf(slice: Slice, state: FirewallState): Openings {
   for (const service of slice.interfaces) {
     for (const grant of slice.grants) {
       if (grant.interface !== service.name || grant.device !== service.device) continue;
-      // Closed until the kernel is asked whose packets they are: to open it would open it to every program here.
-      if (grant.workload !== undefined && service.device !== slice.device) continue;
+      if (grant.workload !== undefined && isUsedHere(slice, grant)) {
+        const why = unbound(slice, grant.workload);
+        if (why !== undefined) {
+          warnings.push(`grant ${grant.id}: workload ${grant.workload} stays out, ${why} (${grant.place})`);
+          continue;
+        }
+      }
       const when = validity(grant, state.now);
       nextChange = earlier(nextChange, when.changesAt);
       if (!when.open) continue;
@@ -125,7 +133,8 @@ export function openingsOf(slice: Slice, state: FirewallState): Openings {
           closedHere.push(...closedBy(slice, service, grant, subject, neighbourhood.peers.get(subject)));
         }
       } else if (grant.subjects.includes(slice.device)) {
-        reached.push(...pathsTo(slice, service, grant, state, neighbourhood).map((path) => ({ ...path, ...until })));
+        const who = grant.workload === undefined ? until : { ...until, workload: grant.workload };
+        reached.push(...pathsTo(slice, service, grant, state, neighbourhood).map((path) => ({ ...path, ...who })));
         closedThere.push(...closedBy(slice, service, grant, slice.device, neighbourhood.peers.get(service.device)));
       }
     }

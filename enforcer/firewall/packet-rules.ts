@@ -5,26 +5,29 @@ import { isDeepStrictEqual } from 'node:util';
 import { calendarAt } from '../../policy/engine/index.ts';
 import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { cidrFamily, mergedRanges, plainAddress } from './addresses.ts';
-import { admit } from './chains.ts';
-import type { FamilySets, FlowKind, ThroughRule, TierMaps } from './chains.ts';
+import { admit, backToWorkload, ofUser, toWorkload } from './chains.ts';
+import type { FamilySets, FlowKind, ThroughRule, TierMaps, UserSets } from './chains.ts';
 import type { Build, GrantSets } from './compile.ts';
 import { firewallErrors } from './errors.ts';
 import { MAX_THROUGH_RULES } from './limits.ts';
 import { earlier } from './openings.ts';
 import type { Closed } from './openings.ts';
 import type { Chain, Family, Match, Rule } from './plan.ts';
-import { drop, notIn, protocol, state } from './rule-parts.ts';
+import { direction, drop, notIn, protocol, state } from './rule-parts.ts';
 import type { SetRegistry, Wanted } from './sets.ts';
 import { tierBoxes } from './tiers.ts';
 import type { Box, TierRule } from './tiers.ts';
+import { judgeable, type WorkloadUser } from './workloads.ts';
 
 type RuleSets = Omit<FamilySets, keyof GrantSets>;
 
 export interface PacketRules {
   readonly families: Readonly<Record<Family, RuleSets>>;
+  /** The same of the packets of one user. */
+  readonly forUser: (user: WorkloadUser, family: Family) => Omit<UserSets, 'reached'>;
   /** Chains of rules that admit or only note, and chains of rules that deny. */
-  readonly chains: readonly Chain[];
-  readonly denyChains: readonly Chain[];
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly denyChains: ReadonlyMap<string, Chain>;
   readonly nextChange: number | undefined;
   readonly warnings: readonly string[];
 }
@@ -40,7 +43,7 @@ interface Current {
 export function packetRules(build: Build, now: number): PacketRules {
   const chains = new Map<string, Chain>();
   const denyChains = new Map<string, Chain>();
-  const { current, nextChange } = currentRules(build.slice, now);
+  const { current, nextChange, warnings } = currentRules(build.slice, now);
   const familyOf = (family: Family): RuleSets => {
     const tiers = (tier: 'admin' | 'baseline') => (kind: FlowKind) => {
       const mine = current.filter(
@@ -62,12 +65,30 @@ export function packetRules(build: Build, now: number): PacketRules {
       through: throughRules(build, family, current),
     };
   };
+  const families = { 4: familyOf(4), 6: familyOf(6) };
+  const forUser: PacketRules['forUser'] = ({ uid, workloads }, family) => {
+    const tier = (name: 'admin' | 'baseline'): Tier => {
+      const about = ({ workload }: SliceFirewallRule): boolean => workload === undefined || workloads.has(workload);
+      const mine = current.filter(({ rule }) => rule.tier === name && rule.direction === 'out' && about(rule));
+      return tierMaps(build, family, name, 'out', mine, chains, denyChains, `u${uid}_`);
+    };
+    const [admin, baseline] = [tier('admin'), tier('baseline')];
+    return {
+      denies: [admin.denies, ...families[family].denies.out.slice(1)],
+      admin: admin.allows,
+      observedAdmin: admin.observed,
+      lateDenies: baseline.denies,
+      baseline: baseline.allows,
+      observedBaseline: baseline.observed,
+    };
+  };
   return {
-    families: { 4: familyOf(4), 6: familyOf(6) },
-    chains: [...chains.values()],
-    denyChains: [...denyChains.values()],
+    families,
+    forUser,
+    chains,
+    denyChains,
     nextChange,
-    warnings: current.flatMap(({ rule }) => unresolved(rule, build.host.resolved)),
+    warnings: [...warnings, ...current.flatMap(({ rule }) => unresolved(rule, build.host.resolved))],
   };
 }
 
@@ -78,14 +99,24 @@ function unresolved({ id, names = [], place }: SliceFirewallRule, resolved: Buil
     .map((name) => `rule ${id}: no address is known of ${name}, so it is about nothing there (${place})`);
 }
 
-function currentRules(slice: Slice, now: number): { current: Current[]; nextChange: number | undefined } {
+interface CurrentRules {
+  readonly current: Current[];
+  readonly nextChange: number | undefined;
+  readonly warnings: string[];
+}
+
+function currentRules(slice: Slice, now: number): CurrentRules {
   let nextChange: number | undefined;
-  const current = slice.firewall.flatMap((rule): Current[] => {
+  const warnings: string[] = [];
+  const current = slice.firewall.flatMap((given): Current[] => {
+    const { rule, warning } = judgeable(slice, given);
+    if (warning !== undefined) warnings.push(warning);
+    if (rule === undefined) return [];
     const { open, changesAt } = calendarAt({ ...rule.conditions, notBefore: rule.notBefore, until: rule.until }, now);
     nextChange = earlier(nextChange, changesAt);
     return open ? [{ rule, until: changesAt }] : [];
   });
-  return { current, nextChange };
+  return { current, nextChange, warnings };
 }
 
 /** Names of chains and sets take no dots and are short; a digest of the id is neither. */
@@ -105,6 +136,7 @@ function tierMaps(
   rules: readonly Current[],
   chains: Map<string, Chain>,
   denyChains: Map<string, Chain>,
+  prefix = '',
 ): Tier {
   const byId = new Map(rules.map((entry) => [entry.rule.id, entry]));
   const boxesOf = (which: readonly Current[]) =>
@@ -112,7 +144,7 @@ function tierMaps(
       which.map(({ rule }) => tierRule(rule, family, build.host.resolved)),
       family,
     );
-  const name = (what: string): string => `${tier}_${what}_${kind}${family}`;
+  const name = (what: string): string => `${prefix}${tier}_${what}_${kind}${family}`;
   const decided = boxesOf(rules.filter(({ rule }) => rule.observe !== true));
   const staged = rules.some(({ rule }) => rule.observe === true) ? boxesOf(rules) : { ported: [], plain: [] };
   const observes = (box: Box): boolean => byId.get(box.rule)?.rule.observe === true;
@@ -232,14 +264,16 @@ const denyRules = (id: string): Rule[] => [
  */
 function allowChain(build: Build, family: Family, chains: Map<string, Chain>, entry: Current | undefined): string {
   const guards = entry === undefined ? [] : guardsOf(build, family, entry);
+  const admission = admissionOf(build, entry?.rule);
   if (entry === undefined || guards.length === 0) {
-    chains.set('admitted', { name: 'admitted', rules: [{ match: [], verdict: admit }] });
-    return 'admitted';
+    const shared = `admitted${admission.length === 1 ? '' : entry?.rule.workload === undefined ? '_out' : '_workload'}`;
+    chains.set(shared, { name: shared, rules: admission });
+    return shared;
   }
   const name = `yes_${short(entry.rule.id)}`;
-  const known = chains.get(name)?.rules.slice(0, -1) ?? [];
+  const known = chains.get(name)?.rules.slice(0, -admission.length) ?? [];
   const fresh = guards.filter((rule) => !known.some((other) => isDeepStrictEqual(other, rule)));
-  if (fresh.length > 0) chains.set(name, { name, rules: [...known, ...fresh, { match: [], verdict: admit }] });
+  if (fresh.length > 0) chains.set(name, { name, rules: [...known, ...fresh, ...admission] });
   return name;
 }
 
@@ -271,6 +305,19 @@ function guardsOf(build: Build, family: Family, { rule, until }: Current): Rule[
     guards.push({ match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
   }
   return guards;
+}
+
+/** Flows of users with workloads are not marked as this epoch's, and a rule about a workload marks nobody else's. */
+function admissionOf({ users }: Build, rule: SliceFirewallRule | undefined): Rule[] {
+  const everybody: Rule = { match: [], verdict: admit };
+  if (users.length === 0 || rule?.direction !== 'out') return [everybody];
+  if (rule.workload === undefined) {
+    return [{ match: [direction('original'), ofUser], verdict: toWorkload }, everybody];
+  }
+  return [
+    { match: [direction('original')], verdict: toWorkload },
+    { match: [direction('reply')], verdict: backToWorkload },
+  ];
 }
 
 /** Peer addresses whose open flows are counted at a time; one more is not admitted. */

@@ -13,7 +13,9 @@ export const PROXY_ROUTING_TABLE = 100;
 export const PROXIED_BIT = 0x80000000;
 /** Mark of flows to the control plane, which no plan ends; epochs stay below. */
 export const CONTROL_MARK = 0x7fffffff;
-export const MAX_EPOCH = CONTROL_MARK - 1;
+/** Mark of flows of workloads, which are judged by every packet and belong to no epoch. */
+export const WORKLOAD_MARK = CONTROL_MARK - 1;
+export const MAX_EPOCH = WORKLOAD_MARK - 1;
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/);
 /** What Linux and every tool print as it is; rules quote it. */

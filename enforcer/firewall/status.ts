@@ -84,7 +84,8 @@ export function statusOf(
   for (const rule of listing?.rules ?? []) {
     const id = rule.log.replace(/^ew:/, '');
     if (id !== '') denied[id] = (denied[id] ?? 0) + rule.packets;
-    else if (rule.admits) admitted += rule.packets;
+    // A workload's packets are admitted one by one.
+    else if (rule.admits && !rule.chain.endsWith('_workload_out')) admitted += rule.packets;
   }
   const plan = loaded?.state.live.plan;
   const members = (kind: Containment): string[] =>

@@ -13,3 +13,4 @@ await import('./revocation-receipt.test.ts');
 await import('./spoofing.test.ts');
 await import('./tproxy.test.ts');
 await import('./watch.test.ts');
+await import('./workloads.test.ts');

@@ -1,0 +1,71 @@
+// Programs of this host that the kernel tells apart by the owner of their socket (`meta skuid`, only of packets that are sent).
+// A user with workloads has tier maps of its own, made of the rules for everybody and those for its workloads, because a
+// tier's first matching rule decides, whoever it is about. Every outgoing packet of its flows is judged: a connection mark
+// would go on speaking for the flow when another user sends from the same port. Answers show no user. They are accepted
+// where some user of this plan may go, without the mark of the epoch, so that the next outgoing packet decides; and where TCP
+// does not make sure that there is one, only for flows whose last packet was such a user's (WORKLOAD_MARK).
+import type { Slice, SliceFirewallRule, SliceGrant, SliceWorkload } from '../../policy/bundle/index.ts';
+import { firewallErrors } from './errors.ts';
+import { MAX_WORKLOAD_USERS } from './limits.ts';
+
+/** A user with at least one rule or grant of its own here. */
+export interface WorkloadUser {
+  readonly uid: number;
+  /** Names of its workloads. */
+  readonly workloads: ReadonlySet<string>;
+}
+
+const named = (slice: Slice, name: string): SliceWorkload | undefined =>
+  (slice.workloads ?? []).find((workload) => workload.name === name);
+
+/** Why packets of this workload are not told apart here; undefined when they are. */
+export function unbound(slice: Slice, name: string): string | undefined {
+  const workload = named(slice, name);
+  if (workload === undefined) return 'this device has no such workload';
+  return workload.uid === undefined ? 'only workloads with a uid are told apart by this version' : undefined;
+}
+
+/** Throws FIREWALL_TOO_LARGE. */
+export function workloadUsers(slice: Slice): WorkloadUser[] {
+  const used = new Set([
+    ...slice.firewall.filter((rule) => rule.direction === 'out').flatMap((rule) => rule.workload ?? []),
+    ...slice.grants.filter((grant) => isUsedHere(slice, grant)).flatMap((grant) => grant.workload ?? []),
+  ]);
+  const byUid = new Map<number, Set<string>>();
+  for (const name of [...used].sort()) {
+    const uid = named(slice, name)?.uid;
+    if (uid === undefined) continue;
+    byUid.set(uid, (byUid.get(uid) ?? new Set()).add(name));
+  }
+  if (byUid.size > MAX_WORKLOAD_USERS) {
+    throw firewallErrors.error(
+      'FIREWALL_TOO_LARGE',
+      `workloads of ${byUid.size} users have rules; at most ${MAX_WORKLOAD_USERS} are told apart`,
+    );
+  }
+  return [...byUid].sort(([a], [b]) => a - b).map(([uid, workloads]) => ({ uid, workloads }));
+}
+
+/** A grant whose workload counts here; whoever serves it cannot see which program of the subject speaks. */
+export const isUsedHere = (slice: Slice, grant: SliceGrant): boolean =>
+  grant.device !== slice.device && grant.subjects.includes(slice.device);
+
+/**
+ * The rule as far as this host can judge it. What is about packets that it cannot tell apart opens nothing, and what closes
+ * or keeps rules off closes for everybody.
+ */
+export function judgeable(slice: Slice, rule: SliceFirewallRule): { rule?: SliceFirewallRule; warning?: string } {
+  const { workload: name, ...others } = rule;
+  if (name === undefined) return { rule };
+  const why =
+    rule.direction === 'out' ? unbound(slice, name) : `packets of direction ${rule.direction} show no workload`;
+  if (why === undefined) return { rule };
+  const about = `rule ${rule.id}: workload ${name}: ${why}`;
+  if (rule.verdict === 'allow' || rule.observe === true) {
+    return { warning: `${about}, so the rule does nothing (${rule.place})` };
+  }
+  return {
+    rule: { ...others, verdict: 'deny' },
+    warning: `${about}, so the rule denies to every program (${rule.place})`,
+  };
+}
