@@ -119,7 +119,9 @@ const makers: Readonly<Record<string, Maker>> = {
   'match state': replaced((text) => text.replace(/ct state (invalid|related) /, 'ct state new ')),
   'match states': replaced((text) => text.replace(/ct state established /, 'ct state established,new ')),
   'match direction': replaced((text) => text.replace(/ct direction original/, 'ct direction reply')),
-  'match protocol': replaced((text) => text.replace(/^meta l4proto tcp socket/, 'meta l4proto udp socket')),
+  'match protocol': replaced((text) =>
+    text.replace(/^(meta l4proto tcp )?tcp flags .* counter/, 'meta l4proto udp counter'),
+  ),
   'match removed': replaced((text) => text.replace(/^ct (state|direction) \S+ /, '')),
   'other set': replaced((text) => text.replace('@revoked4', '@quarantined4')),
   'negated lookup': replaced((text) => text.replace(/saddr @(revoked|quarantined)/, 'saddr != @$1')),
