@@ -65,6 +65,8 @@ export interface ThroughRule {
   readonly from: string;
   readonly to: string | undefined;
   readonly observe: boolean;
+  /** This host's end of the workload's veth pair: its packets arrive there, and answers leave there. */
+  readonly via: string | undefined;
   /** What drops in front of an allow: its end, its rate, its number of connections. */
   readonly guards: readonly Rule[];
 }
@@ -527,6 +529,15 @@ function throughRules(family: Family, rule: ThroughRule, verdicts: Without): Rul
       ...(rule.ports === undefined
         ? []
         : [{ kind: 'port' as const, field: service, range: [...rule.ports] as [number, number] }]),
+      ...(rule.via === undefined
+        ? []
+        : [
+            {
+              kind: 'interface' as const,
+              direction: flow === 'original' ? ('in' as const) : ('out' as const),
+              name: rule.via,
+            },
+          ]),
       lookup(rule.from, from),
       ...(rule.to === undefined ? [] : [lookup(rule.to, to)]),
     ];

@@ -17,7 +17,7 @@ import { direction, drop, notIn, protocol, state } from './rule-parts.ts';
 import type { SetRegistry, Wanted } from './sets.ts';
 import { tierBoxes } from './tiers.ts';
 import type { Box, TierRule } from './tiers.ts';
-import { judgeable, type WorkloadUser } from './workloads.ts';
+import { interfaceOf, judgeable, type WorkloadUser } from './workloads.ts';
 
 type RuleSets = Omit<FamilySets, keyof GrantSets>;
 
@@ -334,7 +334,7 @@ function observeChain(chains: Map<string, Chain>, id: string): string {
 /** Rules about packets that this host forwards. They are judged one after the other, so there are few. */
 function throughRules(build: Build, family: Family, current: readonly Current[]): ThroughRule[] {
   const rules = current
-    .filter(({ rule }) => rule.direction === 'through' && rule.workload === undefined)
+    .filter(({ rule }) => rule.direction === 'through')
     .filter(({ rule }) => rule.verdict !== 'allow' || !build.contained)
     .sort(
       ({ rule: a }, { rule: b }) =>
@@ -376,6 +376,7 @@ function throughRules(build: Build, family: Family, current: readonly Current[])
         from: set('from', from),
         to: to === undefined ? undefined : set('to', to),
         observe: rule.observe === true,
+        via: rule.workload === undefined ? undefined : interfaceOf(build.slice, rule.workload),
         guards: rule.verdict === 'allow' && rule.observe !== true ? guardsOf(build, family, entry) : [],
       },
     ];

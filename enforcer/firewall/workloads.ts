@@ -1,4 +1,6 @@
-// Programs of this host that the kernel tells apart by the owner of their socket (`meta skuid`, only of packets that are sent).
+// Programs of this host that the kernel tells apart: by the veth that a network namespace is reached by, or by the owner of
+// the socket (`meta skuid`, only of packets that are sent).
+//
 // A user with workloads has tier maps of its own, made of the rules for everybody and those for its workloads, because a
 // tier's first matching rule decides, whoever it is about. Every outgoing packet of its flows is judged: a connection mark
 // would go on speaking for the flow when another user sends from the same port. Answers show no user. They are accepted
@@ -18,11 +20,14 @@ export interface WorkloadUser {
 const named = (slice: Slice, name: string): SliceWorkload | undefined =>
   (slice.workloads ?? []).find((workload) => workload.name === name);
 
-/** Why packets of this workload are not told apart here; undefined when they are. */
+/** This host's end of the workload's veth pair. */
+export const interfaceOf = (slice: Slice, name: string): string | undefined => named(slice, name)?.interface;
+
+/** Why packets that a workload of this host sends are not told apart; undefined when they are. */
 export function unbound(slice: Slice, name: string): string | undefined {
   const workload = named(slice, name);
   if (workload === undefined) return 'this device has no such workload';
-  return workload.uid === undefined ? 'only workloads with a uid are told apart by this version' : undefined;
+  return workload.uid === undefined ? 'only what workloads with a uid send from this host is told apart' : undefined;
 }
 
 /** Throws FIREWALL_TOO_LARGE. */
@@ -50,6 +55,13 @@ export function workloadUsers(slice: Slice): WorkloadUser[] {
 export const isUsedHere = (slice: Slice, grant: SliceGrant): boolean =>
   grant.device !== slice.device && grant.subjects.includes(slice.device);
 
+/** Packets of a network namespace of this host are forwarded, and come from its veth. */
+function unjudgeable(slice: Slice, direction: SliceFirewallRule['direction'], name: string): string | undefined {
+  if (direction === 'out') return unbound(slice, name);
+  if (direction === 'through' && interfaceOf(slice, name) !== undefined) return undefined;
+  return `packets of direction ${direction} do not show it`;
+}
+
 /**
  * The rule as far as this host can judge it. What is about packets that it cannot tell apart opens nothing, and what closes
  * or keeps rules off closes for everybody.
@@ -57,8 +69,7 @@ export const isUsedHere = (slice: Slice, grant: SliceGrant): boolean =>
 export function judgeable(slice: Slice, rule: SliceFirewallRule): { rule?: SliceFirewallRule; warning?: string } {
   const { workload: name, ...others } = rule;
   if (name === undefined) return { rule };
-  const why =
-    rule.direction === 'out' ? unbound(slice, name) : `packets of direction ${rule.direction} show no workload`;
+  const why = unjudgeable(slice, rule.direction, name);
   if (why === undefined) return { rule };
   const about = `rule ${rule.id}: workload ${name}: ${why}`;
   if (rule.verdict === 'allow' || rule.observe === true) {

@@ -8,6 +8,7 @@ import { judgePacket } from '../../enforcer/firewall/index.ts';
 import type { FirewallPlan } from '../../enforcer/firewall/index.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import { requires } from '../support/capabilities.ts';
+import { createNetwork } from '../support/netns.ts';
 import { addresses, firewallOn, grant, openCell, planWith, service, sliceWith } from './cell.ts';
 import type { Cell } from './cell.ts';
 
@@ -148,6 +149,51 @@ test('a new plan ends the flows of users that may no longer, and only those', as
   await firewall.apply(planWith(sliceWith([], { workloads, firewall: [ownDatagrams] }), { epoch: 3 }));
   await delay(50);
   assert.equal(await updater.ask('exchange'), 'reset');
+});
+
+const veths = {
+  plc: {
+    interfaces: {
+      eth0: { network: 'cell', addresses: ['10.20.0.2/24', 'fd20::2/64'], mac: '02:00:00:00:00:02' },
+      veth1: { network: 'one', addresses: ['10.77.1.1/24'] },
+      veth2: { network: 'two', addresses: ['10.77.2.1/24'] },
+    },
+    forwarding: true,
+  },
+  gateway: {
+    interfaces: { eth0: { network: 'cell', addresses: ['10.20.0.3/24'], mac: '02:00:00:00:00:03' } },
+    gateways: ['10.20.0.2'],
+  },
+  one: { interfaces: { eth0: { network: 'one', addresses: ['10.77.1.2/24'] } }, gateways: ['10.77.1.1'] },
+  two: { interfaces: { eth0: { network: 'two', addresses: ['10.77.2.2/24'] } }, gateways: ['10.77.2.1'] },
+} as const;
+
+test('a namespace behind a veth passes by its rule, from its address and its veth alone', async (t) => {
+  if (!requires(t, 'root', 'netns', 'nft')) return;
+  await using site = await createNetwork({ hosts: veths });
+  await using firewall = await firewallOn(site as unknown as Cell, 'plc');
+  await site.echo('gateway', 'tcp', port.update);
+  const through = rule('boxed', {
+    direction: 'through',
+    workload: 'boxed',
+    peers: ['10.77.0.0/16'],
+    to: [`${gateway.cell}/32`],
+    ports: [port.update, port.update],
+  });
+  const boxed: Slice['workloads'] = [{ name: 'boxed', interface: 'veth1', place: 'inventory/plc.yaml:9' }];
+  // The control: a rule for everybody lets both through.
+  const { workload: _, ...everybody } = through;
+  await firewall.apply(planWith(sliceWith([], { firewall: [everybody] })));
+  assert.equal(await site.probeTcp('one', gateway.cell, port.update), 'open');
+  assert.equal(await site.probeTcp('two', gateway.cell, port.update), 'open');
+  const plan = planWith(sliceWith([], { workloads: boxed, firewall: [through] }), { epoch: 2 });
+  assert.deepEqual(plan.warnings, []);
+  await firewall.apply(plan);
+  assert.equal(await site.probeTcp('one', gateway.cell, port.update), 'open');
+  assert.equal(await site.probeTcp('two', gateway.cell, port.update), 'silent', 'another veth');
+  const elsewhere = { ...through, peers: ['10.77.1.9/32'] };
+  await firewall.apply(planWith(sliceWith([], { workloads: boxed, firewall: [elsewhere] }), { epoch: 3 }));
+  assert.equal(await site.probeTcp('one', gateway.cell, port.update), 'silent', 'another address');
 });
 
 test('what is about packets that cannot be told apart opens nothing and closes for everybody, and the plan says so', () => {
