@@ -88,6 +88,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
 
   const put = async (source: Source | undefined, always: boolean): Promise<void> => {
     const orders = parts.orders();
+    const heard = firewall.heard();
     const states = Object.fromEntries(
       (source?.slice.devices ?? []).map((device): [string, SubjectState] => [
         device.id,
@@ -110,7 +111,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
       },
       host,
     );
-    await firewall.apply(plan);
+    await firewall.apply(plan, heard);
     inForce = basis;
   };
   const replan = createReplan(put, (error) =>

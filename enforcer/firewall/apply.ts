@@ -3,6 +3,7 @@
 // confirmed; otherwise the kernel falls back by itself, however this process died. What a candidate denies stays denied.
 // Rules belong to the kernel, not to this process.
 import type { EmitEvent } from '../../audit/spool/index.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Task } from '../../runtime/tasks.ts';
@@ -83,9 +84,12 @@ export interface ContainmentOrder {
 export interface Firewall {
   /**
    * Replaces the rules by the plan's. On failure the rules of before stay in force; FIREWALL_UNCONFIRMED when the control
-   * plane was not reached under the new ones, whose denies stay then.
+   * plane was not reached under the new ones, whose denies stay then. `heard`: what `heard()` said when the plan was
+   * compiled; orders after it are put on top. Default: only orders whose sequence the plan does not know are.
    */
-  apply(plan: FirewallPlan): Promise<void>;
+  apply(plan: FirewallPlan, heard?: number): Promise<void>;
+  /** How many orders were given so far. For `apply`. */
+  heard(): number;
   /**
    * Before any network: the last good plan, or `lockdown` when there is none, it is damaged, or the kernel refuses it.
    * Says which.
@@ -135,11 +139,16 @@ export interface IslandMode {
   readonly leaseMs?: number;
 }
 
+/** `number`: in the order in which this process heard them; a state that is no order's has no sequence of its own. */
+type HeardOrder = ContainmentOrder & { readonly number: number };
+
 /** What one firewall knows between two operations. */
 export interface Memory {
   loaded: Loaded | undefined;
   /** Later than the plan in force was compiled. */
-  orders: readonly ContainmentOrder[];
+  orders: readonly HeardOrder[];
+  /** How many there were. */
+  heard: number;
   /** Of the next candidate. */
   slot: number;
   /** When the table was loaded whole: from then on accepted packets are remembered. */
@@ -157,6 +166,10 @@ export interface Memory {
   others: readonly string[] | undefined;
   /** Contained in the kernel at the start, and not on the disk. */
   found: Found | undefined;
+  /** A change was sent and its answer lost: the kernel may hold something else than `loaded`. */
+  isUnsure: boolean;
+  /** The last epoch that was given out. */
+  epoch: number | undefined;
 }
 
 export interface Parts extends FirewallParts {
@@ -174,6 +187,7 @@ export function createFirewall(given: FirewallParts): Firewall {
   const memory: Memory = {
     loaded: undefined,
     orders: [],
+    heard: 0,
     slot: 2,
     countedSince: 0,
     ending: new Map(),
@@ -184,6 +198,8 @@ export function createFirewall(given: FirewallParts): Firewall {
     clockOffset: 0,
     others: undefined,
     found: undefined,
+    isUnsure: false,
+    epoch: undefined,
   };
   /** Transactions one after the other; plans one after the other too, so that an order need not wait for a proof. */
   const transaction = queue();
@@ -193,14 +209,18 @@ export function createFirewall(given: FirewallParts): Firewall {
   const look = (take?: () => Notice): Promise<string | undefined> =>
     transaction(() => repair(parts, memory, (state, kept) => replace(parts, memory, state, kept), take));
   return {
-    apply: (plan) => planned(() => apply(parts, memory, transaction, plan)),
+    apply: (plan, heard) => planned(() => apply(parts, memory, transaction, { plan, heard })),
+    heard: () => memory.heard,
     restore: (lockdown) => planned(() => transaction(() => restore(parts, memory, lockdown))),
-    contain: (order) => contain(parts, memory, { transaction, concluded }, order),
+    contain: (order) => {
+      memory.heard += 1;
+      return contain(parts, memory, { transaction, concluded }, { ...order, number: memory.heard });
+    },
     island: (mode) => transaction(() => setIsland(parts, memory, mode)),
     block: (ordered, pardoned) => transaction(() => block(parts, memory, ordered, pardoned)),
     pardon: (request) => transaction(() => pardon(parts, memory, request)),
     sawBlock: (address, rule) => sawBlock(parts, memory, address, rule),
-    nextEpoch: () => nextEpoch(memory.loaded?.state, clock),
+    nextEpoch: () => nextEpoch(memory, clock),
     current: () => newest(memory.loaded?.state),
     state: () => memory.loaded?.state,
     repair: look,
@@ -231,6 +251,10 @@ export function createFirewall(given: FirewallParts): Firewall {
 const newest = (state: TableState | undefined): FirewallPlan | undefined =>
   state === undefined ? undefined : (state.candidate ?? state.live).plan;
 
+/** The plans whose generations may answer for a packet, the newest first. */
+const answering = (state: TableState | undefined): FirewallPlan[] =>
+  state === undefined ? [] : [...(state.candidate === undefined ? [] : [state.candidate.plan]), state.live.plan];
+
 function mustReach(plan: FirewallPlan, endpoints: readonly ControlEndpoint[]): void {
   for (const endpoint of endpoints) {
     if (reachesControlPlane(plan, endpoint)) continue;
@@ -257,10 +281,23 @@ async function replace(parts: Parts, memory: Memory, state: TableState, kept?: K
 /** The next state in one transaction, and checked in the kernel where rules changed. */
 async function move(parts: Parts, memory: Memory, loaded: Loaded, state: TableState, how: 'rules' | 'elements') {
   const { kernel } = parts;
-  await kernel.change(tableChange(tableOf(loaded.state), tableOf(state)), timeFor(parts, state));
-  if (how === 'elements') memory.loaded = { ...loaded, state };
-  else await verify(parts, memory, state);
+  // The answer to the change before was lost: what leads from one state to the next would leave out what did not arrive.
+  if (memory.isUnsure) return await replace(parts, memory, state);
+  memory.isUnsure = true;
+  try {
+    await kernel.change(tableChange(tableOf(loaded.state), tableOf(state)), timeFor(parts, state));
+  } catch (error) {
+    memory.isUnsure = !isRefusal(error);
+    throw error;
+  }
+  if (how === 'elements') {
+    memory.loaded = { ...loaded, state };
+    memory.isUnsure = false;
+  } else await verify(parts, memory, state);
 }
+
+/** The kernel's own word that it changed nothing. */
+const isRefusal = (error: unknown): boolean => error instanceof CodedError && error.code === 'FIREWALL_KERNEL_REFUSED';
 
 /** Reads back what the kernel holds; when it is something else, the state of before is loaded again. */
 async function verify(parts: Parts, memory: Memory, state: TableState): Promise<void> {
@@ -275,6 +312,7 @@ async function verify(parts: Parts, memory: Memory, state: TableState): Promise<
   }
   const { fingerprint, definitions } = listing;
   memory.loaded = { state, fingerprint, definitions };
+  memory.isUnsure = false;
   // After the rules: a host without loopback yet (early boot) must not stay without rules. Diverted packets are for
   // this host's own addresses, so they arrive without these routes too.
   const { divertedFamilies } = (state.candidate ?? state.live).plan;
@@ -285,16 +323,28 @@ async function verify(parts: Parts, memory: Memory, state: TableState): Promise<
 
 type Transaction = <T>(work: () => Promise<T>) => Promise<T>;
 
-async function apply(parts: Parts, memory: Memory, transaction: Transaction, plan: FirewallPlan): Promise<void> {
+interface Compiled {
+  readonly plan: FirewallPlan;
+  /** Orders that had been given when it was compiled; absent where only their sequences say so. */
+  readonly heard: number | undefined;
+}
+
+async function apply(parts: Parts, memory: Memory, transaction: Transaction, compiled: Compiled): Promise<void> {
   const { clock, log } = parts;
+  const { plan } = compiled;
   const started = clock.monotonic();
   // Containment waits for no proof: only plans do, one after the other.
   const ask = needsProof(memory, plan) ? await parts.confirm?.() : undefined;
   await endedOfReleased(memory, plan);
-  const step = await transaction(() => begin(parts, memory, plan));
+  const step = await transaction(() => begin(parts, memory, compiled));
   if (step === 'candidate') {
     const proven = ask === undefined || (await proveReachable(parts, ask));
-    await transaction(() => (proven ? confirm(parts, memory) : fallBack(parts, memory)));
+    try {
+      await transaction(() => (proven ? confirm(parts, memory) : fallBack(parts, memory)));
+    } catch (error) {
+      await transaction(() => settle(parts, memory));
+      throw error;
+    }
   }
   const elapsedMs = Math.round(clock.monotonic() - started);
   log.info({ epoch: plan.epoch, step, elapsedMs }, 'firewall plan in force');
@@ -309,9 +359,15 @@ function needsProof({ loaded }: Memory, plan: FirewallPlan): boolean {
 }
 
 /** The first transaction of a plan: the whole change, or a candidate that has to be confirmed. */
-async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<'first' | 'elements' | 'candidate'> {
+async function begin(
+  parts: Parts,
+  memory: Memory,
+  { plan, heard = Infinity }: Compiled,
+): Promise<'first' | 'elements' | 'candidate'> {
   const { clock } = parts;
-  const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence);
+  await settle(parts, memory);
+  // Whichever says so: a sequence is known before its order was given here, and device states have none.
+  const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence || order.number > heard);
   const ordered = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);
   const wanted = withFound(ordered, memory.found);
   mustReach(wanted, parts.control());
@@ -323,7 +379,9 @@ async function begin(parts: Parts, memory: Memory, plan: FirewallPlan): Promise<
     await save(parts, { live: wanted, closing: [] });
     return 'first';
   }
-  const { state } = loaded;
+  // What the kernel did not take when it was said comes with the plan.
+  const { island: _island, blocked: _blocked, ...others } = loaded.state;
+  const state: TableState = { ...others, ...heldBeside(parts, memory, wanted) };
   if (!needsProof(memory, wanted)) {
     await move(parts, memory, loaded, { ...state, live: { ...state.live, plan: wanted } }, 'elements');
     memory.orders = later;
@@ -376,13 +434,29 @@ async function confirm(parts: Parts, memory: Memory): Promise<void> {
   await saveState(parts, memory);
 }
 
+/**
+ * A candidate that was neither confirmed nor taken back, because the kernel refused that or its answer was lost: the kernel
+ * falls back by itself, and what the candidate denies stays denied under every plan that follows. The whole table, because
+ * nobody knows which half the kernel holds.
+ */
+async function settle(parts: Parts, memory: Memory): Promise<void> {
+  const state = memory.loaded?.state;
+  if (state?.candidate === undefined) return;
+  await replace(parts, memory, fallen(state));
+  await saveState(parts, memory);
+}
+
+function fallen({ candidate, ...rest }: TableState): TableState {
+  if (candidate === undefined) return rest;
+  const { plan, slot } = candidate;
+  return { ...rest, closing: [...rest.closing, { plan, slot }] };
+}
+
 /** Back to the generation of before; the candidate's denies stay. Throws FIREWALL_UNCONFIRMED. */
 async function fallBack(parts: Parts, memory: Memory): Promise<never> {
   const { loaded } = memory;
   if (loaded?.state.candidate !== undefined) {
-    const { candidate, ...rest } = loaded.state;
-    const { plan, slot } = candidate;
-    await move(parts, memory, loaded, { ...rest, closing: [...rest.closing, { plan, slot }] }, 'rules');
+    await move(parts, memory, loaded, fallen(loaded.state), 'rules');
     await saveState(parts, memory);
   }
   const error = unconfirmed('the control plane was not reached under the new rules');
@@ -396,7 +470,8 @@ const unconfirmed = (why: string) =>
 
 const saveState = async (parts: Parts, { loaded }: Memory): Promise<void> => {
   if (loaded === undefined) return;
-  const { live, closing } = loaded.state;
+  // An order may be saved while a candidate waits for its proof: its denies are not forgotten.
+  const { live, closing } = fallen(loaded.state);
   await save(parts, { live: live.plan, closing: closing.map((layer) => layer.plan) });
 };
 
@@ -447,7 +522,7 @@ async function contain(
   parts: Parts,
   memory: Memory,
   { transaction, concluded }: Queues,
-  order: ContainmentOrder,
+  order: HeardOrder,
 ): Promise<number | undefined> {
   const { device, containment } = order;
   if (containment === undefined) return await release(parts, memory, transaction, order);
@@ -470,19 +545,19 @@ async function contain(
 async function cutOff(
   parts: Parts,
   memory: Memory,
-  order: ContainmentOrder & { readonly containment: Containment },
+  order: HeardOrder & { readonly containment: Containment },
 ): Promise<Cut | undefined> {
   const { device, containment, sequence } = order;
-  const plan = newest(memory.loaded?.state);
+  const plans = answering(memory.loaded?.state);
   const elapsedMs = await carryOut(parts, memory, order);
-  if (elapsedMs === undefined || plan === undefined) return undefined;
+  if (elapsedMs === undefined) return undefined;
   return {
     device,
     containment,
     sequence,
     at: Math.round(parts.trustedNow()),
     elapsedMs,
-    target: flowTarget(plan, device, containment),
+    target: flowTarget(plans, device, containment),
     streams: (order.streams ?? 0) + parts.closeStreams(device),
     countedSince: memory.countedSince,
   };
@@ -492,7 +567,7 @@ async function release(
   parts: Parts,
   memory: Memory,
   transaction: Transaction,
-  order: ContainmentOrder,
+  order: HeardOrder,
 ): Promise<number | undefined> {
   const { device, sequence } = order;
   await memory.ending.get(device);
@@ -508,12 +583,14 @@ async function release(
 }
 
 /** The elements of an order, into the kernel; milliseconds it took. undefined when the plan names no such peer. */
-async function carryOut(parts: Parts, memory: Memory, order: ContainmentOrder): Promise<number | undefined> {
+async function carryOut(parts: Parts, memory: Memory, order: HeardOrder): Promise<number | undefined> {
   const { clock } = parts;
   memory.orders = [...memory.orders.filter((other) => other.device !== order.device), order];
   const before = memory.loaded;
-  memory.found = withoutDevice(memory.found, newest(before?.state), order.device);
-  if (before === undefined || newest(before.state)?.peers[order.device] === undefined) return undefined;
+  for (const plan of answering(before?.state)) memory.found = withoutDevice(memory.found, plan, order.device);
+  // A candidate that names it no more may fall back to a plan that does.
+  const isKnown = answering(before?.state).some((plan) => plan.peers[order.device] !== undefined);
+  if (before === undefined || !isKnown) return undefined;
   const started = clock.monotonic();
   await move(parts, memory, before, contained(before.state, order), 'elements');
   return clock.monotonic() - started;
@@ -542,10 +619,16 @@ function queue(): <T>(work: () => Promise<T>) => Promise<T> {
   };
 }
 
-/** Without a plan the kernel may hold flows of an unknown epoch; counting from the clock's seconds passes all that ever counted by ones. */
-function nextEpoch(state: TableState | undefined, clock: Clock): number {
+/**
+ * Never one that was given out before, also when its plan was refused: the kernel may hold flows that it admitted. Nor one
+ * that a process before this one may have used and not saved: counting from the clock's seconds passes all that ever
+ * counted by ones.
+ */
+function nextEpoch(memory: Memory, clock: Clock): number {
+  const { state } = memory.loaded ?? {};
   const layers = state === undefined ? [] : [state.live, state.candidate, ...state.closing];
   const epochs = layers.flatMap((layer) => (layer === undefined ? [] : [layer.plan.epoch]));
-  const last = epochs.length === 0 ? Math.floor(clock.now() / 1000) % MAX_EPOCH : Math.max(...epochs);
-  return (last % MAX_EPOCH) + 1;
+  const before = memory.epoch ?? Math.floor(clock.now() / 1000) % MAX_EPOCH;
+  memory.epoch = (Math.max(before, ...epochs) % MAX_EPOCH) + 1;
+  return memory.epoch;
 }

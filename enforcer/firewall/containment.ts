@@ -37,13 +37,16 @@ export function withContainment(plan: FirewallPlan, device: string, kind: Contai
   return { ...plan, base: plan.base.map(change) };
 }
 
-/** What a contained device may have open: everything but island operations when it is quarantined. */
-export function flowTarget(plan: FirewallPlan, device: string, kind: Containment): FlowTarget {
-  const keys = keysOf(plan, device, kind);
-  const texts = [4, 6].flatMap((family) => keys.get(containmentSets[kind][family as Family]) ?? []);
+/** What a contained device may have open under any of the plans: everything but island operations when it is quarantined. */
+export function flowTarget(plans: readonly FirewallPlan[], device: string, kind: Containment): FlowTarget {
+  const keys = plans.map((plan) => keysOf(plan, device, kind));
+  const texts = [4, 6].flatMap((family) =>
+    keys.flatMap((all) => all.get(containmentSets[kind][family as Family]) ?? []),
+  );
+  const ports = plans.flatMap((plan) => plan.peers[device]?.islandPorts ?? []);
   return {
     addresses: [...new Set(texts)].map(plainAddress),
-    sparedPorts: kind === 'quarantined' ? (plan.peers[device]?.islandPorts ?? []) : [],
+    sparedPorts: kind === 'quarantined' ? [...new Set(ports)] : [],
   };
 }
 

@@ -12,12 +12,11 @@ import {
   unblockEvent,
   withLearned,
 } from './blocks.ts';
-import { tableChange } from './change.ts';
 import { firewallErrors } from './errors.ts';
 import type { Listing } from './listing.ts';
 import type { FirewallPlan, Ruleset } from './plan.ts';
 import { blockTimeOf } from './reflex.ts';
-import { tableOf } from './table.ts';
+import { islandChange } from './table.ts';
 import type { TableState } from './table.ts';
 
 /** For a table that is made of this plan. */
@@ -48,7 +47,8 @@ export async function setIsland(parts: Parts, memory: Memory, { on, leaseMs }: I
   if (loaded === undefined) return;
   const { island: _before, ...rest } = loaded.state;
   const state: TableState = { ...rest, ...(on ? { island: until } : {}) };
-  await kernel.change(tableChange(tableOf(loaded.state), tableOf(state)), now);
+  // Not as a change of what is remembered: also when the answer to the word before was lost, the kernel has this one.
+  await kernel.change(islandChange({ on, ...(leaseMs === undefined ? {} : { leaseMs }) }, now), now);
   memory.loaded = { ...loaded, state };
 }
 

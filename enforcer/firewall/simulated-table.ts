@@ -19,7 +19,7 @@ export function simulatedTable(): KernelTable {
       table = changed(table ?? { sets: [], chains: [] }, change);
       return Promise.resolve();
     },
-    read: () => Promise.resolve(table === undefined ? undefined : listingOf(table)),
+    read: () => Promise.resolve(table === undefined ? undefined : listingOf(table, Date.now())),
     wrote: () => true,
     remove: () => {
       table = undefined;
@@ -51,7 +51,8 @@ function changed({ sets, chains }: Ruleset, change: TableChange): Ruleset {
   };
 }
 
-function listingOf({ sets, chains }: Ruleset): Listing {
+/** What a kernel would list that holds exactly this table. `now` in milliseconds since the epoch. */
+export function listingOf({ sets, chains }: Ruleset, now: number): Listing {
   return {
     chains: new Map(chains.map((chain) => [chain.name, hookSignature(chain)])),
     rules: chains.flatMap(({ name, rules }) =>
@@ -72,7 +73,7 @@ function listingOf({ sets, chains }: Ruleset): Listing {
           elements: set.elements.map((element) => elementIdentity(set, element)),
           expiring: new Map(
             set.elements.flatMap((element) =>
-              element.until === undefined ? [] : [[elementIdentity(set, element), element.until - Date.now()]],
+              element.until === undefined ? [] : [[elementIdentity(set, element), element.until - now]],
             ),
           ),
         },

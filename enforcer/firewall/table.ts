@@ -189,14 +189,17 @@ function renamedVerdict(verdict: Verdict, name: Rename): Verdict {
 const containmentNames = new Set<string>(Object.values(containmentSets).flatMap((sets) => Object.values(sets)));
 
 /**
- * Sets of the first chains. Containment is the newest plan's; what is spared and who is known are those of both, because
- * both may answer and each judges again.
+ * Sets of the first chains. Who is contained, what is spared and who is known are those of both plans, because both may
+ * answer and each judges again; a peer that the newer one names no more is no less revoked when the kernel falls back.
  */
 function baseSetsOf({ live, candidate, island, blocked }: TableState): SetDefinition[] {
   const newest = candidate ?? live;
+  const reached = new Set(newest.plan.control.map(({ address }) => address));
   const sets = newest.plan.base.map((set) => {
     const other = candidate === undefined ? undefined : live.plan.base.find((entry) => entry.name === set.name);
-    return other === undefined || containmentNames.has(set.name) ? set : joined(set, other);
+    if (other === undefined) return set;
+    if (!containmentNames.has(set.name)) return joined(set, other);
+    return joined(set, { ...other, elements: other.elements.filter(({ key }) => !reached.has(key[0] ?? '')) });
   });
   return [
     ...constantSets(),
