@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test, type TestContext } from 'node:test';
-import { sliceSchema, type SliceFirewallRule } from '../../policy/bundle/index.ts';
+import { MAX_METERS, MAX_THROUGH_STEPS, sliceSchema, type SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { requires } from '../../test/support/capabilities.ts';
 import { compileFirewall } from './compile.ts';
 import { goldenNames, readGolden, writeGolden } from '../../test/firewall/golden.ts';
@@ -187,3 +187,27 @@ function loads(t: TestContext, plan: FirewallPlan): void {
   const { status, stderr } = spawnSync('unshare', ['--net', 'nft', '-f', '-'], { input: text, encoding: 'utf8' });
   assert.equal(status, 0, stderr);
 }
+
+test('as many meters, traps and forwarding rules as lint lets through compile', () => {
+  const { place } = allowOf({});
+  const meters = Array.from({ length: MAX_METERS }, (_, index) => ({
+    id: `m${index}`,
+    transport: 'tcp' as const,
+    flowsPerSecond: 1,
+    burst: 1,
+    blockSeconds: 1,
+    place,
+  }));
+  const traps = [{ id: 't', transport: 'tcp' as const, ports: [1, 1] as [number, number], blockSeconds: 1, place }];
+  const denies = (['tcp', 'icmp'] as const).map((transport) => allowOf({ id: transport, verdict: 'deny', transport }));
+  // Four rules of the kernel for each family: 7 x 8 + 4 + 2 = 62, and 63 is the bound.
+  const forwarding = Array.from({ length: 7 }, (_, index) =>
+    allowOf({ id: `f${index}`, direction: 'through', verdict: 'deny' }),
+  );
+  const last = allowOf({ id: 'l', direction: 'through', verdict: 'deny', peers: ['192.0.2.0/24'] });
+  const pass = allowOf({ id: 'p', direction: 'through', verdict: 'pass', peers: ['192.0.2.0/24'] });
+  const behind = allowOf({ id: 'b', direction: 'through', tier: 'baseline', verdict: 'deny' });
+  const firewall = [...denies, ...forwarding, last, pass, behind];
+  const plan = compileFirewall({ ...slice, meters, traps, firewall }, input.state, input.host);
+  assert.equal(plan.denies.chains.find(({ name }) => name === 'deny_through')?.rules.length, MAX_THROUGH_STEPS);
+});

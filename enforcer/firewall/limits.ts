@@ -36,9 +36,6 @@ export const MAX_DISTINCT_DENIALS = 1_000;
 /** Users whose packets are told apart. Each has maps of its own of all rules, and costs answers one more chain. */
 export const MAX_WORKLOAD_USERS = 32;
 
-/** Rules with direction through. Each costs every forwarded packet two look-ups in each direction. */
-export const MAX_THROUGH_RULES = 24;
-
 /** Milliseconds for which the kernel keeps a candidate live without a confirmation. */
 export const CONFIRM_MS = 10_000;
 

@@ -3,13 +3,13 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { calendarAt } from '../../policy/engine/index.ts';
+import { MAX_THROUGH_RULES } from '../../policy/bundle/index.ts';
 import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { cidrFamily, mergedRanges, plainAddress } from './addresses.ts';
 import { admit, backToWorkload, ofUser, toWorkload } from './chains.ts';
 import type { FamilySets, FlowKind, ThroughRule, TierMaps, UserSets } from './chains.ts';
 import type { Build, GrantSets } from './compile.ts';
 import { firewallErrors } from './errors.ts';
-import { MAX_THROUGH_RULES } from './limits.ts';
 import { earlier } from './openings.ts';
 import type { Closed } from './openings.ts';
 import type { Chain, Family, Match, Rule } from './plan.ts';

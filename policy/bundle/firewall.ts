@@ -20,7 +20,12 @@ export const MAX_BLOCK_SECONDS = 7 * 86_400;
 export const MAX_ISLAND_LEASE_SECONDS = 31 * 86_400;
 export const MAX_WORKLOADS = 256;
 export const MAX_TRAPS = 64;
-export const MAX_METERS = 64;
+/** Each costs every new flow two rules of the chain that it shares with the denies. */
+export const MAX_METERS = 24;
+/** Rules with direction through. They are asked one after the other, in both directions of a flow. */
+export const MAX_THROUGH_RULES = 24;
+/** Rules of the kernel that those of one tier with direction through become; one more leads on. */
+export const MAX_THROUGH_STEPS = 63;
 
 export const firewallTransports = ['tcp', 'udp', 'sctp', 'udplite', 'icmp', 'any'] as const;
 /** Those with ports. */

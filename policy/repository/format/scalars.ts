@@ -1,6 +1,7 @@
 // The words every file of a policy repository shares: ids, durations, dates, address blocks, selectors, paths.
 // Refinements rather than patterns, so that a fault says what was expected in words.
 import { z } from 'zod';
+import { cidrRange, overlapping } from '../../../runtime/address-ranges.ts';
 import { idPattern } from '../../bundle/scalars.ts';
 
 const worded = (pattern: RegExp, expected: string): z.ZodString =>
@@ -77,9 +78,18 @@ export const range16 = z.union([z.number(), z.string()]).transform((value, conte
 
 export const port = z.int().min(1).max(65535);
 
-export const cidr = z.union([z.cidrv4(), z.cidrv6()]);
+/** IPv4-mapped (RFC 4291 section 2.5.5.2) is how programs write an IPv4 address; no packet has it. */
+const isMapped = (text: string): boolean =>
+  text.includes(':') && overlapping([cidrRange('::ffff:0:0/96')], cidrRange(text.replace(/\/.*/, ''))) !== undefined;
+const plain = (text: string): boolean => !isMapped(text);
+const plainly = {
+  message: 'expected the IPv4 address itself, not its IPv4-mapped form in IPv6: no packet has that',
+  abort: true,
+};
 
-export const address = z.union([z.ipv4(), z.ipv6()]);
+export const cidr = z.union([z.cidrv4(), z.cidrv6()]).refine(plain, plainly);
+
+export const address = z.union([z.ipv4(), z.ipv6()]).refine(plain, plainly);
 
 export const macAddress: z.ZodString = worded(
   /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/,

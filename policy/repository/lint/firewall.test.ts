@@ -38,6 +38,14 @@ const netset = (count: number, first = 0): string =>
 
 const base = 'tier: admin, action: allow, devices: [plc-1], direction: in, transport: any';
 const out = 'devices: [gateway-1], transport: tcp, peer: 192.0.2.7/32, tier: baseline, action: allow';
+const through = 'tier: admin, action: deny, devices: [gateway-1], direction: through, transport: tcp';
+const forwarding = (count: number, peers: string, action = 'deny'): Files =>
+  rules(
+    ...Array.from(
+      { length: count },
+      (_, index) => `id: t${index + 100}, ${through.replace('deny', action)}, ports: ${index + 1}, ${peers}`,
+    ),
+  );
 const cases: Readonly<Record<keyof typeof firewallRules, RuleCase>> = {
   POLICY_FIREWALL_OPEN: {
     fires: [
@@ -64,8 +72,12 @@ const cases: Readonly<Record<keyof typeof firewallRules, RuleCase>> = {
         { ...rules(`id: cell, ${base}, peer: 0.0.0.0/0, ports: 23`.replace('allow', 'deny')), ...withSix },
         'firewall/cell.yaml:2:98',
       ],
+      [rules(`id: cell, ${through}, peer: 10.77.0.0/24, to: ['fd00::/8']`), 'firewall/cell.yaml:2:125'],
+      [rules(`id: cell, ${through}, peers: [10.77.0.0/24, 'fd77::/64'], to: [10.0.0.0/8]`), 'firewall/cell.yaml:2:141'],
     ],
     silent: [
+      rules(`id: cell, ${through}, peers: [10.77.0.0/24, 'fd77::/64'], to: [10.0.0.0/8, 'fd00::/8']`),
+      rules(`id: cell, ${through}, peers: ['fd77::/64'], to: [10.0.0.0/8, 'fd00::/8']`),
       rules(`id: cell, ${base}, peer: 10.77.0.0/24`),
       { ...rules(`id: cell, ${base}, peers: [10.77.0.0/24, 'fd77::/64']`), ...withSix },
       { ...rules(`id: cell, ${base}, peer: 10.77.0.1/32`), ...withSix },
@@ -82,6 +94,15 @@ const cases: Readonly<Record<keyof typeof firewallRules, RuleCase>> = {
         'firewall/cell.yaml:66:10',
       ],
       [
+        file(
+          `meters:\n${Array.from({ length: 25 }, (_, index) => `  - {id: m${index + 100}, devices: [plc-1], transport: tcp, flowsPerSecond: 9, block: 1h}\n`).join('')}`,
+        ),
+        'firewall/cell.yaml:26:10',
+      ],
+      [forwarding(25, `peer: 10.77.0.0/24`), 'firewall/cell.yaml:26:10'],
+      [forwarding(8, `peers: [10.77.0.0/24, 'fd77::/64']`), 'firewall/cell.yaml:9:10'],
+      [forwarding(8, `peers: [10.77.0.0/24, 'fd77::/64'], until: 2027-01-01`, 'allow'), 'firewall/cell.yaml:9:10'],
+      [
         {
           ...rules(
             `${dropList}, expires: 2027-01-01`,
@@ -94,6 +115,8 @@ const cases: Readonly<Record<keyof typeof firewallRules, RuleCase>> = {
       ],
     ],
     silent: [
+      forwarding(15, `peer: 10.77.0.0/24`),
+      forwarding(7, `peers: [10.77.0.0/24, 'fd77::/64']`),
       {
         ...rules(
           `${dropList}, expires: 2027-01-01`,
@@ -257,6 +280,11 @@ test('of a feed full of garbage the first lines are blamed and the others counte
 });
 
 const wrong: readonly (readonly [what: string, rule: string, expected: RegExp])[] = [
+  [
+    'an IPv4-mapped block, which no packet has',
+    `id: a, ${base}, peer: '::ffff:10.0.0.0/104'`,
+    /POLICY_FORMAT .*expected the IPv4 address itself, not its IPv4-mapped form/,
+  ],
   [
     'the form of before',
     `id: a, tier: deny, devices: all, direction: in, transport: tcp, peer: 10.0.0.0/8`,

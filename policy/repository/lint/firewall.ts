@@ -1,7 +1,7 @@
 // Firewall rules, traps and meters one by one: what opens everything, forgets IPv6, cannot be told by the kernel, or
 // does not fit.
 import { cidrFamily } from '../../../runtime/address-ranges.ts';
-import { MAX_METERS, MAX_RULE_PEERS, MAX_TRAPS } from '../../bundle/firewall.ts';
+import { MAX_METERS, MAX_RULE_PEERS, MAX_THROUGH_RULES, MAX_THROUGH_STEPS, MAX_TRAPS } from '../../bundle/firewall.ts';
 import { MAX_FIREWALL_RULES } from '../../limits.ts';
 import type { Place } from '../../../runtime/errors.ts';
 import type { Problems } from '../problems.ts';
@@ -57,6 +57,15 @@ function lintOpen(rule: FirewallRule, problems: Problems): void {
 
 /** Single hosts and feeds are what they are; a network on one family is often half of what was meant. */
 function lintFamilies(rule: FirewallRule, devices: ReadonlyMap<string, Device>, problems: Problems): void {
+  if (rule.to !== undefined) {
+    const both = forwardedFamilies(rule);
+    const oneSided = rule.peers.find((cidr) => !both.has(cidrFamily(cidr)));
+    if (oneSided !== undefined) {
+      const family = cidrFamily(oneSided);
+      const message = `${rule.id} has IPv${family} in its peers and none in to: over IPv${family} it decides nothing`;
+      problems.add('POLICY_FIREWALL_FAMILY', rule.at('to'), message);
+    }
+  }
   if (rule.feed !== undefined || rule.names !== undefined) return;
   if (rule.peers.some((cidr) => cidrFamily(cidr) === 6)) return;
   const network = rule.peers.findIndex((cidr) => !cidr.endsWith('/32'));
@@ -72,6 +81,12 @@ function lintFamilies(rule: FirewallRule, devices: ReadonlyMap<string, Device>, 
     problems.add('POLICY_FIREWALL_FAMILY', peerPlace(rule, network), message);
     return;
   }
+}
+
+/** Families of which both sides of a rule with direction through have addresses. */
+function forwardedFamilies({ peers, to }: FirewallRule): Set<number> {
+  const of = (cidrs: readonly string[]): Set<number> => new Set(cidrs.map(cidrFamily));
+  return to === undefined ? of(peers) : of(peers).intersection(of(to));
 }
 
 function lintWorkload(rule: FirewallRule, devices: ReadonlyMap<string, Device>, problems: Problems): void {
@@ -110,10 +125,12 @@ function lintTraps(repository: Repository, problems: Problems): void {
 
 /** By device: how many rules there are, and how many blocks the rules of one tier and direction name. */
 function lintSizes({ firewall, traps, meters }: Repository, problems: Problems): void {
+  const through = firewall.filter(({ direction }) => direction === 'through');
   const bounds = [
     { list: [...firewall, ...traps, ...meters], most: MAX_FIREWALL_RULES, what: 'rules, traps and meters' },
     { list: traps, most: MAX_TRAPS, what: 'traps' },
     { list: meters, most: MAX_METERS, what: 'meters' },
+    { list: through, most: MAX_THROUGH_RULES, what: 'rules with direction through' },
   ];
   for (const { list, most, what } of bounds) {
     const counts = new Map<string, number>();
@@ -127,6 +144,7 @@ function lintSizes({ firewall, traps, meters }: Repository, problems: Problems):
       `${over[0]} would have ${over[1]} ${what}; at most ${most} fit`,
     );
   }
+  lintSteps(through, problems);
   const blocks = new Map<string, number>();
   const blamed = new Set<string>();
   for (const rule of firewall) {
@@ -140,6 +158,31 @@ function lintSizes({ firewall, traps, meters }: Repository, problems: Problems):
       problems.add('POLICY_FIREWALL_LARGE', rule.at('id'), message);
     }
   }
+}
+
+/** Rules of the kernel are asked one after the other about what is forwarded. */
+function lintSteps(through: readonly FirewallRule[], problems: Problems): void {
+  const steps = new Map<string, number>();
+  for (const rule of through) {
+    for (const id of rule.devices) {
+      const key = `${id}: tier ${rule.tier}, direction through`;
+      const before = steps.get(key) ?? 0;
+      const count = before + stepsOf(rule);
+      steps.set(key, count);
+      if (count <= MAX_THROUGH_STEPS || before > MAX_THROUGH_STEPS) continue;
+      const message = `${key} would ask ${count} rules about every packet, two to six for each rule and family; at most ${MAX_THROUGH_STEPS} fit`;
+      problems.add('POLICY_FIREWALL_LARGE', rule.at('id'), message);
+      return;
+    }
+  }
+}
+
+/** A deny has a reset and a drop, an allow its limits; in both directions. */
+function stepsOf(rule: FirewallRule): number {
+  const ends = [rule.until, rule.feedUntil, rule.conditions].some((end) => end !== undefined);
+  const limits = [rule.rate, rule.maxConnections].filter((limit) => limit !== undefined).length;
+  const guards = rule.verdict === 'allow' ? limits + (ends ? 2 : 0) : 0;
+  return forwardedFamilies(rule).size * ((rule.verdict === 'deny' ? 4 : 2) + guards);
 }
 
 /** Words of nftables that name a statement or an expression, and of the rules that every device has. */

@@ -14,7 +14,7 @@ export const firewallRules = {
     severity: 'warning',
     waivable: true,
     explanation:
-      'The rule names IPv4 networks only, and the device has an IPv6 address. Over IPv6 an allow stays denied, and a deny denies nothing.',
+      'The rule names IPv4 networks only, and the device has an IPv6 address. Over IPv6 an allow stays denied, and a deny denies nothing. The same where peers: and to: of a rule share no family.',
     example: 'action: deny, peer: 0.0.0.0/0 on a device with address: fd00::12',
     fix: 'write peers: with the IPv6 network beside it (::/0 for every address)',
   },
