@@ -203,6 +203,7 @@ class Dead extends Error {}
 
 class World {
   readonly clock = new FakeClock(start);
+  control = input.host.controlEndpoints;
   readonly kernel: MemoryKernel;
   files = new SimulatedFiles();
   firewall!: Firewall;
@@ -266,7 +267,7 @@ class World {
       clock: this.clock,
       log: createLogger({ name: 'test', level: 'silent' }),
       emit: () => Promise.resolve(),
-      control: () => input.host.controlEndpoints,
+      control: () => this.control,
       confirm: () => Promise.resolve(() => this.#proof()),
       closeStreams: () => 0,
       flows: { end: () => Promise.resolve({ flows: 0, sockets: 0, failures: [] }), seen: () => Promise.resolve([]) },
@@ -313,7 +314,8 @@ class World {
     this.#start();
     await this.firewall.island({ on: this.island });
     const state = { epoch: this.firewall.nextEpoch(), now: this.clock.now(), ordersSequence: 0, states: {} };
-    await this.firewall.restore(compileFirewall(undefined, state, input.host));
+    const host = { ...input.host, controlEndpoints: this.control };
+    await this.firewall.restore(compileFirewall(undefined, state, host));
     this.check('after a start');
     await this.firewall.block(this.blocked, []);
     for (const [id, containment] of this.contained) {
@@ -467,6 +469,7 @@ class World {
       const until = this.blocked.get(address) ?? 0;
       assert.ok(until <= this.trusted() + 1_000, `${when}: ${asker} passes, though blocked`);
     }
+    if (this.control !== input.host.controlEndpoints) return;
     assert.equal(judgeTable(table, controlRequest, now).verdict, 'accept', `${when}: the control plane is cut off`);
   }
 }
@@ -485,4 +488,28 @@ test('no history of plans, orders, refusals, deaths and clocks opens what was cl
     }),
     { numRuns: Number(process.env['MODEL_RUNS'] ?? 150) },
   );
+});
+
+test('bundles that nobody can confirm keep no newer one out, and stay closed where the control plane moved', async () => {
+  const world = new World();
+  await world.begin();
+  const tried = (content: number, proof: Proof, same = false): Step => ({
+    kind: 'plan',
+    content,
+    same,
+    stale: false,
+    proof,
+    during: [],
+    fault: undefined,
+  });
+  await world.take(tried(1, 'reached'));
+  for (let round = 0; round < 12; round += 1) await world.take(tried(2 + (round % 3), 'not reached'));
+  assert.ok((world.firewall.state()?.closing.length ?? 0) >= 3);
+  world.control = [{ address: '10.20.0.7', port: 8443, transport: 'tcp' }];
+  await world.take({ kind: 'kill', waitMs: 0 });
+  world.control = input.host.controlEndpoints;
+  assert.ok((world.firewall.state()?.closing.length ?? 0) >= 3, 'also after a start with another control plane');
+  await world.take(tried(0, 'reached'));
+  assert.deepEqual([world.active?.content, world.firewall.state()?.closing], [0, []]);
+  if (world.finding !== undefined) throw world.finding;
 });

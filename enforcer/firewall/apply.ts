@@ -16,14 +16,14 @@ import type { FlowAccess } from './flows/index.ts';
 import { block, heldBeside, pardon, sawBlock, setIsland, withKept } from './held.ts';
 import { reachesControlPlane } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
-import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_UNCONFIRMED_PLANS } from './limits.ts';
+import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_KEPT_DENIES, MAX_UNCONFIRMED_PLANS } from './limits.ts';
 import { differenceTo } from './listing.ts';
 import { MAX_EPOCH } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
 import { conclude, type Cut } from './receipt.ts';
 import { ensureProxyRoutes, removeProxyRoutes } from './routes.ts';
 import type { RunCommand } from './run.ts';
-import { readSaved, refuseSaved, save } from './saved.ts';
+import { type ReadPlans, readSaved, refuseSaved, save } from './saved.ts';
 import { repair } from './repair.ts';
 import { statusOf } from './status.ts';
 import type { FirewallStatus, Loaded } from './status.ts';
@@ -32,7 +32,7 @@ import { type Found, foundBeyond, withFound, withoutDevice } from './found.ts';
 import { viewOf } from './view.ts';
 import type { FirewallView } from './view.ts';
 import { stateOf, tableOf } from './table.ts';
-import type { TableState } from './table.ts';
+import type { Layer, TableState } from './table.ts';
 import type { Kept } from './watch/blocked.ts';
 import { Evidence } from './watch/evidence.ts';
 import type { Notice } from './watch/notices.ts';
@@ -388,10 +388,13 @@ async function begin(
     await saveState(parts, memory);
     return 'elements';
   }
-  if (state.closing.length >= MAX_UNCONFIRMED_PLANS) {
+  const kept = withoutSameDenies(state.closing, wanted);
+  // Whoever published a newer bundle may have corrected what kept the others from being confirmed.
+  const isNewer = kept.every((layer) => layer.plan.bundle < wanted.bundle);
+  if (kept.length >= (isNewer ? MAX_KEPT_DENIES : MAX_UNCONFIRMED_PLANS)) {
     throw firewallErrors.error(
       'FIREWALL_UNCONFIRMED',
-      `${state.closing.length} plans in a row could not be confirmed; no further one is tried`,
+      `${kept.length} plans in a row could not be confirmed; no further one is tried`,
     );
   }
   const { slot } = memory;
@@ -449,7 +452,13 @@ async function settle(parts: Parts, memory: Memory): Promise<void> {
 function fallen({ candidate, ...rest }: TableState): TableState {
   if (candidate === undefined) return rest;
   const { plan, slot } = candidate;
-  return { ...rest, closing: [...rest.closing, { plan, slot }] };
+  return { ...rest, closing: [...withoutSameDenies(rest.closing, plan), { plan, slot }] };
+}
+
+/** The same bundle tried again closes nothing that it did not close before. */
+function withoutSameDenies(closing: readonly Layer[], { bundle, denies }: FirewallPlan): readonly Layer[] {
+  const text = JSON.stringify(denies);
+  return closing.filter(({ plan }) => plan.bundle > bundle || JSON.stringify(plan.denies) !== text);
 }
 
 /** Back to the generation of before; the candidate's denies stay. Throws FIREWALL_UNCONFIRMED. */
@@ -488,15 +497,15 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
     await parts.emit({ kind: 'firewall', activity: 'keep', severity: 'high', data: { message, values } });
     return withFound(plan, memory.found);
   };
-  // A candidate that this kernel refuses was never in force: nothing that it denies has to stay.
-  const attempts = saved === undefined ? [] : saved.closing.length === 0 ? [saved.closing] : [saved.closing, []];
-  for (const plans of attempts) {
+  const attempts = saved === undefined ? [] : attemptsOf(saved);
+  for (const { live: plan, closing: plans } of attempts) {
     try {
-      const closing = plans.map((plan, at) => ({ plan, slot: at + 2 }));
-      const live = await keep(saved!.live);
+      if (plan === undefined) mustReach(lockdown, parts.control());
+      const closing = plans.map((one, at) => ({ plan: one, slot: at + 2 }));
+      const live = await keep(plan ?? lockdown);
       await replace(parts, memory, { live: { plan: live, slot: 1 }, closing, ...heldBeside(parts, memory, live) });
       memory.slot = closing.length + 2;
-      return 'last-good';
+      return plan === undefined ? 'lockdown' : 'last-good';
     } catch (error) {
       // Another kernel or another nft than the plan was made on.
       await refuseSaved(parts, error, 'the saved firewall plan cannot be put in force');
@@ -505,6 +514,15 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
   mustReach(lockdown, parts.control());
   await replace(parts, memory, { ...stateOf(await keep(lockdown)), ...heldBeside(parts, memory, lockdown) });
   return 'lockdown';
+}
+
+/**
+ * What was never confirmed stays closed also where the last good plan cannot be had. A candidate that this kernel refuses
+ * was never in force: nothing that it denies has to stay.
+ */
+function attemptsOf({ live, closing }: ReadPlans): ReadPlans[] {
+  const alone = live === undefined ? [] : [{ live, closing: [] }];
+  return closing.length === 0 ? alone : [...(live === undefined ? [] : [{ live, closing }]), ...alone, { closing }];
 }
 
 /** A flow that has not been forgotten yet must not wake up when its peer is released. */

@@ -42,8 +42,11 @@ export const CONFIRM_MS = 10_000;
 /** Milliseconds before the end in which a confirmation comes too late to be sure of. */
 export const CONFIRM_MARGIN_MS = 1_000;
 
-/** Plans in a row that nobody confirmed; their denies are kept, so they cannot go on for ever. */
+/** Plans in a row that nobody confirmed; their denies are kept, so they cannot go on for ever. A newer bundle is tried. */
 export const MAX_UNCONFIRMED_PLANS = 8;
+
+/** The same for newer and newer bundles, each of which somebody published. */
+export const MAX_KEPT_DENIES = 64;
 
 /** Milliseconds between two looks at the table that nothing asked for. */
 export const LOOK_EVERY_MS = 5_000;

@@ -6,13 +6,13 @@ import { writeDurably } from '../../store/sealed-file.ts';
 import type { FirewallParts } from './apply.ts';
 import { firewallErrors } from './errors.ts';
 import { reachesControlPlane } from './judge.ts';
-import { MAX_SAVED_PLAN_BYTES, MAX_UNCONFIRMED_PLANS } from './limits.ts';
+import { MAX_KEPT_DENIES, MAX_SAVED_PLAN_BYTES } from './limits.ts';
 import { planSchema } from './plan.ts';
 
 const savedSchema = z.strictObject({
   live: planSchema,
   /** Never confirmed: what they deny is denied after the next start too. */
-  closing: z.array(planSchema).max(MAX_UNCONFIRMED_PLANS + 1),
+  closing: z.array(planSchema).max(MAX_KEPT_DENIES + 1),
 });
 export type SavedPlans = z.infer<typeof savedSchema>;
 
@@ -33,8 +33,14 @@ export async function save(parts: Parts, plans: SavedPlans): Promise<void> {
   }
 }
 
-/** The last good plan; undefined when there is none, or when it is damaged or would cut the control plane. */
-export async function readSaved(parts: Parts): Promise<SavedPlans | undefined> {
+/** `live` is absent when it would cut the control plane; what was never confirmed only closes, and is kept all the same. */
+export interface ReadPlans {
+  readonly live?: SavedPlans['live'];
+  readonly closing: SavedPlans['closing'];
+}
+
+/** The last good plan and the denies beside it; undefined when there is none, or when it is damaged. */
+export async function readSaved(parts: Parts): Promise<ReadPlans | undefined> {
   const path = join(parts.directory, savedName);
   try {
     if ((await parts.fs.stat(path)) === undefined) return undefined;
@@ -42,6 +48,7 @@ export async function readSaved(parts: Parts): Promise<SavedPlans | undefined> {
     const saved = savedSchema.parse(JSON.parse(text));
     if (parts.control().every((endpoint) => reachesControlPlane(saved.live, endpoint))) return saved;
     parts.log.warn({ path }, 'the saved firewall plan names another control plane');
+    return { closing: saved.closing };
   } catch (cause) {
     const error = firewallErrors.error('FIREWALL_SAVED_PLAN', `${path} is not a firewall plan`, { cause });
     await refuseSaved(parts, error, 'the saved firewall plan is damaged');
