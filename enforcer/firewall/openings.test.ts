@@ -77,6 +77,31 @@ test('a bare address behind a router proves nobody; an SVID does not need one', 
   assert.ok(opened(routed).includes('gateway-1 10.30.0.3 443'));
 });
 
+test('an address that two devices have on networks attached here proves neither; an SVID does not need it', () => {
+  const states = { 'plc-1': 'trusted', 'gateway-1': 'trusted' } as const;
+  const twin = (address: string, network: string) => ({
+    ...slice,
+    devices: [
+      ...slice.devices.map((device) =>
+        device.id === slice.device
+          ? {
+              ...device,
+              interfaces: [...device.interfaces, { name: 'eth9', network: 'other', address: '10.99.0.2' }],
+            }
+          : device,
+      ),
+      { id: 'twin', labels: {}, interfaces: [{ name: 'eth0', network, address }] },
+    ],
+  });
+  const modbus = (changed: typeof slice): string[] => opened(states, changed).filter((it) => it.endsWith(' 502'));
+  assert.deepEqual(modbus(twin('10.20.0.3', 'other')), ['gateway-1 fd20::3 502']);
+  const { warnings } = openingsOf(twin('10.20.0.3', 'other'), { ...input.state, states });
+  assert.ok(warnings.some((text) => text.includes('its address 10.20.0.3 is that of twin too')));
+  assert.equal(modbus(twin('10.20.0.3', 'elsewhere')).length, 2);
+  assert.equal(modbus(twin('10.20.0.33', 'other')).length, 2);
+  assert.deepEqual(modbus(twin('fd20::3', 'other')), ['gateway-1 10.20.0.3 502']);
+});
+
 test('a plain port whose grant asks for attestation opens only when somebody vouches for it', () => {
   const { input: camera } = readGolden('observed-window.txt');
   const cameraSlice = sliceSchema.parse(camera.slice);

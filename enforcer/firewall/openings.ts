@@ -229,11 +229,18 @@ function pathsFrom(
   if (operations.length === 0) return [];
   if (service.protocol === 'port' && !(state.conditionsHold?.(grant, subject) ?? !needsEngine(slice, grant))) return [];
   const addresses = neighbourhood.peers.get(subject) ?? [];
-  const proven = addresses.filter((address) => unproven(grant, address) === undefined);
+  const why = (address: PeerAddress): string | undefined =>
+    unproven(grant, address) ?? claimedBy(neighbourhood, subject, address, grant);
+  const proven = addresses.filter((address) => why(address) === undefined);
   const [first] = addresses;
   if (proven.length === 0) {
-    const reason = first === undefined ? 'the inventory names no address for it' : unproven(grant, first);
+    const reason = first === undefined ? 'the inventory names no address for it' : why(first);
     warnings.push(`grant ${grant.id}: ${subject} stays out, ${reason} (${grant.place})`);
+  } else {
+    const shared = addresses.flatMap((address) => claimedBy(neighbourhood, subject, address, grant) ?? []);
+    warnings.push(
+      ...shared.map((text) => `grant ${grant.id}: ${subject} is let in only in part, ${text} (${grant.place})`),
+    );
   }
   return proven.map((address) => opening(service, grant, subject, address, operations));
 }
@@ -251,6 +258,38 @@ function unproven(grant: SliceGrant, address: PeerAddress): string | undefined {
   if (address.interfaces.length === 0) return 'its network is not attached here, so its address cannot be checked';
   if (grant.binding === 'port+mac+ip' && address.mac === undefined) return 'the inventory names no MAC for it';
   return undefined;
+}
+
+/** Networks may use the same addresses; where two of them are attached here, an address alone does not say whose it is. */
+function claimedBy(
+  neighbourhood: Neighbourhood,
+  subject: string,
+  { text }: PeerAddress,
+  { binding }: SliceGrant,
+): string | undefined {
+  if (binding === 'svid') return undefined;
+  const other = ownersOf(neighbourhood)
+    .get(text)
+    ?.find((device) => device !== subject);
+  return other === undefined ? undefined : `its address ${text} is that of ${other || 'this device'} too`;
+}
+
+const knownOwners = new WeakMap<Neighbourhood, ReadonlyMap<string, readonly string[]>>();
+
+/** By address, the devices that are believed here with it; this one as an empty id. */
+function ownersOf(neighbourhood: Neighbourhood): ReadonlyMap<string, readonly string[]> {
+  const known = knownOwners.get(neighbourhood);
+  if (known !== undefined) return known;
+  const owners = new Map<string, string[]>();
+  const add = (text: string, device: string): void => {
+    owners.set(text, [...(owners.get(text) ?? []), device]);
+  };
+  for (const { text } of neighbourhood.own) add(text, '');
+  for (const [device, addresses] of neighbourhood.peers) {
+    for (const { text, interfaces } of addresses) if (interfaces.length > 0) add(text, device);
+  }
+  knownOwners.set(neighbourhood, owners);
+  return owners;
 }
 
 function pathsTo(
