@@ -1,4 +1,5 @@
 // edgeward firewall show|plan|can
+import { isIP } from 'node:net';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { cliErrors } from './errors.ts';
 import { formatReach, formatView } from './firewall-text.ts';
@@ -156,6 +157,9 @@ async function endsOf(
 ): Promise<Map<string, ReturnType<Firewall['endOfPlan']>>> {
   const policy = await loadRooms();
   const repository = mustLoad(policy, await policy.readDirectory(directory));
+  const unknown = Object.keys(state).find((id) => repository.devices.every((device) => device.id !== id));
+  if (unknown !== undefined)
+    throw cliErrors.error('CLI_USAGE', `--state ${unknown}: the inventory of ${directory} has no device ${unknown}`);
   const slices = policy.slicesToAsk(repository, new Set(devices));
   return new Map(
     devices.map((device) => {
@@ -190,6 +194,7 @@ function listed(text: string, known: readonly string[]): string[] {
 
 function endpointOf(text: string): { address: string; port: number; transport: 'tcp' } {
   const [, address = '', port = ''] = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
-  if (address === '') throw new InvalidArgumentError('Expected an address and a port such as 10.0.0.1:8443.');
+  if (isIP(address) === 0 || Number(port) < 1 || Number(port) > 65_535)
+    throw new InvalidArgumentError('Expected an address and a port such as 10.0.0.1:8443.');
   return { address, port: Number(port), transport: 'tcp' };
 }

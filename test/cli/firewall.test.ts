@@ -34,6 +34,20 @@ test('firewall can: what is missing, and the same as JSON', () => {
   );
 });
 
+test('firewall can: a state of nobody and a control plane that no address names are refused, not passed over', () => {
+  const wrong = [
+    ['--state', 'gatewy-1=revoked'],
+    ['--control', '10.0.0.1:99999'],
+    ['--control', '10.0.0.1:0'],
+    ['--control', '999.0.0.1:8443'],
+  ];
+  for (const more of wrong) {
+    const { code, stderr } = can('gateway-1', 'plc-1', '502', ...more);
+    assert.equal(code, 2, more.join(' '));
+    assert.match(stderr, more[0] === '--state' ? /has no device gatewy-1/ : /Expected an address and a port/);
+  }
+});
+
 test('firewall plan: lines with their place, the kernel text, and what another checkout opens and closes', () => {
   const plan = (...more: string[]) =>
     desk.run(['firewall', 'plan', example, '--device', 'plc-1', ...at, ...more]).stdout;
