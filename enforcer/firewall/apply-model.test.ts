@@ -513,3 +513,17 @@ test('bundles that nobody can confirm keep no newer one out, and stay closed whe
   assert.deepEqual([world.active?.content, world.firewall.state()?.closing], [0, []]);
   if (world.finding !== undefined) throw world.finding;
 });
+
+test('a clock that is set ahead does not end island mode early', async () => {
+  const world = new World();
+  await world.begin();
+  const ends = (): number[] =>
+    (world.kernel.table()?.sets.find(({ name }) => name === 'island')?.elements ?? []).map(
+      ({ until = Infinity }) => until,
+    );
+  await world.firewall.island({ on: true, leaseMs: 60_000 });
+  const before = ends();
+  world.clock.set(world.clock.now() + 3_600_000);
+  assert.equal(await world.firewall.repair(), undefined);
+  assert.deepEqual([before.length, ends()], [2, before]);
+});

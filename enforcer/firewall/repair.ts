@@ -34,9 +34,13 @@ export async function repair(
   const listing = await read(parts, foreignWrites);
   const now = clock.now();
   if (loaded === undefined) return listing === 'unreadable' ? listing : driftOf(loaded, listing, now);
-  if (Math.abs(now - clock.monotonic() - memory.clockOffset) > CLOCK_STEP_MS) {
+  const setBy = now - clock.monotonic() - memory.clockOffset;
+  if (Math.abs(setBy) > CLOCK_STEP_MS) {
     log.warn('the clock of this host was set: the timers of the firewall are made anew');
-    await replace(loaded.state, blockedNow(memory, listing, now));
+    // Set back, the time at which the plan was compiled bounds them.
+    const ahead = Math.max(0, setBy);
+    if (memory.island?.until !== undefined) memory.island = { until: memory.island.until + ahead };
+    await replace(withTimesLeft(loaded.state, ahead), blockedNow(memory, listing, now));
     return undefined;
   }
   const undo = undone(blockedNow(memory, listing, now), memory.blocked, notice.commits, now);
@@ -51,6 +55,16 @@ export async function repair(
   await (table === undefined ? kernel.change(undo.change, now) : replace(loaded.state, undo.kept));
   await evidence.repaired(drift, clock.monotonic() - started);
   return drift;
+}
+
+/** What was given for a while, and not until a date, lasts as long as it would have. */
+function withTimesLeft(state: TableState, byMs: number): TableState {
+  const { candidate, island } = state;
+  return {
+    ...state,
+    ...(candidate === undefined ? {} : { candidate: { ...candidate, until: candidate.until + byMs } }),
+    ...(island?.until === undefined ? {} : { island: { until: island.until + byMs } }),
+  };
 }
 
 /** As the kernel has it, or as last seen where somebody took the table away. */
