@@ -172,6 +172,7 @@ const small = fc.oneof(
   fc.record({ kind: fc.constant('island' as const), on: fc.boolean() }),
   fc.record({ kind: fc.constant('block' as const), address: fc.constantFrom('10.20.0.3', '10.20.0.9') }),
   fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(100, 5_000, 11_000) }),
+  fc.record({ kind: fc.constant('set-clock' as const), byMs: fc.constantFrom(4_000, 3_600_000) }),
 );
 const fault = fc.option(
   fc.record({
@@ -245,10 +246,14 @@ class World {
     await this.firewall.restore(
       compileFirewall(undefined, { ...input.state, epoch: this.firewall.nextEpoch(), now: start }, input.host),
     );
+    this.#toldTime = true;
     this.check('after the first start');
   }
 
+  #toldTime = false;
+
   #start(): void {
+    this.#toldTime = false;
     this.#instance += 1;
     const instance = this.#instance;
     const alive = <T>(work: () => Promise<T>): Promise<T> =>
@@ -265,6 +270,8 @@ class World {
       fs: this.files,
       directory: '/state',
       clock: this.clock,
+      // The first rules come before anybody has told the time.
+      trustedNow: () => (this.#toldTime ? this.trusted() : this.clock.now()),
       log: createLogger({ name: 'test', level: 'silent' }),
       emit: () => Promise.resolve(),
       control: () => this.control,
@@ -316,6 +323,7 @@ class World {
     const state = { epoch: this.firewall.nextEpoch(), now: this.clock.now(), ordersSequence: 0, states: {} };
     const host = { ...input.host, controlEndpoints: this.control };
     await this.firewall.restore(compileFirewall(undefined, state, host));
+    this.#toldTime = true;
     this.check('after a start');
     await this.firewall.block(this.blocked, []);
     for (const [id, containment] of this.contained) {

@@ -168,6 +168,8 @@ export interface Memory {
   found: Found | undefined;
   /** A change was sent and its answer lost: the kernel may hold something else than `loaded`. */
   isUnsure: boolean;
+  /** When the candidate went live, by the monotonic clock. */
+  armedAt: number;
   /** The last epoch that was given out. */
   epoch: number | undefined;
 }
@@ -178,12 +180,15 @@ export interface Parts extends FirewallParts {
 }
 
 export function createFirewall(given: FirewallParts): Firewall {
-  const parts: Parts = {
-    ...given,
-    kernel: given.kernel ?? nftTable(given.run),
-    trustedNow: given.trustedNow ?? (() => given.clock.now()),
+  const trustedNow = given.trustedNow ?? (() => given.clock.now());
+  // One time for all that ends: the one that plans are compiled with, and never before the newest of them.
+  const clock: Clock = {
+    now: () => Math.max(trustedNow(), newest(memory.loaded?.state)?.compiledAt ?? 0),
+    monotonic: () => given.clock.monotonic(),
+    sleep: async (ms, signal) => await given.clock.sleep(ms, signal),
   };
-  const { kernel, clock } = parts;
+  const parts: Parts = { ...given, clock, kernel: given.kernel ?? nftTable(given.run), trustedNow };
+  const { kernel } = parts;
   const memory: Memory = {
     loaded: undefined,
     orders: [],
@@ -196,6 +201,7 @@ export function createFirewall(given: FirewallParts): Firewall {
     learned: new Map(),
     evidence: new Evidence(parts),
     clockOffset: 0,
+    armedAt: 0,
     others: undefined,
     found: undefined,
     isUnsure: false,
@@ -303,7 +309,8 @@ const isRefusal = (error: unknown): boolean => error instanceof CodedError && er
 async function verify(parts: Parts, memory: Memory, state: TableState): Promise<void> {
   const { kernel, clock } = parts;
   const listing = await kernel.read();
-  const difference = listing === undefined ? 'the table is gone' : differenceTo(tableOf(state), listing, clock.now());
+  const difference =
+    listing === undefined ? 'the table is gone' : differenceTo(tableOf(state), listing, timeFor(parts, state));
   if (listing === undefined || difference !== undefined) {
     if (memory.loaded !== undefined) {
       await kernel.replace(await withKept(parts, memory, tableOf(memory.loaded.state)), clock.now());
@@ -401,7 +408,9 @@ async function begin(
   memory.slot += 1;
   // On disk first: after a crash the next start closes what this candidate denies.
   await save(parts, { live: state.live.plan, closing: [...state.closing.map((layer) => layer.plan), wanted] });
-  const candidate = { plan: wanted, slot, until: clock.now() + (parts.confirmMs ?? CONFIRM_MS) };
+  const until = Math.max(clock.now(), wanted.compiledAt) + (parts.confirmMs ?? CONFIRM_MS);
+  const candidate = { plan: wanted, slot, until };
+  memory.armedAt = clock.monotonic();
   try {
     await move(parts, memory, loaded, { ...state, candidate }, 'rules');
   } catch (error) {
@@ -428,7 +437,9 @@ async function confirm(parts: Parts, memory: Memory): Promise<void> {
   const { loaded } = memory;
   const candidate = loaded?.state.candidate;
   if (loaded === undefined || candidate === undefined) throw unconfirmed('another plan took its place');
-  if (parts.clock.now() > candidate.until - CONFIRM_MARGIN_MS) return await fallBack(parts, memory);
+  const { clock, confirmMs = CONFIRM_MS } = parts;
+  // By the clock that the kernel counts with, whatever the time of day became meanwhile.
+  if (clock.monotonic() - memory.armedAt > confirmMs - CONFIRM_MARGIN_MS) return await fallBack(parts, memory);
   const { plan, slot } = candidate;
   const { candidate: _, ...rest } = loaded.state;
   // What a newer bundle denies stays denied, though it could not be confirmed; a plan of that bundle knows it by itself.
