@@ -4,10 +4,13 @@ import type { BenchOptions } from './bench-options.ts';
 import { measureAgreements } from './firewall/agreement-figures.ts';
 import { measureApply } from './firewall/apply.ts';
 import { measureConnects } from './firewall/connect.ts';
+import { measureDenials } from './firewall/denials.ts';
 import { measureFleet } from './firewall/fleet.ts';
 import { measureIsland } from './firewall/island.ts';
+import { measureKills } from './firewall/kills.ts';
 import { measurePackets } from './firewall/packets.ts';
 import { measureRevocation } from './firewall/revocation.ts';
+import { measureSwaps } from './firewall/swap.ts';
 import { measureTamper } from './firewall/tamper.ts';
 import type { Figure } from './machine.ts';
 
@@ -17,6 +20,9 @@ type Part = (options: BenchOptions) => Promise<readonly Figure[]> | readonly Fig
 const parts: Readonly<Record<string, Part>> = {
   connect: measureConnects,
   apply: measureApply,
+  swap: measureSwaps,
+  kills: measureKills,
+  denials: measureDenials,
   revocation: measureRevocation,
   tamper: measureTamper,
   island: measureIsland,

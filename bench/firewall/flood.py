@@ -5,7 +5,7 @@
 import ipaddress, json, random, select, socket, struct, sys, time
 
 target, port, first, addresses, per_second, seconds, sockets, seed = sys.argv[1:]
-port, addresses, per_second, seconds, sockets = int(port), int(addresses), int(per_second), float(seconds), int(sockets)
+port, addresses, per_second, seconds, sockets = int(port), int(addresses), float(per_second), float(seconds), int(sockets)
 base = int(ipaddress.ip_address(first))
 chosen = random.Random(int(seed))
 
