@@ -27,7 +27,6 @@ export async function runEdgeNode(configFile: string, signal: AbortSignal): Prom
   const { emit, deviceId, spool } = core;
   await emit({ kind: 'process', activity: 'start', data: { device: deviceId, message: programVersion } });
   const link = openCloudLink(core, enforcement, control);
-  rules.watchLink(() => link.stream.status().connected);
   const diagnostics = await openDiagnostics(core, enforcement, link);
   log.info(
     { device: core.own.current().id.uri, diagnostics: diagnostics.port, serving: enforcement.serving() },

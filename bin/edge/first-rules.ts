@@ -40,8 +40,6 @@ export interface FirstRules {
   readonly raised: 'last-good' | 'lockdown' | 'none';
   /** This host as the next plan sees it. */
   readonly hostNow: (deviceId: string) => HostConfig;
-  /** From then on new rules have to leave the control plane reachable in fact, whenever `connected` says that it was. */
-  watchLink(connected: () => boolean): void;
   /** Hands over what was to be recorded so far; from then on events go to `emit` and orders close streams. */
   attach(later: Later): Promise<void>;
 }
@@ -85,7 +83,6 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
       firewall: undefined,
       raised: 'none',
       hostNow,
-      watchLink: () => undefined,
       attach: async (now) => await now.emit(weakened('off', undefined)),
     };
   }
@@ -95,7 +92,6 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   });
   const waiting: NewEvent[] = [];
   let later: Later | undefined;
-  let connected = (): boolean => false;
   const run = parts.run ?? runCommand;
   const wasInForce = await hasBeenInForce(parts);
   const real = kernelTable(config.firewall.backend, run, log);
@@ -129,9 +125,10 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     control: () => planned,
     closeStreams: (device) => later?.closeStreams(device) ?? 0,
     trustedNow: () => later?.now() ?? clock.now(),
-    // Where the control plane cannot be reached there is no way that new rules could cut: what the plan says is believed.
+    // Where the control plane does not answer directly (it is down, or behind an HTTP proxy) there is no way that new rules could
+    // cut: what the plan says is believed. Asked by the same means before and after, so that the answers can be compared.
     confirm: async () => {
-      const before = connected() || (await reachesControl(planned, AbortSignal.timeout(reachedBeforeMs)));
+      const before = await reachesControl(planned, AbortSignal.timeout(reachedBeforeMs));
       return async (signal) => !before || (await reachesControl(planned, signal));
     },
   });
@@ -149,9 +146,6 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     firewall,
     raised: inKernel ? raised : 'none',
     hostNow,
-    watchLink: (link) => {
-      connected = link;
-    },
     attach: async (now) => {
       later = now;
       for (const event of waiting.splice(0)) await now.emit(event);

@@ -4,8 +4,12 @@ import type { ControlEndpoint } from '../../enforcer/firewall/index.ts';
 
 /** True as soon as one endpoint accepts a TCP connection; false when none did before the signal. */
 export async function reachesControl(endpoints: readonly ControlEndpoint[], signal: AbortSignal): Promise<boolean> {
-  const attempts = endpoints.filter(({ transport }) => transport === 'tcp').map((endpoint) => opens(endpoint, signal));
-  return await Promise.any(attempts).catch(() => false);
+  const decided = new AbortController();
+  const either = AbortSignal.any([signal, decided.signal]);
+  const attempts = endpoints.filter(({ transport }) => transport === 'tcp').map((endpoint) => opens(endpoint, either));
+  const reached = await Promise.any(attempts).catch(() => false);
+  decided.abort();
+  return reached;
 }
 
 function opens({ address, port }: ControlEndpoint, signal: AbortSignal): Promise<true> {
