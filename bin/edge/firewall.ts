@@ -1,5 +1,5 @@
 // Joins the firewall to what is in force: a plan from slice, states and host, applied when any of them changes.
-import { compileFirewall, type Firewall, type PlanRelease } from '../../enforcer/firewall/index.ts';
+import { compileFirewall, type Firewall, groupsOf, type PlanRelease } from '../../enforcer/firewall/index.ts';
 import type { ContainmentChange, OrderedBlock, OrdersStore, TrustedClock } from '../../enforcer/activation/index.ts';
 import type { KernelIsland } from '../../enforcer/island/index.ts';
 import type { Slice, SliceGrant } from '../../policy/bundle/index.ts';
@@ -23,7 +23,7 @@ export interface EdgeFirewall {
   blocks(blocks: ReadonlyMap<string, OrderedBlock>, pardons: readonly string[]): Promise<void>;
   /** Forgets a learned block; resolves with whether there was one. */
   pardon(request: { readonly address: string; readonly by: string; readonly reason: string }): Promise<boolean>;
-  /** Plans anew when a time window or an end date passes, and every minute. */
+  /** Plans anew when a time window or an end date passes, when a workload's control group is another, and every minute. */
   readonly task: Task;
   readonly firewall: Firewall | undefined;
 }
@@ -31,6 +31,8 @@ export interface EdgeFirewall {
 /** Bounds of the time between two plans that nothing else asked for, milliseconds. */
 const minReplanMs = 1_000;
 const maxReplanMs = 60_000;
+/** How often control groups are looked at: one that is made anew gets nothing until then. */
+const groupLookMs = 500;
 
 export interface EdgeFirewallParts {
   readonly rules: FirstRules;
@@ -40,6 +42,8 @@ export interface EdgeFirewallParts {
   readonly log: Logger;
   readonly orders: () => OrdersStore;
   readonly closeStreams: (deviceId: string) => number;
+  /** Inodes of the slice's control groups that are there, by path. */
+  readonly groupsNow?: (slice: Slice | undefined) => Readonly<Record<string, string>>;
   /** Addresses behind the names of the slice's rules; default: none is known. */
   readonly resolved?: (slice: Slice | undefined) => Readonly<Record<string, readonly string[]>>;
 }
@@ -65,7 +69,7 @@ interface Source {
 }
 
 export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
-  const { log } = parts;
+  const { log, groupsNow = groupsOf } = parts;
   const { firewall, hostNow } = parts.rules;
   if (firewall === undefined) {
     return {
@@ -85,6 +89,7 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
   }
   /** What the plan in force was made from. */
   let inForce = '';
+  let planned: { readonly slice: Slice | undefined; readonly groups: string } = { slice: undefined, groups: '{}' };
 
   const put = async (source: Source | undefined, always: boolean): Promise<void> => {
     const orders = parts.orders();
@@ -96,7 +101,8 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
       ]),
     );
     const answers = source === undefined ? new Map<string, boolean>() : portAnswers(source);
-    const host = { ...hostNow(parts.deviceId), resolved: parts.resolved?.(source?.slice) ?? {} };
+    const cgroups = groupsNow(source?.slice);
+    const host = { ...hostNow(parts.deviceId), resolved: parts.resolved?.(source?.slice) ?? {}, cgroups };
     const basis = JSON.stringify([states, orders.handlers.orders.version().toString(), [...answers], host]);
     if (!always && basis === inForce) return;
     const plan = compileFirewall(
@@ -113,21 +119,30 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
     );
     await firewall.apply(plan, heard);
     inForce = basis;
+    planned = { slice: source?.slice, groups: JSON.stringify(cgroups) };
   };
   const replan = createReplan(put, (error) =>
     log.error({ err: error }, 'the firewall did not take the new states; the old rules stay'),
   );
   const refresh = (always = false): void => replan.refresh(always);
+  const followGroups = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      await parts.clock.sleep(groupLookMs, signal).catch(() => undefined);
+      if (!signal.aborted && JSON.stringify(groupsNow(planned.slice)) !== planned.groups) refresh();
+    }
+  };
 
   return {
     firewall,
     task: async (signal) => {
+      const groups = followGroups(signal);
       while (!signal.aborted) {
         const next = firewall.current()?.nextChange ?? Number.POSITIVE_INFINITY;
         const waitMs = Math.max(minReplanMs, Math.min(maxReplanMs, next - parts.trusted.now()));
         await parts.clock.sleep(waitMs, signal).catch(() => undefined);
         if (!signal.aborted) refresh(true);
       }
+      await groups;
     },
     applySlice: async (slice, release, opens) => await replan.replace({ slice, release, opens }),
     refresh,

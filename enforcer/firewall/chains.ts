@@ -85,7 +85,9 @@ export interface GenerationInput {
 }
 
 export interface UserMaps {
-  readonly uid: number;
+  readonly key: string;
+  /** Of a control group: the set with it, and its level. */
+  readonly group?: { readonly set: string; readonly level: number };
   readonly families: Readonly<Record<Family, UserSets>>;
 }
 
@@ -126,14 +128,36 @@ export const userSets = {
   markOf: 'workload_mark_of',
 } as const;
 
-/** Chains that lead on for one user. */
-export const userChain = (what: 'to' | 'back' | 'deny' | 'late', uid: number): string => `${what}_u${uid}`;
+type UserChain = 'to' | 'back' | 'deny' | 'late';
+
+/** Chains that lead on for one user or control group. */
+export const userChain = (what: UserChain, key: string): string => `${what}_${key}`;
+/** The set of one control group, and that of all of a level. */
+export const groupSet = (key: string): string => `cgroup_${key}`;
+export const groupsOfLevel = (level: number): string => `cgroups_${level}`;
 
 const ofWorkload: Match = lookup(userSets.mark, 'connection-mark');
-const byUser = (map: string): Verdict => ({ kind: 'dispatch', fields: ['uid'], map });
+const inGroup = (set: string, level: number): Match => ({ kind: 'cgroup', level, set, not: false });
+
+/** A user with rules of its own is judged by these, whatever group it is in: nobody leaves a deny by being moved. */
+function byUser(input: GenerationInput, map: string, what: UserChain, match: Match[] = []): Rule[] {
+  if (input.users.length === 0) return [];
+  return [
+    { match, verdict: { kind: 'dispatch', fields: ['uid'], map } },
+    ...input.users.flatMap(({ key, group }): Rule[] =>
+      group === undefined
+        ? []
+        : [{ match: [...match, inGroup(group.set, group.level)], verdict: goto(userChain(what, key)) }],
+    ),
+  ];
+}
 /** Where outgoing packets of a workload are accepted, and answers to them. */
 export const toWorkload: Verdict = goto('workload_out');
-export const ofUser: Match = lookup(userSets.all, 'uid');
+/** One of these matches what any of them sends. */
+export const ofUsers = (groupLevels: readonly number[]): Match[] => [
+  lookup(userSets.all, 'uid'),
+  ...groupLevels.map((level) => inGroup(groupsOfLevel(level), level)),
+];
 export const backToWorkload: Verdict = goto('workload_back');
 
 const ofEpoch = (set: string): Match => lookup(set, 'connection-mark');
@@ -164,7 +188,7 @@ export function denyChains(input: GenerationInput): Chain[] {
   const early = views.map((view) => ({
     name: `deny_${view.chain}`,
     rules: [
-      ...userDenies(input, view, userSets.denies),
+      ...userDenies(input, view, 'deny'),
       ...(view.chain === 'inbound_from' ? input.reflex : []),
       ...families.flatMap((family) =>
         input.families[family].denies[view.flow].flatMap((maps) => dispatch(family, maps, view)),
@@ -174,17 +198,17 @@ export function denyChains(input: GenerationInput): Chain[] {
   const late = views.map((view) => ({
     name: `late_${view.chain}`,
     rules: [
-      ...userDenies(input, view, userSets.lateDenies),
+      ...userDenies(input, view, 'late'),
       ...families.flatMap((family) => dispatch(family, input.families[family].lateDenies[view.flow], view)),
     ],
   }));
-  const users = input.users.flatMap(({ uid, families: sets }) => [
+  const users = input.users.flatMap(({ key, families: sets }) => [
     {
-      name: userChain('deny', uid),
+      name: userChain('deny', key),
       rules: families.flatMap((family) => sets[family].denies.flatMap((maps) => dispatch(family, maps, outgoing))),
     },
     {
-      name: userChain('late', uid),
+      name: userChain('late', key),
       rules: families.flatMap((family) => dispatch(family, sets[family].lateDenies, outgoing)),
     },
   ]);
@@ -201,9 +225,9 @@ export function denyChains(input: GenerationInput): Chain[] {
 }
 
 /** Packets of users are judged by their own denies; answers to them by what they send next. */
-function userDenies(input: GenerationInput, view: View, map: string): Rule[] {
+function userDenies(input: GenerationInput, view: View, what: 'deny' | 'late'): Rule[] {
   if (input.users.length === 0 || view.flow === 'in') return [];
-  if (isRequest(view)) return [{ match: [], verdict: byUser(map) }];
+  if (isRequest(view)) return byUser(input, what === 'deny' ? userSets.denies : userSets.lateDenies, what);
   return [{ match: [ofWorkload], verdict: back }];
 }
 
@@ -283,9 +307,9 @@ function flowChain(input: GenerationInput, view: View): Chain {
       { match: [], verdict: jump(`late_${view.chain}`) },
       ...each((family, sets) => dispatch(family, sets.baseline[view.flow], view)),
       ...each((family) => (view.flow === 'in' ? observeRules(family, input, view) : [])),
-      ...(view === answers ? input.users : []).map(({ uid }): Rule => ({
+      ...(view === answers ? input.users : []).map(({ key }): Rule => ({
         match: [],
-        verdict: jump(userChain('back', uid)),
+        verdict: jump(userChain('back', key)),
       })),
     ],
   };
@@ -293,7 +317,12 @@ function flowChain(input: GenerationInput, view: View): Chain {
 
 /** Each packet that a user sends, however well its flow is known: another one may send from the same port now. */
 const judgedAlways = ({ users }: GenerationInput): Rule[] =>
-  users.length === 0 ? [] : [{ match: [direction('original'), ofUser], verdict: back }];
+  users.length === 0
+    ? []
+    : ofUsers([...new Set(users.flatMap(({ group }) => group?.level ?? []))]).map((one) => ({
+        match: [direction('original'), one],
+        verdict: back,
+      }));
 
 function workloadChains(input: GenerationInput): Chain[] {
   if (input.users.length === 0) return [];
@@ -322,10 +351,10 @@ function workloadChains(input: GenerationInput): Chain[] {
 }
 
 /** Everything that decides about an outgoing packet of this user, in the order of outbound_to. */
-function outgoingOf(input: GenerationInput, { uid, families: sets }: UserMaps): Chain {
+function outgoingOf(input: GenerationInput, { key, families: sets }: UserMaps): Chain {
   const each = (rules: (family: Family) => Rule[]): Rule[] => families.flatMap(rules);
   return {
-    name: userChain('to', uid),
+    name: userChain('to', key),
     rules: [
       ...each((family) => dispatch(family, sets[family].observedAdmin, outgoing, [state('new')])),
       ...each((family) => dispatch(family, sets[family].admin, outgoing)),
@@ -341,9 +370,9 @@ function outgoingOf(input: GenerationInput, { uid, families: sets }: UserMaps): 
   };
 }
 
-function answersTo({ uid, families: sets }: UserMaps): Chain {
+function answersTo({ key, families: sets }: UserMaps): Chain {
   return {
-    name: userChain('back', uid),
+    name: userChain('back', key),
     rules: families.flatMap((family) => [
       ...dispatch(family, sets[family].admin, answers),
       { family, match: [lookup(sets[family].reached, ...pathOf(answers))], verdict: jump('workload_back') },
@@ -466,9 +495,9 @@ function inputRules({ users }: GenerationInput): Rule[] {
   ];
 }
 
-function outputRules({ users }: GenerationInput): Rule[] {
+function outputRules(input: GenerationInput): Rule[] {
   return [
-    ...(users.length === 0 ? [] : [{ match: [direction('original')], verdict: byUser(userSets.chains) }]),
+    ...byUser(input, userSets.chains, 'to', [direction('original')]),
     ...knownFlows('out'),
     ...relatedErrors,
     { match: [direction('original')], verdict: jump('outbound_to') },

@@ -3,9 +3,10 @@
 import type { Slice } from '../../policy/bundle/index.ts';
 import { neighbourhoodOf, plainAddress } from './addresses.ts';
 import type { Neighbourhood, PeerAddress, PlainAddress } from './addresses.ts';
-import { denyChains, epochSets, generationChains, userChain, userSets } from './chains.ts';
+import { denyChains, epochSets, generationChains, groupSet, groupsOfLevel, userChain, userSets } from './chains.ts';
 import type { FamilySets, UserMaps } from './chains.ts';
 import { firewallErrors } from './errors.ts';
+import { groupKey } from './keys.ts';
 import { MAX_RULES_PER_CHAIN } from './limits.ts';
 import { earlier, isContained, openingsOf } from './openings.ts';
 import type { FirewallState, Opening, Openings } from './openings.ts';
@@ -15,7 +16,7 @@ import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan } from '
 import { reflexOf } from './reflex.ts';
 import { SetRegistry } from './sets.ts';
 import type { Wanted } from './sets.ts';
-import { type WorkloadUser, workloadUsers } from './workloads.ts';
+import { levelOf, type WorkloadUser, workloadUsers } from './workloads.ts';
 
 /** What the host's own configuration says; nothing here comes from the control plane. */
 export interface HostConfig {
@@ -29,6 +30,8 @@ export interface HostConfig {
   readonly proxies: readonly { readonly interface: string; readonly listenPort: number }[];
   /** Addresses behind the names that rules name, as this host last resolved them. */
   readonly resolved?: Readonly<Record<string, readonly string[]>>;
+  /** Inodes of the control groups that are there, by path; what is missing is in no set. */
+  readonly cgroups?: Readonly<Record<string, string>>;
 }
 
 const families: readonly Family[] = [4, 6];
@@ -61,6 +64,10 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     proxyPorts: proxyPortsOf(known, host, warnings),
     users: workloadUsers(known),
   };
+  for (const { cgroup } of build.users) {
+    if (cgroup === undefined || host.cgroups?.[cgroup] !== undefined) continue;
+    warnings.push(`control group ${cgroup} is not there: what its workloads send is nobody's until it is`);
+  }
   const observed = observedServices(build, state.now);
   epochOf(build.generation, state.epoch);
   addBaseSets(build, state.states);
@@ -139,15 +146,21 @@ function epochOf(registry: SetRegistry, epoch: number): void {
 function userMaps(build: Build, rules: PacketRules): UserMaps[] {
   const { users, generation, denies, openings } = build;
   if (users.length === 0) return [];
-  const keys = users.map(({ uid }) => ({ key: [String(uid)] }));
+  const uids = users.flatMap(({ key, uid }) => (uid === undefined ? [] : [{ chain: key, key: [String(uid)] }]));
   const lead = (registry: SetRegistry, name: string, to: 'to' | 'deny' | 'late'): void => {
-    const wanted = users.map(({ uid }): Wanted => ({
-      key: [String(uid)],
-      verdict: { kind: 'goto', chain: userChain(to, uid) },
+    const wanted = uids.map(({ chain, key }): Wanted => ({
+      key,
+      verdict: { kind: 'goto', chain: userChain(to, chain) },
     }));
     registry.add(name, 'judged by user', ['uid'], wanted, { data: 'verdict' });
   };
-  generation.add(userSets.all, 'users with workloads', ['uid'], keys);
+  generation.add(
+    userSets.all,
+    'users with workloads',
+    ['uid'],
+    uids.map(({ key }) => ({ key })),
+  );
+  groupSets(build);
   lead(generation, userSets.chains, 'to');
   lead(denies, userSets.denies, 'deny');
   lead(denies, userSets.lateDenies, 'late');
@@ -159,7 +172,7 @@ function userMaps(build: Build, rules: PacketRules): UserMaps[] {
     const setsOf = (family: Family) => ({
       ...rules.forUser(user, family),
       reached: generation.add(
-        `reached${family}_u${user.uid}`,
+        `reached${family}_${user.key}`,
         'reached by a workload',
         pathType(family),
         openings.reached
@@ -168,8 +181,26 @@ function userMaps(build: Build, rules: PacketRules): UserMaps[] {
         ending,
       ),
     });
-    return { uid: user.uid, families: { 4: setsOf(4), 6: setsOf(6) } };
+    const { key, cgroup } = user;
+    const group = cgroup === undefined ? {} : { group: { set: groupSet(key), level: levelOf(cgroup) } };
+    return { key, ...group, families: { 4: setsOf(4), 6: setsOf(6) } };
   });
+}
+
+/** A group that is made anew is another element of the same sets. */
+function groupSets({ users, host, generation, denies }: Build): void {
+  const groups = users.flatMap(({ key, cgroup }) => {
+    if (cgroup === undefined) return [];
+    const inode = host.cgroups?.[cgroup];
+    return [{ key, level: levelOf(cgroup), wanted: inode === undefined ? [] : [{ key: [groupKey(cgroup, inode)] }] }];
+  });
+  for (const registry of [generation, denies]) {
+    for (const { key, wanted } of groups) registry.add(groupSet(key), 'control group', ['cgroupsv2'], wanted);
+  }
+  for (const [level, its] of Map.groupBy(groups, (group) => group.level)) {
+    const all = its.flatMap(({ wanted }) => wanted);
+    generation.add(groupsOfLevel(level), 'control groups with workloads', ['cgroupsv2'], all);
+  }
 }
 
 /** A long list costs every packet that gets that far; it is refused, never cut off. */

@@ -1,7 +1,7 @@
 // Answers for one packet what the plan would do with it, rule by rule as the kernel does (nft(8), "goto" and "jump").
 // The oracle of the tests against the real kernel, and the check before a plan is loaded that the control plane stays
 // reachable.
-import { canonicalField, canonicalKey } from './keys.ts';
+import { canonicalField, canonicalKey, groupOfKey } from './keys.ts';
 import { PROXIED_BIT, PROXY_MARK } from './plan.ts';
 import type {
   Chain,
@@ -249,7 +249,11 @@ function matches(match: Match, passage: Passage): boolean {
     case 'cgroup': {
       if (packet.cgroup === undefined) return false;
       const group = packet.cgroup.split('/').slice(0, match.level).join('/');
-      return setNamed(passage.table, match.set).elements.some((element) => element.key[0] === group) !== match.not;
+      return (
+        setNamed(passage.table, match.set).elements.some(
+          (element) => groupOfKey(element.key[0] ?? '').path === group,
+        ) !== match.not
+      );
     }
   }
 }

@@ -1,4 +1,5 @@
 // Keys of set elements in one spelling: the plan, the kernel's listing and a packet name the same value differently.
+import { createHash } from 'node:crypto';
 import type { SetDefinition, SetElement } from './plan.ts';
 
 const protocolNumbers: Readonly<Record<string, string>> = {
@@ -11,10 +12,22 @@ const protocolNumbers: Readonly<Record<string, string>> = {
   udplite: '136',
 };
 
-/** Protocols as numbers, and a range of one value as that value. */
+/** Names of chains and sets take no dots and are short; a digest of the id is neither. */
+export const short = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
+
+/** Of a control group: its path for the reader, and the inode that the kernel compares; another of the same name has another. */
+export const groupKey = (path: string, inode: string): string => `${path}:${inode}`;
+
+export function groupOfKey(key: string): { readonly path: string; readonly inode: string } {
+  const at = key.lastIndexOf(':');
+  return { path: key.slice(0, Math.max(at, 0)), inode: key.slice(at + 1) };
+}
+
+/** Protocols as numbers, control groups as inodes, and a range of one value as that value. */
 export function canonicalField(value: string, type: string | undefined): string {
   const numbered = type === 'inet_proto' ? (protocolNumbers[value] ?? value) : value;
-  if (type === 'ifname' || type === 'cgroupsv2' || !numbered.includes('-')) return numbered;
+  if (type === 'cgroupsv2') return groupOfKey(value).inode;
+  if (type === 'ifname' || !numbered.includes('-')) return numbered;
   const [first, last] = numbered.split('-');
   return first === last ? (first ?? '') : numbered;
 }

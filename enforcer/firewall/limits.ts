@@ -33,7 +33,11 @@ export const AGGREGATION_MS = 1_000;
  */
 export const MAX_DISTINCT_DENIALS = 1_000;
 
-/** Users whose packets are told apart. Each has maps of its own of all rules, and costs answers one more chain. */
+/** Characters of a control group's path, which with its inode is the key of an element, and its levels below the root. */
+export const MAX_GROUP_PATH = 179;
+export const MAX_GROUP_LEVEL = 16;
+
+/** Users and control groups whose packets are told apart. Each has maps of its own of all rules, and costs answers one more chain. */
 export const MAX_WORKLOAD_USERS = 32;
 
 /** Milliseconds for which the kernel keeps a candidate live without a confirmation. */

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { cidrFamily, mergedRanges } from './addresses.ts';
+import { groupInode } from './control-groups.ts';
 import { canonicalField, elementIdentity, identityOf } from './keys.ts';
 import { AFTER_PRIORITY } from './plan.ts';
 import type { Chain, Rule, Ruleset, SetDefinition } from './plan.ts';
@@ -309,6 +310,8 @@ function listedKey(key: unknown, types: readonly string[]): string[] {
 
 /** The kernel lists a range that is a prefix as one, and a range of one value as itself. */
 function listedField(field: unknown, type: string | undefined): string {
+  // nft shows a control group by the path where its inode is now, or by the inode.
+  if (type === 'cgroupsv2' && typeof field === 'string') return groupInode(field) ?? field;
   if (typeof field === 'string' || typeof field === 'number') return canonicalField(String(field), type);
   const fields = field as Record<string, unknown>;
   if ('range' in fields) {

@@ -1,15 +1,15 @@
 // The rules of firewall/ as the kernel judges them: one map per tier, family and kind of flow, however many rules there
 // are. A tier is made of disjoint boxes (tiers.ts); each box leads to the chain of its rule, which logs, limits, admits.
-import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { calendarAt } from '../../policy/engine/index.ts';
 import { MAX_THROUGH_RULES } from '../../policy/bundle/index.ts';
 import type { Slice, SliceFirewallRule } from '../../policy/bundle/index.ts';
 import { cidrFamily, mergedRanges, plainAddress } from './addresses.ts';
-import { admit, backToWorkload, ofUser, toWorkload } from './chains.ts';
+import { admit, backToWorkload, ofUsers, toWorkload } from './chains.ts';
 import type { FamilySets, FlowKind, ThroughRule, TierMaps, UserSets } from './chains.ts';
 import type { Build, GrantSets } from './compile.ts';
 import { firewallErrors } from './errors.ts';
+import { short } from './keys.ts';
 import { earlier } from './openings.ts';
 import type { Closed } from './openings.ts';
 import type { Chain, Family, Match, Rule } from './plan.ts';
@@ -17,7 +17,7 @@ import { direction, drop, notIn, protocol, state } from './rule-parts.ts';
 import type { SetRegistry, Wanted } from './sets.ts';
 import { tierBoxes } from './tiers.ts';
 import type { Box, TierRule } from './tiers.ts';
-import { interfaceOf, judgeable, type WorkloadUser } from './workloads.ts';
+import { interfaceOf, judgeable, levelOf, type WorkloadUser } from './workloads.ts';
 
 type RuleSets = Omit<FamilySets, keyof GrantSets>;
 
@@ -66,11 +66,11 @@ export function packetRules(build: Build, now: number): PacketRules {
     };
   };
   const families = { 4: familyOf(4), 6: familyOf(6) };
-  const forUser: PacketRules['forUser'] = ({ uid, workloads }, family) => {
+  const forUser: PacketRules['forUser'] = ({ key, workloads }, family) => {
     const tier = (name: 'admin' | 'baseline'): Tier => {
       const about = ({ workload }: SliceFirewallRule): boolean => workload === undefined || workloads.has(workload);
       const mine = current.filter(({ rule }) => rule.tier === name && rule.direction === 'out' && about(rule));
-      return tierMaps(build, family, name, 'out', mine, chains, denyChains, `u${uid}_`);
+      return tierMaps(build, family, name, 'out', mine, chains, denyChains, `${key}_`);
     };
     const [admin, baseline] = [tier('admin'), tier('baseline')];
     return {
@@ -118,9 +118,6 @@ function currentRules(slice: Slice, now: number): CurrentRules {
   });
   return { current, nextChange, warnings };
 }
-
-/** Names of chains and sets take no dots and are short; a digest of the id is neither. */
-export const short = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
 
 interface Tier {
   readonly denies: TierMaps;
@@ -312,7 +309,11 @@ function admissionOf({ users }: Build, rule: SliceFirewallRule | undefined): Rul
   const everybody: Rule = { match: [], verdict: admit };
   if (users.length === 0 || rule?.direction !== 'out') return [everybody];
   if (rule.workload === undefined) {
-    return [{ match: [direction('original'), ofUser], verdict: toWorkload }, everybody];
+    const levels = new Set(users.flatMap(({ cgroup }) => (cgroup === undefined ? [] : levelOf(cgroup))));
+    return [
+      ...ofUsers([...levels]).map((one) => ({ match: [direction('original'), one], verdict: toWorkload })),
+      everybody,
+    ];
   }
   return [
     { match: [direction('original')], verdict: toWorkload },

@@ -36,7 +36,7 @@ export const keyTypeSchema = z.enum([
   'nf_proto',
   'mark',
   'uid',
-  /** Path of a control group below /sys/fs/cgroup; the kernel keeps its inode. */
+  /** Control group, `path:inode` (keys.ts); the kernel keeps its inode. */
   'cgroupsv2',
 ]);
 

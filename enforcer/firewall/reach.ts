@@ -219,7 +219,7 @@ const stageWords: readonly (readonly [RegExp, string])[] = [
   [/late_/, 'denies of the baseline tier'],
   [/_block_/, 'traps and meters'],
   [/_seen_/, 'staged rules'],
-  [/_(workload_|to_u\d|back_u\d)/, 'workloads'],
+  [/_(workload_|(?:to|back)_(?:u\d|c[0-9a-f]{12}$))/, 'workloads'],
   [/_(yes_|admitted)/, 'packet rules'],
   [/_(inbound|outbound)_/, 'admin tier, grants, baseline tier'],
   [/_(prerouting|input|output|forward)$/, 'generation'],

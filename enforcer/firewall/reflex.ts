@@ -8,7 +8,7 @@ import { MAX_BLOCKED } from './base-chains.ts';
 import type { Build } from './compile.ts';
 import { blockedSets } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Transport } from './plan.ts';
-import { short } from './packet-rules.ts';
+import { short } from './keys.ts';
 import { drop, goto, lookup, protocol, state } from './rule-parts.ts';
 import type { Wanted } from './sets.ts';
 

@@ -1,5 +1,6 @@
 // Writes tables and changes of tables as nftables text (nft(8), checked with 1.0.6), each as one transaction.
 import type { TableChange } from './change.ts';
+import { groupOfKey } from './keys.ts';
 import { AFTER_PRIORITY, LOG_GROUP, PROXIED_BIT, PROXY_MARK } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Ruleset, SetDefinition, SetElement, Verdict } from './plan.ts';
 
@@ -50,18 +51,24 @@ export function renderChange(change: TableChange, now: number): string {
       ...addChains.flatMap((chain) => chainLines({ ...chain, rules: [] })),
     ]),
     ...addSets.filter((set) => set.data === 'verdict').flatMap((set) => elementLines('add', set, set.elements, now)),
-    ...removeElements.flatMap(({ set, elements }) => [
-      // One that may have ended meanwhile could not be deleted; adding what is there changes nothing.
-      ...elementLines(
-        'add',
-        set,
-        elements
-          .filter((element) => element.until !== undefined)
-          .map((element) => ({ ...element, until: now + 60_000 })),
-        now,
-      ),
-      ...elementLines('delete', set, elements, now),
-    ]),
+    ...removeElements.flatMap(({ set, elements }) => {
+      // nft knows a control group by its path, where another one or none may be now.
+      if (set.type.includes('cgroupsv2')) {
+        return [`flush set ${TABLE} ${set.name}`, ...elementLines('add', set, set.elements, now)];
+      }
+      return [
+        // One that may have ended meanwhile could not be deleted; adding what is there changes nothing.
+        ...elementLines(
+          'add',
+          set,
+          elements
+            .filter((element) => element.until !== undefined)
+            .map((element) => ({ ...element, until: now + 60_000 })),
+          now,
+        ),
+        ...elementLines('delete', set, elements, now),
+      ];
+    }),
     ...addElements.flatMap(({ set, elements }) => elementLines('add', set, elements, now)),
     ...fillChains.map((chain) => `flush chain ${TABLE} ${chain.name}`),
     ...block(
@@ -137,7 +144,8 @@ function keyText(set: SetDefinition, element: SetElement): string {
   return element.key
     .map((value, index) => {
       const type = set.type[index];
-      if (type === 'ifname' || type === 'cgroupsv2') return `"${value}"`;
+      if (type === 'cgroupsv2') return `"${groupOfKey(value).path}"`;
+      if (type === 'ifname') return `"${value}"`;
       return type === 'mark' ? hex(Number(value)) : value;
     })
     .join(' . ');

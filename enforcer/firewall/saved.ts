@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CodedError } from '../../runtime/errors.ts';
 import { writeDurably } from '../../store/sealed-file.ts';
 import type { FirewallParts } from './apply.ts';
+import { withGroupsOfNow } from './control-groups.ts';
 import { firewallErrors } from './errors.ts';
 import { reachesControlPlane } from './judge.ts';
 import { MAX_KEPT_DENIES, MAX_SAVED_PLAN_BYTES } from './limits.ts';
@@ -45,7 +46,8 @@ export async function readSaved(parts: Parts): Promise<ReadPlans | undefined> {
   try {
     if ((await parts.fs.stat(path)) === undefined) return undefined;
     const text = (await parts.fs.readFile(path, MAX_SAVED_PLAN_BYTES)).toString('utf8');
-    const saved = savedSchema.parse(JSON.parse(text));
+    const { live, closing } = savedSchema.parse(JSON.parse(text));
+    const saved = { live: withGroupsOfNow(live), closing: closing.map((plan) => withGroupsOfNow(plan)) };
     if (parts.control().every((endpoint) => reachesControlPlane(saved.live, endpoint))) return saved;
     parts.log.warn({ path }, 'the saved firewall plan names another control plane');
     return { closing: saved.closing };

@@ -1,7 +1,7 @@
 // The firewall in words, for `edgeward firewall show` and `plan`: what is loaded, every rule with its line and counters by
 // stage, the sets with their sizes; and a plan as lines that can be compared.
 import type { ListedRule, Listing } from './listing.ts';
-import { short } from './packet-rules.ts';
+import { short } from './keys.ts';
 import type { FirewallPlan, PlanRelease, SetDefinition } from './plan.ts';
 import { originOf, type RuleOrigin } from './provenance.ts';
 import { stageWordsOf } from './reach.ts';

@@ -198,7 +198,7 @@ test('a namespace behind a veth passes by its rule, from its address and its vet
 
 test('what is about packets that cannot be told apart opens nothing and closes for everybody, and the plan says so', () => {
   const strange: Slice['workloads'] = [
-    { name: 'boxed', cgroup: 'system.slice/boxed.service', place: 'inventory/plc.yaml:9' },
+    { name: 'boxed', interface: 'veth8', place: 'inventory/plc.yaml:9' },
     { name: 'veth', interface: 'veth7', place: 'inventory/plc.yaml:10' },
   ];
   const plan = planWith(

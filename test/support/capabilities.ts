@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { writableGroups } from './control-groups.ts';
 import { findOpa } from '../../policy/repository/rego/opa.ts';
 import { findEnvoy } from './envoy-program.ts';
 import { findH2spec } from './h2spec.ts';
@@ -30,7 +31,8 @@ export type Capability =
   | 'mbpoll'
   | 'tcpdump'
   | 'systemd-analyze'
-  | 'tmpfs';
+  | 'tmpfs'
+  | 'cgroup2';
 
 /** Programs of the administrator are often outside a user's PATH. */
 const systemPaths = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
@@ -82,6 +84,8 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   mbpoll: () => findProgram('mbpoll') !== undefined,
   // A disk of any small size, for tests of a full one.
   tmpfs: () => isRoot() && works('unshare', '--mount', 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/mnt'),
+  // Control groups of version 2, mounted anywhere, where one can be made.
+  cgroup2: () => isRoot() && writableGroups() !== undefined,
   tcpdump: () => isRoot() && findProgram('tcpdump') !== undefined,
   'systemd-analyze': () => works('systemd-analyze', '--version'),
 };

@@ -1,15 +1,10 @@
 // Keys of sets as bytes and as text in the spelling of keys.ts. Fields of a concatenation stand on boundaries of 4 bytes; addresses and
 // ports are as on the wire, numbers (marks, users, control groups) in host order, as libnftables writes and reads them.
-import { readdirSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
 import { ipv6Bytes } from '../../../runtime/linux.ts';
 import { ipv6Text } from '../../../runtime/linux-packet.ts';
 import { firewallErrors } from '../errors.ts';
 import { canonicalField } from '../keys.ts';
 import type { KeyType } from '../plan.ts';
-
-/** Where control groups of version 2 are looked for, as nft does. */
-const CGROUP_ROOT = '/sys/fs/cgroup';
 
 interface KeyCodec {
   /** `enum datatypes` of libnftables: what `nft list` shows a set's type by. */
@@ -139,37 +134,13 @@ const codecs: Readonly<Record<KeyType, KeyCodec>> = {
     length: 8,
     byteOrder: 1,
     write: (text, into, at) => {
-      into.writeBigUInt64LE(cgroupInode(text), at);
+      const inode = canonicalField(text, 'cgroupsv2');
+      if (!/^\d{1,19}$/.test(inode)) throw wrong('control group with its inode', text);
+      into.writeBigUInt64LE(BigInt(inode), at);
     },
-    read: (from, at) => cgroupPath(from.readBigUInt64LE(at)),
+    read: (from, at) => String(from.readBigUInt64LE(at)),
   },
 };
-
-/** The kernel keeps a control group's inode: another group of the same name is another one to it. */
-function cgroupInode(path: string): bigint {
-  const inode = inodeAt(path);
-  if (inode === undefined) throw firewallErrors.error('FIREWALL_ADDRESS', `control group ${path} is not there`);
-  return inode;
-}
-
-/** Where a control group of this inode is now; `inode-N` when there is none (any more). */
-function cgroupPath(inode: bigint): string {
-  const found = cgroupPaths.get(inode);
-  if (found !== undefined && inodeAt(found) === inode) return found;
-  cgroupPaths.clear();
-  for (const entry of readdirSync(CGROUP_ROOT, { withFileTypes: true, recursive: true })) {
-    if (!entry.isDirectory()) continue;
-    const path = relative(CGROUP_ROOT, join(entry.parentPath, entry.name));
-    const its = inodeAt(path);
-    if (its !== undefined) cgroupPaths.set(its, path);
-  }
-  return cgroupPaths.get(inode) ?? `inode-${inode}`;
-}
-
-const cgroupPaths = new Map<bigint, string>();
-
-const inodeAt = (path: string): bigint | undefined =>
-  statSync(join(CGROUP_ROOT, path), { bigint: true, throwIfNoEntry: false })?.ino;
 
 const TYPE_BITS = 6;
 const padded = (length: number): number => (length + 3) & ~3;
