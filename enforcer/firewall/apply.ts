@@ -181,9 +181,9 @@ export interface Parts extends FirewallParts {
 
 export function createFirewall(given: FirewallParts): Firewall {
   const trustedNow = given.trustedNow ?? (() => given.clock.now());
-  // One time for all that ends: the one that plans are compiled with, and never before the newest of them.
+  // One time for all that ends: the one that plans are compiled with.
   const clock: Clock = {
-    now: () => Math.max(trustedNow(), newest(memory.loaded?.state)?.compiledAt ?? 0),
+    now: () => trustedNow(),
     monotonic: () => given.clock.monotonic(),
     sleep: async (ms, signal) => await given.clock.sleep(ms, signal),
   };
