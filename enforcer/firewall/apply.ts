@@ -14,7 +14,7 @@ import { flowTarget, isContainedBy, withContainment } from './containment.ts';
 import { firewallErrors } from './errors.ts';
 import type { FlowAccess } from './flows/index.ts';
 import { block, heldBeside, pardon, sawBlock, setIsland, withKept } from './held.ts';
-import { reachesControlPlane } from './judge.ts';
+import { controlPlaneCut } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
 import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_KEPT_DENIES, MAX_UNCONFIRMED_PLANS } from './limits.ts';
 import { differenceTo } from './listing.ts';
@@ -263,9 +263,15 @@ const answering = (state: TableState | undefined): FirewallPlan[] =>
 
 function mustReach(plan: FirewallPlan, endpoints: readonly ControlEndpoint[]): void {
   for (const endpoint of endpoints) {
-    if (reachesControlPlane(plan, endpoint)) continue;
+    const cut = controlPlaneCut(plan, endpoint);
+    if (cut === undefined) continue;
     const place = `${endpoint.transport} ${endpoint.address} port ${endpoint.port}`;
-    throw firewallErrors.error('FIREWALL_CUTS_CONTROL_PLANE', `the plan would cut the control plane at ${place}`);
+    const { rule, path } = cut.verdict;
+    const chains = path.map(({ chain, index }) => `${chain} rule ${index + 1}`).join(', ');
+    throw firewallErrors.error(
+      'FIREWALL_CUTS_CONTROL_PLANE',
+      `the plan would cut the control plane at ${place}: its ${cut.packet} ends at ${rule || 'the policy of the hook'} (${chains})`,
+    );
   }
 }
 

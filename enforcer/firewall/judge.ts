@@ -342,6 +342,14 @@ function fieldOf(field: Field, { packet, family, connectionMark }: Passage): str
 
 /** Whether this device can open a connection to the control plane under the plan, and hear its answer. */
 export function reachesControlPlane(plan: FirewallPlan, endpoint: ControlEndpoint): boolean {
+  return controlPlaneCut(plan, endpoint) === undefined;
+}
+
+/** What ends the way to the control plane under the plan, and which packet of it; undefined when nothing does. */
+export function controlPlaneCut(
+  plan: FirewallPlan,
+  endpoint: ControlEndpoint,
+): { readonly packet: 'request' | 'answer'; readonly verdict: PacketVerdict } | undefined {
   const self = plan.own.find((own) => own.includes(':') === endpoint.address.includes(':')) ?? unknownSelf(endpoint);
   const local =
     plan.own.includes(endpoint.address) || endpoint.address.startsWith('127.') || endpoint.address === '::1';
@@ -357,25 +365,30 @@ export function reachesControlPlane(plan: FirewallPlan, endpoint: ControlEndpoin
     direction: 'original',
   };
   const asked = judgePacket(plan, request);
-  if (asked.verdict !== 'accept') return false;
-  const heard = (connectionMark: number): boolean =>
-    arrivals(plan, endpoint.address, local).some(
-      (arrival) =>
-        judgePacket(plan, {
-          way: 'in',
-          source: endpoint.address,
-          destination: self,
-          protocol: endpoint.transport,
-          sport: endpoint.port,
-          dport: 40_000,
-          ...arrival,
-          state: 'established',
-          direction: 'reply',
-          connectionMark,
-        }).verdict === 'accept',
+  if (asked.verdict !== 'accept') return { packet: 'request', verdict: asked };
+  const heard = (connectionMark: number): readonly PacketVerdict[] =>
+    arrivals(plan, endpoint.address, local).map((arrival) =>
+      judgePacket(plan, {
+        way: 'in',
+        source: endpoint.address,
+        destination: self,
+        protocol: endpoint.transport,
+        sport: endpoint.port,
+        dport: 40_000,
+        ...arrival,
+        state: 'established',
+        direction: 'reply',
+        connectionMark,
+      }),
     );
   // Also on a connection of before: the control plane may speak first under the new epoch.
-  return heard(asked.connectionMark) && heard(0);
+  for (const answers of [heard(asked.connectionMark), heard(0)]) {
+    const [first] = answers;
+    if (first !== undefined && answers.every((answer) => answer.verdict !== 'accept')) {
+      return { packet: 'answer', verdict: first };
+    }
+  }
+  return undefined;
 }
 
 function unknownSelf(endpoint: ControlEndpoint): string {
