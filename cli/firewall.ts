@@ -5,6 +5,7 @@ import { cliErrors } from './errors.ts';
 import { formatReach, formatView } from './firewall-text.ts';
 import { createIo } from './io.ts';
 import { isoTime, wholeNumber } from './options.ts';
+import { subjectStates } from './policy-options.ts';
 import { loadRooms, mustLoad } from './policy-rooms.ts';
 
 const loadFirewall = async () => await import('../enforcer/firewall/index.ts');
@@ -20,19 +21,6 @@ interface PolicyOptions {
   readonly state: Readonly<Record<string, State>>;
   readonly at?: number;
 }
-
-const states: readonly State[] = [
-  'trusted',
-  'unknown',
-  'expected',
-  'enrolled',
-  'stale',
-  'suspect',
-  'quarantined',
-  'recovering',
-  'decommissioned',
-  'revoked',
-];
 
 const repositoryOptions = (command: Command): Command =>
   command
@@ -182,8 +170,8 @@ async function endsOf(
 
 function stated(text: string, known: Readonly<Record<string, State>>): Record<string, State> {
   const [, device = '', name = ''] = /^([a-z0-9][a-z0-9._-]*)=([a-z]+)$/.exec(text) ?? [];
-  const state = states.find((entry) => entry === name);
-  if (state === undefined) throw new InvalidArgumentError(`Expected a device and one of ${states.join(', ')}.`);
+  const state = subjectStates.find((entry) => entry === name);
+  if (state === undefined) throw new InvalidArgumentError(`Expected a device and one of ${subjectStates.join(', ')}.`);
   return { ...known, [device]: state };
 }
 

@@ -1,7 +1,7 @@
 // Options that questions to a policy share: circumstances of the subject who asks.
 import { Option } from 'commander';
 
-const states = [
+export const subjectStates = [
   'trusted',
   'unknown',
   'expected',
@@ -12,10 +12,10 @@ const states = [
   'recovering',
   'decommissioned',
   'revoked',
-];
+] as const;
 
 export const stateOption = (): Option =>
-  new Option('--state <state>', 'state of the subject').choices(states).default('trusted');
+  new Option('--state <state>', 'state of the subject').choices(subjectStates).default('trusted');
 
 export const attestationOption = (): Option =>
   new Option('--attestation <class>', 'class of the last appraisal')

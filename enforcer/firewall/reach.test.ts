@@ -56,6 +56,14 @@ test('a Modbus service is reached through its proxy', () => {
 
 test('what is missing is named: the interface, the grant, its time, the state, the rule that denies', () => {
   assert.match(ask(9).missing, /on gateway-1: no grant lets gateway-1 use tcp port 9 of plc-1/);
+  const ofOneProgram = base.grants.map((grant) =>
+    grant.id === 'see-status' ? { ...grant, workload: 'viewer' } : grant,
+  );
+  const slice = {
+    grants: ofOneProgram,
+    workloads: [{ name: 'viewer', uid: 1_001, place: 'inventory/d.yaml:3' }],
+  };
+  assert.match(ask(443, 'gateway-1', { slice }).missing, /see-status .* for workload viewer of gateway-1 alone/);
   assert.match(ask(502, 'historian').missing, /a grant of plc-modbus \(interfaces\/plc.yaml:3\) to historian/);
   assert.match(
     ask(443, 'gateway-1', { now: 1_800_003_600_000 }).missing,

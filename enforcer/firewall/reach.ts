@@ -276,6 +276,9 @@ function whyClosed(grant: SliceGrant, service: SliceInterface, from: string, end
   if (warning !== undefined) return warning;
   const held = [from, grant.device].find((device) => (end.states[device] ?? 'unknown') !== 'trusted');
   if (held !== undefined) return `${named} opens nothing while ${held} is ${end.states[held] ?? 'unknown'}`;
+  if (grant.workload !== undefined && end.slice?.device === from) {
+    return `${named} opens the way for workload ${grant.workload} of ${from} alone, and no program was named here`;
+  }
   const conditions = Object.keys(grant.conditions).filter((name) => name !== 'timeWindow' && name !== 'weekdays');
   if (conditions.length > 0) return `${named} has conditions that do not hold: ${conditions.join(', ')}`;
   return `${named} opens nothing here: every operation that it names is denied`;
