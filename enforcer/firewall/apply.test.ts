@@ -130,6 +130,20 @@ test('a kernel that holds something else than what was loaded is noticed, and th
   assert.doesNotMatch(inputs.at(-1) ?? '', /g2_/);
 });
 
+test('a listing that misses an element once is read again; one that always does is believed', async () => {
+  const lacking = listing.replace('{"concat": ["10.20.0.1", 6, 8443]}', '');
+  assert.notEqual(lacking, listing);
+  let misses = 1;
+  const answer = (command: string): CommandResult | undefined =>
+    command.startsWith('nft -j') && misses-- > 0 ? ok(lacking) : undefined;
+  const once = await bench(answer);
+  await once.firewall.apply(plan);
+  assert.equal(once.firewall.current()?.epoch, plan.epoch);
+  misses = Number.POSITIVE_INFINITY;
+  const always = await bench(answer);
+  await assert.rejects(always.firewall.apply(plan), { code: 'FIREWALL_DRIFT', message: /control4 lacks/ });
+});
+
 test('the last good plan survives a power cut and is restored before any network', async () => {
   const before = await bench();
   await before.firewall.apply(plan);

@@ -46,6 +46,9 @@ export const CONFIRM_MS = 10_000;
 /** Milliseconds before the end in which a confirmation comes too late to be sure of. */
 export const CONFIRM_MARGIN_MS = 1_000;
 
+/** Further readings of a table that seems to lack an element. */
+export const REREADS = 4;
+
 /** Plans in a row that nobody confirmed; their denies are kept, so they cannot go on for ever. A newer bundle is tried. */
 export const MAX_UNCONFIRMED_PLANS = 8;
 
