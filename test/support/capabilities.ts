@@ -6,6 +6,7 @@ import { writableGroups } from './control-groups.ts';
 import { findOpa } from '../../policy/repository/rego/opa.ts';
 import { findEnvoy } from './envoy-program.ts';
 import { findH2spec } from './h2spec.ts';
+import { findDynamicSecurity } from './mosquitto.ts';
 import { findPostgres } from './postgres-server.ts';
 
 export type Capability =
@@ -29,6 +30,10 @@ export type Capability =
   | 'pymodbus'
   | 'pyjwt'
   | 'mbpoll'
+  | 'mosquitto'
+  | 'mosquitto-clients'
+  | 'mosquitto-dynsec'
+  | 'paho-mqtt'
   | 'tcpdump'
   | 'systemd-analyze'
   | 'tmpfs'
@@ -82,6 +87,10 @@ const probes: Readonly<Record<Capability, () => boolean>> = {
   pymodbus: () => spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server'], { stdio: 'ignore' }).status === 0,
   pyjwt: () => spawnSync('/usr/bin/python3', ['-c', 'import jwt, cryptography'], { stdio: 'ignore' }).status === 0,
   mbpoll: () => findProgram('mbpoll') !== undefined,
+  mosquitto: () => findProgram('mosquitto') !== undefined,
+  'mosquitto-clients': () => findProgram('mosquitto_pub') !== undefined && findProgram('mosquitto_sub') !== undefined,
+  'mosquitto-dynsec': () => findProgram('mosquitto_ctrl') !== undefined && findDynamicSecurity() !== undefined,
+  'paho-mqtt': () => spawnSync('/usr/bin/python3', ['-c', 'import paho.mqtt.client'], { stdio: 'ignore' }).status === 0,
   // A disk of any small size, for tests of a full one.
   tmpfs: () => isRoot() && works('unshare', '--mount', 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/mnt'),
   // Control groups of version 2, mounted anywhere, where one can be made.
