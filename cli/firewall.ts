@@ -135,7 +135,7 @@ async function askEdge(configFile: string, path: string): Promise<unknown> {
   return await response.json();
 }
 
-/** Plans of some devices of a repository, as their edges would compile them, each with a proxy for every Modbus interface. */
+/** Plans of some devices of a repository, as their edges would compile them, each with a proxy for every interface that needs one. */
 async function endsOf(
   rooms: Firewall,
   directory: string,
@@ -144,6 +144,7 @@ async function endsOf(
   now: number,
 ): Promise<Map<string, ReturnType<Firewall['endOfPlan']>>> {
   const policy = await loadRooms();
+  const { proxiedProtocols } = await import('../policy/bundle/index.ts');
   const repository = mustLoad(policy, await policy.readDirectory(directory));
   const unknown = Object.keys(state).find((id) => repository.devices.every((device) => device.id !== id));
   if (unknown !== undefined)
@@ -156,7 +157,7 @@ async function endsOf(
         throw cliErrors.error('CLI_CHECK_FAILED', `the inventory of ${directory} has no device ${device}`);
       const all = Object.fromEntries(slice.devices.map(({ id }): [string, State] => [id, state[id] ?? 'trusted']));
       const proxies = slice.interfaces
-        .filter((entry) => entry.device === device && entry.protocol === 'modbus')
+        .filter((entry) => entry.device === device && proxiedProtocols.has(entry.protocol))
         .map((entry, at) => ({ interface: entry.name, listenPort: 15_502 + at }));
       const plan = rooms.compileFirewall(
         slice,

@@ -1,6 +1,6 @@
 // Compiles a bundle's slice, the states of the devices and what this host is into one firewall plan. Pure: the same
 // input gives the same plan, byte for byte.
-import type { Slice } from '../../policy/bundle/index.ts';
+import { proxiedProtocols, type Slice } from '../../policy/bundle/index.ts';
 import { neighbourhoodOf, plainAddress } from './addresses.ts';
 import type { Neighbourhood, PeerAddress, PlainAddress } from './addresses.ts';
 import { denyChains, epochSets, generationChains, groupSet, groupsOfLevel, userChain, userSets } from './chains.ts';
@@ -244,13 +244,13 @@ function emptySlice(device: string): Slice {
   };
 }
 
-/** Modbus never reaches its server but through a proxy; an interface without one stays closed. */
+/** Some protocols never reach their server but through a proxy; an interface of theirs without one stays closed. */
 function proxyPortsOf(slice: Slice, host: HostConfig, warnings: string[]): Map<string, number | undefined> {
   const listening = new Map(host.proxies.map((proxy) => [proxy.interface, proxy.listenPort]));
   const ports = new Map<string, number | undefined>();
   for (const service of slice.interfaces.filter((entry) => entry.device === slice.device)) {
     const listenPort = listening.get(service.name);
-    if (listenPort === undefined && service.protocol !== 'modbus') continue;
+    if (listenPort === undefined && !proxiedProtocols.has(service.protocol)) continue;
     if (listenPort === undefined) {
       warnings.push(`interface ${service.name}: no proxy runs for it here, so it stays closed (${service.place})`);
     }

@@ -9,6 +9,8 @@ const reads = ({ conditions }: SliceGrant | SliceDeny): boolean => conditions?.a
 const features = {
   http: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'http'),
   modbus: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'modbus'),
+  mqtt: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'mqtt'),
+  tls: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'tls'),
   port: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'port'),
   casbin: (slice: Slice) => slice.casbin.length > 0,
   rego: (slice: Slice) => slice.rego !== undefined,

@@ -44,6 +44,7 @@ export { idPattern } from './scalars.ts';
 export {
   regoNamePattern,
   manifestSchema,
+  proxiedProtocols,
   releaseSchema,
   sliceSchema,
   type Manifest,

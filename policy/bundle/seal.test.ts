@@ -90,6 +90,8 @@ test('features are what the slice uses, and every one can be told', () => {
       },
       { ...entry, name: 'web', protocol: 'http', normalise: ['case'], operations: [], allowsSampled: 0 },
       { ...entry, name: 'ssh', protocol: 'port', operations: [] },
+      { ...entry, name: 'broker', protocol: 'mqtt', operations: [] },
+      { ...entry, name: 'camera', protocol: 'tls', operations: [] },
     ],
     attributes: [{ source: 'subject', name: 'site', type: 'string' }],
     grants: [

@@ -24,7 +24,9 @@ import {
   sliceTrapSchema,
   sliceWorkloadSchema,
 } from './firewall.ts';
+import { mqttVectorSchema, sliceMqttOperationSchema } from './mqtt.ts';
 import { id, place, range } from './scalars.ts';
+import { sliceTlsOperationSchema, tlsVectorSchema } from './tls.ts';
 
 /** Name of a Rego package and of its folder: an identifier of the language. */
 export const regoNamePattern: RegExp = /^[a-z][a-z0-9_]{0,62}$/;
@@ -78,6 +80,8 @@ export const sliceOperationSchema = z.discriminatedUnion('protocol', [
     class: safetyClass,
     island: z.boolean(),
   }),
+  sliceMqttOperationSchema,
+  sliceTlsOperationSchema,
   z.strictObject({
     name: id,
     protocol: z.literal('port'),
@@ -86,12 +90,16 @@ export const sliceOperationSchema = z.discriminatedUnion('protocol', [
   }),
 ]);
 
+const interfaceProtocols = ['http', 'modbus', 'mqtt', 'tls', 'port'] as const;
+/** Judged by a proxy on the server's host and by nothing else: without one nothing of them is open. */
+export const proxiedProtocols: ReadonlySet<(typeof interfaceProtocols)[number]> = new Set(['modbus', 'mqtt', 'tls']);
+
 /** A service that this device offers (`local`) or that it may reach on a peer. */
 export const sliceInterfaceSchema = z.strictObject({
   name: id,
   /** Device that serves it. */
   device: id,
-  protocol: z.enum(['http', 'modbus', 'port']),
+  protocol: z.enum(interfaceProtocols),
   transport: z.enum(['tcp', 'udp']),
   port: z.int().min(1).max(65535),
   operations: z.array(sliceOperationSchema).min(1),
@@ -225,6 +233,8 @@ export const selfTestVectorSchema = z.strictObject({
       quantity: z.int(),
       values: z.array(z.int()),
     }),
+    mqttVectorSchema,
+    tlsVectorSchema,
     z.strictObject({ protocol: z.literal('port') }),
   ]),
   expect: z.enum(['allow', 'deny']),

@@ -1,9 +1,13 @@
 // What an interface's Casbin model is asked. sub: device id; dom: name of the interface; obj and act:
 //   http    obj  canonical path, decoded (`/api/v1/pumps`)      act  method
 //   modbus  obj  `unit/function code/address` (`1/3/107`)       act  name of the function (`read-holding-registers`)
+//   mqtt    obj  topic, of subscribe its filter, of connect the client id
+//                                                              act  `connect`, `publish`, `subscribe`, `receive`
+//   tls     obj  server name in lower case                      act  `connect`
 //   port    obj  name of the interface                          act  `connect`
 // subject, resource, context: objects, as a Rego package sees them (rego/input-document.ts): `r.subject.state`,
 // `r.subject.attributes.site`. What is missing, stale or mistyped by its schema is unknown.
+// A filter is only a text to a model: what it brings in is asked again with each delivery, as `receive`.
 // A Modbus access to several registers is asked once for each of them, and every answer has to be allow.
 import { modbusFunctions } from '../repository/modbus-functions.ts';
 import { readPath } from './http-path.ts';
@@ -62,6 +66,13 @@ function asked({ operation, resource }: AccessRequest): { act: string; objects: 
     }
     case 'modbus':
       return { act: modbusFunctionName(operation.functionCode), objects: modbusObjects(operation) };
+    case 'mqtt':
+      return {
+        act: operation.action,
+        objects: [operation.action === 'connect' ? operation.clientId : operation.topic],
+      };
+    case 'tls':
+      return { act: 'connect', objects: [operation.serverName.toLowerCase()] };
     case 'port':
       return { act: 'connect', objects: [resource.interface] };
     case 'named':

@@ -15,11 +15,12 @@ import { compileHttp } from './http-operation.ts';
 import { compileModbus } from './modbus-operation.ts';
 import { compileNamed } from './named-operation.ts';
 import { strictlyInside } from './operation-contains.ts';
-import type { MatchOperation } from './operation-match.ts';
+import { noMatch, type MatchOperation } from './operation-match.ts';
 import { compileInput, type RegoQuestion } from './rego/input-document.ts';
 import { compileRego, type RegoVerdict } from './rego/rego-package.ts';
 import type { Binding, Obligation, Operation } from './request.ts';
 import type { SafetyClass } from './state-table.ts';
+import { compileTls } from './tls-operation.ts';
 import { compileLimit, type UseLimit } from './usage.ts';
 
 /** A rule as decisions and explanations name it. */
@@ -217,6 +218,10 @@ function compileMatch(entry: SliceInterface): MatchOperation {
       return compileHttp(entry, of('http'));
     case 'modbus':
       return compileModbus(of('modbus'));
+    case 'mqtt':
+      return () => noMatch;
+    case 'tls':
+      return compileTls(of('tls'));
     case 'port': {
       const all = entry.operations.map((_, index) => index);
       return ({ protocol }) => {

@@ -59,6 +59,8 @@ function requestsOf(operation: SliceOperation, place: string): readonly Operatio
     case 'port':
       return [{ protocol: 'port' }];
     case 'modbus':
+    case 'mqtt':
+    case 'tls':
       return undefined;
     case 'http': {
       const patterns = operation.paths.map((path) => readPathPattern(path, place));

@@ -2,6 +2,7 @@
 // vocabulary). Shapes only: the engine is pure, knows no transport and touches no host.
 
 import type { Obligation } from '../bundle/conditions.ts';
+import type { MqttAction } from '../bundle/mqtt.ts';
 
 /** Life of a device as policy sees it (design section 2). `unknown` is a subject the bundle does not name. */
 export type SubjectState =
@@ -66,7 +67,17 @@ export interface AccessRequest {
  * at once that is an instance of one of them, for who asks before there is a request: allowed when all of them surely are.
  */
 export type Operation =
-  | { readonly protocol: 'http'; readonly method: string; readonly path: string }
+  | {
+      readonly protocol: 'http';
+      readonly method: string;
+      readonly path: string;
+      /** Authority without port, lower case; absent where the enforcement point does not see it. */
+      readonly host?: string;
+      /** By lower case name, every field line. */
+      readonly headers?: Readonly<Record<string, readonly string[]>>;
+      /** Length of the body; absent while it is unknown. */
+      readonly bodyBytes?: number;
+    }
   | {
       readonly protocol: 'modbus';
       readonly unit: number;
@@ -76,9 +87,53 @@ export type Operation =
       readonly quantity: number;
       /** Written 16-bit values in order; empty for reads. */
       readonly values: readonly number[];
+      /** Largest difference of a written value to any value that its register had in the last 60 s. */
+      readonly change?: number;
     }
+  | MqttRequest
+  | TlsRequest
   | { readonly protocol: 'port' }
   | { readonly protocol: 'named'; readonly name: string };
+
+/**
+ * One thing that a packet of MQTT asks for (3.1.1 or 5.0). What does not belong to the action is empty, false or 0; what
+ * is absent is unknown, which opens nothing.
+ */
+export interface MqttRequest {
+  readonly protocol: 'mqtt';
+  /** `receive`: a delivery from the server to this client. A will is asked twice: with its connect, and as publish. */
+  readonly action: MqttAction;
+  /** Of the connection. Empty when the server is to choose one. */
+  readonly clientId: string;
+  /** Topic name; of subscribe the filter, without `$share/<name>/`; empty of connect. */
+  readonly topic: string;
+  /** Name of the shared subscription. */
+  readonly share?: string;
+  /** Of subscribe the highest that it asks for. */
+  readonly qos: 0 | 1 | 2;
+  /** Of publish: the server is to keep it. */
+  readonly retain: boolean;
+  /** Of connect: it carries a will; of publish: it is one. */
+  readonly will: boolean;
+  readonly payloadBytes: number;
+  /** The payload, read; absent when it is no JSON, or some object of it has a member twice. */
+  readonly json?: unknown;
+  /** Of connect; 0 for none at all. */
+  readonly keepAliveSeconds?: number;
+  /** 4 is MQTT 3.1.1. */
+  readonly version: 4 | 5;
+  /** Of the connection, as the client says. */
+  readonly userName?: string;
+}
+
+/** A ClientHello of TLS that is passed through (RFC 8446, 4.1.2). */
+export interface TlsRequest {
+  readonly protocol: 'tls';
+  /** As sent (RFC 6066, section 3); empty without one. */
+  readonly serverName: string;
+  /** RFC 7301, as offered. */
+  readonly alpn: readonly string[];
+}
 
 export type { Obligation } from '../bundle/conditions.ts';
 

@@ -20,6 +20,9 @@ export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
       const address = operation.addresses[0]?.[0] ?? 0;
       return modbusSample(functionCode, operation.units[0] ?? 1, address, operation.values?.[0] ?? 0);
     }
+    case 'mqtt':
+    case 'tls':
+      return undefined;
     case 'port':
       return { protocol: 'port' };
   }
@@ -57,6 +60,9 @@ export function matches(operation: SliceOperation, request: SampleRequest): bool
         ) &&
         request.values.every((value) => inRange(value, operation.values))
       );
+    case 'mqtt':
+    case 'tls':
+      return false;
     case 'port':
       return request.protocol === 'port';
   }
@@ -69,6 +75,9 @@ export function isOfSameKind(operation: SliceOperation, request: SampleRequest):
       return request.protocol === 'http' && operation.methods.includes(request.method);
     case 'modbus':
       return request.protocol === 'modbus' && operation.functionCodes.includes(request.functionCode);
+    case 'mqtt':
+    case 'tls':
+      return request.protocol === operation.protocol;
     case 'port':
       return request.protocol === 'port';
   }

@@ -6,6 +6,7 @@ import type { SliceOperation } from '../bundle/slice.ts';
 import type { InventoryIndex } from '../fleet/inventory-index.ts';
 import type { InterfaceEntry } from './format/interfaces.ts';
 import type { WorkloadEntry } from './format/inventory.ts';
+import type { MqttOperationEntry } from './format/mqtt.ts';
 import { minutesOf } from './format/break-glass.ts';
 import { casesOf } from './format/tests.ts';
 import type { SelectorOrAll } from './format/scalars.ts';
@@ -188,6 +189,18 @@ function operationsOf(entry: InterfaceEntry): SliceOperation[] {
         class: operation.class ?? entry.class,
         island: operation.island,
       }));
+    case 'mqtt':
+      return Object.entries(entry.operations).map(([name, operation]) =>
+        mqttOperationOf(name, operation, operation.class ?? entry.class),
+      );
+    case 'tls':
+      return Object.entries(entry.operations).map(([name, operation]) => ({
+        name,
+        protocol: 'tls',
+        names: operation.names,
+        class: operation.class ?? entry.class,
+        island: operation.island,
+      }));
     case 'port':
       return Object.entries(entry.operations).map(([name, operation]) => ({
         name,
@@ -196,6 +209,28 @@ function operationsOf(entry: InterfaceEntry): SliceOperation[] {
         island: operation.island,
       }));
   }
+}
+
+/** Who may connect does so under its own name, and under those listed besides. */
+function mqttOperationOf(
+  name: string,
+  { actions, topics = [], clientIds, maxQos, maxPayloadBytes, json, maxKeepAliveSeconds, ...rest }: MqttOperationEntry,
+  safety: SliceOperation['class'],
+): SliceOperation {
+  const ids = actions.includes('connect') ? [...new Set(['{device}', ...(clientIds ?? [])])] : clientIds;
+  return {
+    ...rest,
+    name,
+    protocol: 'mqtt',
+    actions,
+    topics,
+    ...(ids === undefined ? {} : { clientIds: ids }),
+    ...(maxQos === undefined ? {} : { maxQos }),
+    ...(maxPayloadBytes === undefined ? {} : { maxPayloadBytes }),
+    ...(json === undefined ? {} : { json }),
+    ...(maxKeepAliveSeconds === undefined ? {} : { maxKeepAliveSeconds }),
+    class: safety,
+  };
 }
 
 export function resolveGrants(
@@ -338,7 +373,7 @@ export function resolveInvariants(
 }
 
 function checkTestTarget(
-  when: { device?: string | undefined; http?: unknown; modbus?: unknown; port?: unknown },
+  when: { readonly [protocol in Interface['protocol']]?: unknown } & { device?: string | undefined },
   found: Interface,
   resolver: Resolver,
   at: At,

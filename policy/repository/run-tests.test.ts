@@ -184,7 +184,7 @@ const wrong: readonly [what: string, text: string, expected: RegExp][] = [
   [
     'two protocols',
     'tests: [{name: a, given: {subject: x}, when: {interface: plc-modbus, port: true}, then: deny, rows: [{when: {modbus: {function: 3}}}]}]',
-    /exactly one of http, modbus, port/,
+    /exactly one of http, modbus, mqtt, tls, port/,
   ],
   [
     'no function',

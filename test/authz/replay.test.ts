@@ -94,10 +94,11 @@ function decideAs(policy: Slice, { request: asked, freshness: age, ambiguous, fu
 
 function recorded(policy: Slice, one: Situation, masked: readonly EventField[]): RecordedDecision {
   const { request: asked, freshness: age, connection, ambiguous, fulfilment } = one;
-  assert.ok(asked.operation.protocol !== 'modbus');
+  const { operation } = asked;
+  assert.ok(operation.protocol === 'http' || operation.protocol === 'port' || operation.protocol === 'named');
   const question: Question = {
     interface: asked.resource.interface,
-    operation: asked.operation,
+    operation,
     peer: {},
     connection,
     source: 'ext-authz',

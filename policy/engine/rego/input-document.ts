@@ -8,6 +8,9 @@
 //   operation  protocol; name: the operation of the interface that a grant opened
 //              http    method; path, decoded and without query; segments of the path
 //              modbus  unit; function_code; function: its name; address; quantity; values: written, in order
+//              mqtt    action; client_id; topic, of subscribe its filter; levels of it; share, json, keep_alive_seconds and
+//                      user_name where there are any; qos; retain; will; payload_bytes; version
+//              tls     server_name, in lower case; alpn
 //   resource   interface, device, attributes.<name>, as_of.<name>
 //   context    time (milliseconds since the epoch, the edge's trusted clock) unless it is not trusted, source, connection
 //              unless unknown,
@@ -17,7 +20,7 @@ import { modbusFunctionName } from '../casbin-request.ts';
 import type { CasbinAttributes } from '../casbin/value.ts';
 import type { AttributeSchemas } from '../conditions.ts';
 import { readPath } from '../http-path.ts';
-import type { AccessRequest, Attribute, AttributeValue, Operation } from '../request.ts';
+import type { AccessRequest, Attribute, AttributeValue, MqttRequest, Operation } from '../request.ts';
 
 export interface RegoQuestion {
   readonly request: AccessRequest;
@@ -109,10 +112,34 @@ function operationOf(operation: Operation): object {
       const name = modbusFunctionName(functionCode);
       return { protocol: 'modbus', unit, function_code: functionCode, function: name, address, quantity, values };
     }
+    case 'mqtt':
+      return mqttOf(operation);
+    case 'tls':
+      return { protocol: 'tls', server_name: operation.serverName.toLowerCase(), alpn: operation.alpn };
     case 'port':
       return { protocol: 'port' };
     case 'named':
       // Never asked: a package hears the requests that it stands for (named-operation.ts).
       return { protocol: 'named' };
   }
+}
+
+function mqttOf(operation: MqttRequest): object {
+  const { action, clientId, topic, share, qos, retain, will, payloadBytes, json, keepAliveSeconds, version, userName } =
+    operation;
+  return {
+    protocol: 'mqtt',
+    action,
+    client_id: clientId,
+    ...(action === 'connect' ? {} : { topic, levels: topic.split('/') }),
+    ...(share === undefined ? {} : { share }),
+    qos,
+    retain,
+    will,
+    payload_bytes: payloadBytes,
+    ...(json === undefined ? {} : { json }),
+    ...(keepAliveSeconds === undefined ? {} : { keep_alive_seconds: keepAliveSeconds }),
+    version,
+    ...(userName === undefined ? {} : { user_name: userName }),
+  };
 }

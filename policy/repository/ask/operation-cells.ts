@@ -26,6 +26,10 @@ export function operationCells(
       return httpCells(of(operations, 'http'), of(read, 'http'));
     case 'modbus':
       return modbusCells(of(operations, 'modbus'), of(read, 'modbus'));
+    case 'mqtt':
+      return { cells: [], gaps: ['MQTT requests are not asked'] };
+    case 'tls':
+      return { cells: [], gaps: ['TLS connections are not asked'] };
     case 'port':
       return { cells: [{ protocol: 'port' }], gaps: [] };
   }
@@ -38,6 +42,9 @@ export function changesSomething(operation: Operation): boolean {
       return changesOverHttp(operation.method);
     case 'modbus':
       return writes(operation.functionCode);
+    case 'mqtt':
+      return operation.action === 'publish';
+    case 'tls':
     case 'port':
     case 'named':
       return true;

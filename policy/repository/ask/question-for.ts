@@ -9,7 +9,7 @@ import { operationCells } from './operation-cells.ts';
 import { requestOf, whenOf, type Question } from './question.ts';
 
 /** What is asked: a named operation of the interface, or a request as it is on the wire. */
-export type Wire = { readonly operation: string } | Pick<When, 'http' | 'modbus' | 'port'>;
+export type Wire = { readonly operation: string } | Pick<When, 'http' | 'modbus' | 'mqtt' | 'tls' | 'port'>;
 
 /** Throws POLICY_QUESTION_INVALID for a name that the repository does not hold, with the nearest that it does. */
 export function questionFor(

@@ -5,10 +5,14 @@ import type { AccessRequest, Asked, Decision, Operation } from '../../engine/ind
 import { obligationName } from '../../engine/obligations.ts';
 import { attributeNames } from '../../engine/index.ts';
 import { formatYaml } from '../../../runtime/yaml.ts';
+import { mqttDefaults, type MqttWhen } from '../format/mqtt.ts';
 import { givenDefaults } from '../format/tests.ts';
 import type { Given, When } from '../format/tests.ts';
 import { requestAttributes } from '../given-attributes.ts';
 import { modbusFunctions } from '../modbus-functions.ts';
+
+/** Characters of a payload in a line for people. */
+const MAX_SHOWN_PAYLOAD = 80;
 
 export interface Question {
   readonly given: Given & { readonly time: number };
@@ -49,8 +53,10 @@ export function defaultBinding(when: Pick<When, 'http'>): NonNullable<Given['bin
   return when.http === undefined ? 'ip' : 'svid';
 }
 
-export function operationOf({ http, modbus }: When): Operation {
+export function operationOf({ http, modbus, mqtt, tls }: When): Operation {
   if (http !== undefined) return { protocol: 'http', ...http };
+  if (mqtt !== undefined) return { protocol: 'mqtt', ...mqtt };
+  if (tls !== undefined) return { protocol: 'tls', ...tls };
   if (modbus === undefined) return { protocol: 'port' };
   const { function: functionCode, ...rest } = modbus;
   return { protocol: 'modbus', functionCode, ...rest };
@@ -65,6 +71,12 @@ export function whenOf(name: string, device: string, operation: Operation): Ques
       const { protocol: _, functionCode, ...rest } = operation;
       return { interface: name, device, modbus: { function: functionCode, ...rest } };
     }
+    case 'mqtt': {
+      const { protocol: _, ...mqtt } = operation;
+      return { interface: name, device, mqtt };
+    }
+    case 'tls':
+      return { interface: name, device, tls: { serverName: operation.serverName, alpn: operation.alpn } };
     case 'port':
       return { interface: name, device, port: true };
     case 'named':
@@ -89,8 +101,10 @@ export function describeQuestion({ given, when }: Question): string {
   return `${given.subject} (${circumstances.join(', ')}) at ${at}: ${describeOperation(when)} on ${when.interface} of ${when.device}`;
 }
 
-export function describeOperation({ http, modbus }: Pick<When, 'http' | 'modbus'>): string {
+export function describeOperation({ http, modbus, mqtt, tls }: Partial<When>): string {
   if (http !== undefined) return `${http.method} ${http.path}`;
+  if (mqtt !== undefined) return describeMqtt(mqtt);
+  if (tls !== undefined) return `TLS to ${tls.serverName || 'no server name'}`;
   if (modbus === undefined) return 'connect';
   const { unit, address, quantity, values } = modbus;
   const last = address + Math.max(quantity, 1) - 1;
@@ -98,6 +112,18 @@ export function describeOperation({ http, modbus }: Pick<When, 'http' | 'modbus'
   const written = values.length === 0 ? '' : ` = ${values.slice(0, 4).join(', ')}${values.length > 4 ? ', …' : ''}`;
   const name = codeNames.get(modbus.function) ?? `function ${modbus.function}`;
   return `${name} unit ${unit} address ${registers}${written}`;
+}
+
+function describeMqtt({ action, clientId, topic, share, qos, retain, will, payloadBytes, json }: MqttWhen): string {
+  const marks = [
+    ...(qos === 0 ? [] : [`quality ${qos}`]),
+    ...(retain ? ['retained'] : []),
+    ...(will ? [action === 'connect' ? 'with a will' : 'as will'] : []),
+    ...(payloadBytes === 0 ? [] : [`${payloadBytes} bytes`]),
+    ...(json === undefined ? [] : [JSON.stringify(json).slice(0, MAX_SHOWN_PAYLOAD)]),
+  ];
+  const what = action === 'connect' ? `connect as ${clientId}` : `${action} ${topic} as ${clientId}`;
+  return `${what}${share === undefined ? '' : `, shared as ${share}`}${marks.map((mark) => `, ${mark}`).join('')}`;
 }
 
 function functionName(code: number): string | number {
@@ -112,7 +138,7 @@ export type Answer = Pick<Decision, 'allow' | 'obligations'>;
 /** The question with its answer as an entry of tests/*.yaml, ready to paste. */
 export function testEntry(name: string, question: Question, answer: Answer): object {
   const { given, when } = question;
-  const { modbus, ...rest } = when;
+  const { modbus, mqtt, ...rest } = when;
   const due = (answer.obligations ?? []).map((entry) => obligationName(entry));
   const { subject, time, binding = defaultBinding(when), ...known } = given;
   const unusual = Object.entries(known).filter(
@@ -128,7 +154,11 @@ export function testEntry(name: string, question: Question, answer: Answer): obj
       ),
       time: new Date(time).toISOString().replace('.000Z', 'Z'),
     },
-    when: { ...rest, ...(modbus === undefined ? {} : { modbus: modbusEntry(modbus) }) },
+    when: {
+      ...rest,
+      ...(modbus === undefined ? {} : { modbus: modbusEntry(modbus) }),
+      ...(mqtt === undefined ? {} : { mqtt: mqttEntry(mqtt, subject) }),
+    },
     // oxlint-disable-next-line unicorn/no-thenable -- the word of given/when/then; the object is never awaited
     then: due.length === 0 ? (answer.allow ? 'allow' : 'deny') : { allow: answer.allow, obligations: due },
   };
@@ -142,6 +172,15 @@ function modbusEntry({ function: code, unit, address, quantity, values }: NonNul
     ...(quantity === 1 ? {} : { quantity }),
     ...(values.length === 0 ? {} : { values }),
   };
+}
+
+function mqttEntry(asked: MqttWhen, subject: string): object {
+  const { action, ...rest } = asked;
+  const usual: Partial<MqttWhen> = mqttDefaults(subject, { action, json: asked.json });
+  const unusual = Object.entries(rest).filter(([key, value]) =>
+    key === 'topic' ? action !== 'connect' : value !== usual[key as keyof MqttWhen],
+  );
+  return { action, ...Object.fromEntries(unusual) };
 }
 
 /** As the format reads it: `90s`, `15m`, `24h`, `7d`. */

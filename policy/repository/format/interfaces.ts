@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import { pathNormalisations } from '../../bundle/path-normalisations.ts';
 import { MAX_SAMPLE, regoNamePattern } from '../../bundle/slice.ts';
+import { isServerNamePattern, MAX_SERVER_NAMES } from '../../bundle/tls.ts';
 import { modbusFunction } from './modbus-function.ts';
+import { mqttOperation } from './mqtt.ts';
 import { id, labelSelector, port, range16, safetyClass, until, worded } from './scalars.ts';
 
 const everyOperation = { island: z.boolean().default(false), class: safetyClass.optional() };
@@ -21,6 +23,12 @@ const modbusOperation = z.strictObject({
   values: range16.optional(),
   ...everyOperation,
 });
+
+const serverName = z
+  .string()
+  .refine(isServerNamePattern, 'expected a server name in lower case such as cam-1.plant.example or *.cell.example');
+
+const tlsOperation = z.strictObject({ names: z.array(serverName).min(1).max(MAX_SERVER_NAMES), ...everyOperation });
 
 const portOperation = z.strictObject({ ...everyOperation });
 
@@ -71,6 +79,20 @@ const interfaceSchema = z
       transport: z.literal('tcp').default('tcp'),
       audit,
       operations: z.record(id, modbusOperation).refine(some, none),
+    }),
+    z.strictObject({
+      ...everyInterface,
+      protocol: z.literal('mqtt'),
+      transport: z.literal('tcp').default('tcp'),
+      audit,
+      operations: z.record(id, mqttOperation).refine(some, none),
+    }),
+    z.strictObject({
+      ...everyInterface,
+      protocol: z.literal('tls'),
+      transport: z.literal('tcp').default('tcp'),
+      audit,
+      operations: z.record(id, tlsOperation).refine(some, none),
     }),
     z.strictObject({
       ...everyInterface,

@@ -4,7 +4,9 @@ import { z } from 'zod';
 import type { ExplanationStep, Freshness } from '../../engine/index.ts';
 import type { Reason, SubjectState } from '../../engine/request.ts';
 import { givenAttributes, type GivenAttributes } from './given-attributes.ts';
+import type { TlsRequest } from '../../engine/request.ts';
 import { modbusFunction } from './modbus-function.ts';
+import { mqttWhen, mqttWhenOf, type MqttWhen } from './mqtt.ts';
 import { attestationClass, binding, duration, id, selectorOrAll, timeWindow } from './scalars.ts';
 
 const namesOf = <T extends string>(known: Readonly<Record<T, true>>) => z.enum(Object.keys(known) as [T, ...T[]]);
@@ -90,6 +92,8 @@ const when = z.strictObject({
       values: z.array(z.int().min(0).max(65535)).optional(),
     })
     .optional(),
+  mqtt: mqttWhen.optional(),
+  tls: z.strictObject({ serverName: z.string().optional(), alpn: z.array(z.string()).optional() }).optional(),
   port: z.literal(true).optional(),
 });
 
@@ -188,7 +192,7 @@ export interface Given {
   readonly attributes: GivenAttributes;
 }
 
-/** What is asked; exactly one of http, modbus, port. */
+/** What is asked; exactly one of the protocols. */
 export interface When {
   readonly interface: string;
   readonly device?: string;
@@ -200,6 +204,8 @@ export interface When {
     readonly quantity: number;
     readonly values: readonly number[];
   };
+  readonly mqtt?: MqttWhen;
+  readonly tls?: Omit<TlsRequest, 'protocol'>;
   readonly port?: true;
 }
 
@@ -250,6 +256,8 @@ function joined(entry: Entry, part: Part): Part {
       ...part.when,
       ...optional('http', both(shared?.http, part.when?.http)),
       ...optional('modbus', both(shared?.modbus, part.when?.modbus)),
+      ...optional('mqtt', both(shared?.mqtt, part.when?.mqtt)),
+      ...optional('tls', both(shared?.tls, part.when?.tls)),
     }),
     ...optional('then', part.then ?? entry.then),
     ...optional('reason', part.reason ?? (part.then === undefined ? entry.reason : undefined)),
@@ -279,8 +287,10 @@ function missingInPart(part: Part, path: readonly (string | number)[]): Missing[
   need(part.given?.subject !== undefined, ['given'], 'subject is missing: expected given: {subject: <device id>}');
   need(asked?.interface !== undefined, ['when'], 'interface is missing: expected when: {interface: <name>, ...}');
   need(part.then !== undefined, [], 'then is missing: expected then: allow, then: deny or then: {allow: ..., ...}');
-  const protocols = [asked?.http, asked?.modbus, asked?.port].filter((value) => value !== undefined);
-  need(protocols.length === 1, ['when'], 'expected exactly one of http, modbus, port beside the interface');
+  const asks = [asked?.http, asked?.modbus, asked?.mqtt, asked?.tls, asked?.port].filter(
+    (value) => value !== undefined,
+  );
+  need(asks.length === 1, ['when'], 'expected exactly one of http, modbus, mqtt, tls, port beside the interface');
   if (asked?.http !== undefined) {
     need(asked.http.method !== undefined, ['when', 'http'], 'method is missing: expected a text such as GET');
     need(asked.http.path !== undefined, ['when', 'http'], 'path is missing: expected a text such as /status');
@@ -289,6 +299,17 @@ function missingInPart(part: Part, path: readonly (string | number)[]): Missing[
     asked?.modbus === undefined || asked.modbus.function !== undefined,
     ['when', 'modbus'],
     'function is missing: expected a Modbus function code or its name',
+  );
+  if (asked?.mqtt !== undefined) {
+    const { action, topic } = asked.mqtt;
+    need(action !== undefined, ['when', 'mqtt'], 'action is missing: expected connect, publish, subscribe or receive');
+    const named = action === 'connect' || topic !== undefined;
+    need(named, ['when', 'mqtt'], 'topic is missing: expected a topic name, or a filter of subscribe');
+  }
+  need(
+    asked?.tls === undefined || asked.tls.serverName !== undefined,
+    ['when', 'tls'],
+    'serverName is missing: expected a name such as cam-1.plant.example, or an empty text for none',
   );
   const twice = typeof part.then === 'object' && part.then.reason !== undefined && part.reason !== undefined;
   need(!twice, ['reason'], 'expected the reason once, in then or beside it');
@@ -306,7 +327,7 @@ export function casesOf(entry: Entry): TestCase[] {
 
 function caseOf(name: string, part: Part): TestCase {
   const { subject = '', binding: shown, time: at, ...known } = part.given ?? {};
-  const { interface: asked = '', device, http, modbus, port } = part.when ?? {};
+  const { interface: asked = '', device, http, modbus, mqtt, tls, port } = part.when ?? {};
   return {
     name,
     given: {
@@ -321,6 +342,8 @@ function caseOf(name: string, part: Part): TestCase {
       ...optional('device', device),
       ...(http === undefined ? {} : { http: { method: http.method ?? '', path: http.path ?? '' } }),
       ...(modbus === undefined ? {} : { modbus: modbusOf(modbus) }),
+      ...(mqtt === undefined ? {} : { mqtt: mqttWhenOf(mqtt, subject) }),
+      ...(tls === undefined ? {} : { tls: { serverName: tls.serverName ?? '', alpn: tls.alpn ?? [] } }),
       ...optional('port', port),
     },
     expected: expectationOf(part),

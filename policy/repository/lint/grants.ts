@@ -57,6 +57,9 @@ function isWriting(operation: SliceOperation): boolean {
       return operation.methods.some((method) => !safeMethods.has(method));
     case 'modbus':
       return operation.functionCodes.some((code) => writes(code));
+    case 'mqtt':
+      return operation.actions.includes('publish');
+    case 'tls':
     case 'port':
       return false;
   }

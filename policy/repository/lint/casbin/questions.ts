@@ -1,6 +1,8 @@
 // What an interface's Casbin model can be asked at all: a grant opens an operation first, so the subjects, methods and
 // paths of granted operations are all there is. Each question class is a product of finite sets and path patterns.
 import { casbinRequests } from '../../../engine/casbin-request.ts';
+import { serverNameMatches } from '../../../engine/tls-operation.ts';
+import { impliedActions } from '../../../bundle/mqtt.ts';
 import type { SliceOperation } from '../../../bundle/slice.ts';
 import type { Interface, Repository } from '../../repository.ts';
 
@@ -45,6 +47,10 @@ function actions(operation: SliceOperation, entry: Interface): ReadonlySet<strin
           actionOf({ protocol: 'modbus', unit: 1, functionCode, address: 0, quantity: 1, values: [] }, entry),
         ),
       );
+    case 'mqtt':
+      return new Set(impliedActions(operation.actions));
+    case 'tls':
+      return new Set(['connect']);
     case 'port':
       return new Set([actionOf({ protocol: 'port' }, entry)]);
   }
@@ -76,6 +82,11 @@ export function canBeObject({ operation, interface: name }: Question, text: stri
         operation.addresses.some(([low, high]) => low <= Number(address) && Number(address) <= high)
       );
     }
+    // A topic is any text that a filter lets through, a filter too.
+    case 'mqtt':
+      return true;
+    case 'tls':
+      return operation.names.some((pattern) => serverNameMatches(pattern, text));
     case 'port':
       return text === name;
   }
@@ -100,6 +111,9 @@ export function canStartWith({ operation, interface: name }: Question, prefix: s
       });
     case 'modbus':
       return /^[0-9/]*$/.test(prefix);
+    case 'mqtt':
+    case 'tls':
+      return true;
     case 'port':
       return name.startsWith(prefix);
   }
@@ -112,6 +126,10 @@ export function objectsOf({ operation, interface: name }: Question): readonly st
       return operation.paths.some((path) => path.includes('*')) ? undefined : operation.paths;
     case 'modbus':
       return undefined;
+    case 'mqtt':
+      return undefined;
+    case 'tls':
+      return operation.names.some((pattern) => pattern.startsWith('*')) ? undefined : operation.names;
     case 'port':
       return [name];
   }
