@@ -4,13 +4,15 @@ import { z } from 'zod';
 
 /**
  * Our kinds, each mapped to an OCSF class (audit note, table "Event to OCSF class"):
- * authz 6003 API Activity; packet 4001 Network Activity; modbus 6003; device 3004 Entity Management;
+ * authz 6003 API Activity; packet 4001 Network Activity; modbus, mqtt 6003; tls 4001; device 3004 Entity Management;
  * attestation 5002 Device Config State; policy 5019; order 7004 Network Remediation; firewall 4001;
  * log 1008 Event Log Activity; process 6002 Application Lifecycle; finding 2004; admin 6003.
  */
 export const eventKinds = {
   authz: 6003,
   modbus: 6003,
+  mqtt: 6003,
+  tls: 4001,
   packet: 4001,
   firewall: 4001,
   device: 3004,
@@ -31,12 +33,15 @@ export type EventKind = keyof typeof eventKinds;
 export const eventFields = [
   'address',
   'addresses',
+  'alpn',
   'ambiguous',
   'asked_ms',
   'attributes',
   'author',
   'binding',
   'by',
+  'change',
+  'client_id',
   'code',
   'command',
   'commit',
@@ -64,6 +69,7 @@ export const eventFields = [
   'function_code',
   'generation',
   'hardware_class',
+  'host',
   'in_interface',
   'interface',
   'island',
@@ -83,21 +89,26 @@ export const eventFields = [
   'operator',
   'out_interface',
   'path',
+  'payload_bytes',
   'peer',
   'pid',
   'place',
   'process',
   'program_version',
   'protocol',
+  'qos',
   'quantity',
   'reason',
   'reimage',
   'resolution_ms',
   'resource',
+  'retain',
   'roles',
   'rule',
   'sequence',
   'serial',
+  'server_name',
+  'share',
   'since_ms',
   'sockets',
   'source',
@@ -110,14 +121,17 @@ export const eventFields = [
   'subject',
   'to',
   'token',
+  'topic',
   'total',
   'truncated',
   'uid',
   'unit',
   'until_ms',
   'values',
+  'values_before',
   'verb',
   'version',
+  'will',
 ] as const;
 export type EventField = (typeof eventFields)[number];
 

@@ -5,11 +5,13 @@ import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Abilities } from '../../enforcer/activation/index.ts';
 import {
   type ConnectionInfo,
-  createModbusProxy,
-  type ModbusProxy,
-  type ModbusProxyOptions,
+  createProxy,
+  modbusProtocol,
+  type Protocol,
+  type ProtocolProxy,
+  type ProxyOptions,
 } from '../../enforcer/proxy/index.ts';
-import type { Slice } from '../../policy/bundle/index.ts';
+import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
 import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { transparentListener } from '../../runtime/linux.ts';
@@ -26,7 +28,7 @@ export interface ProxyParts {
   readonly emit: EmitEvent;
   readonly log: Logger;
   readonly decide: (request: AccessRequest, abilities: Abilities) => Decision;
-  readonly usage: NonNullable<ModbusProxyOptions['usage']>;
+  readonly usage: NonNullable<ProxyOptions['usage']>;
   readonly subjectOf: (address: string) => AccessRequest['subject'];
   readonly slice: () => Slice | undefined;
   readonly now: () => number;
@@ -37,13 +39,15 @@ export interface Proxies {
   readonly task: Task;
   /** Ends the connections of a subject on both sides; how many there were. */
   close(deviceId: string): number;
+  /** Ends every connection when the answers under way are there; bounded. */
+  drain(): Promise<void>;
 }
 
 export function createProxies(parts: ProxyParts): Proxies {
   const { config, transparent } = parts;
-  const proxies: ModbusProxy[] = [];
+  const proxies: ProtocolProxy[] = [];
 
-  const decide: ModbusProxyOptions['decide'] = (connection, operation, abilities) =>
+  const decide: ProxyOptions['decide'] = (connection, operation, abilities) =>
     parts.decide(
       {
         subject: parts.subjectOf(connection.source.address),
@@ -51,19 +55,23 @@ export function createProxies(parts: ProxyParts): Proxies {
         resource: { interface: connection.interface, attributes: {} },
         context: {
           time: parts.now(),
-          source: 'modbus',
+          source: operation.protocol,
           connection: `${connection.source.address}:${connection.source.port}`,
           attributes: {},
         },
       },
       abilities,
     );
-  const auditDurable = (connection: ConnectionInfo): boolean =>
-    parts.slice()?.interfaces.find((entry) => entry.name === connection.interface)?.auditDurable ?? false;
+  const entryOf = (name: string): SliceInterface | undefined => {
+    const slice = parts.slice();
+    return slice?.interfaces.find((entry) => entry.name === name && entry.device === slice.device);
+  };
+  const auditDurable = (connection: ConnectionInfo): boolean => entryOf(connection.interface)?.auditDurable ?? false;
 
-  function open(proxy: EdgeConfig['proxies'][number], host: string): ModbusProxy {
+  function open(proxy: EdgeConfig['proxies'][number], host: string): ProtocolProxy {
     const upstream = upstreamOf(proxy.upstream);
-    return createModbusProxy({
+    const protocols = protocolsOf(() => systemClock.monotonic());
+    return createProxy((name) => protocols[entryOf(name)?.protocol ?? 'modbus'] ?? protocols.modbus, {
       listen: transparent
         ? { fd: transparentListener(host, proxy.listen) }
         : { host, port: proxy.listen, destination: upstream ?? { address: host, port: proxy.listen } },
@@ -71,6 +79,7 @@ export function createProxies(parts: ProxyParts): Proxies {
       usage: parts.usage,
       subjectOf: parts.subjectOf,
       interfaceOf: () => proxy.interface,
+      entryOf,
       admits: (source) => parts.admits(proxy.interface, source.address),
       emit: parts.emit,
       clock: systemClock,
@@ -98,7 +107,13 @@ export function createProxies(parts: ProxyParts): Proxies {
       );
     },
     close: (deviceId) => proxies.reduce((closed, proxy) => closed + proxy.close(deviceId), 0),
+    drain: async () => void (await Promise.all(proxies.map((proxy) => proxy.drain()))),
   };
+}
+
+/** What is not served here is read as Modbus, in which it is garbage. */
+function protocolsOf(now: () => number): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
+  return { modbus: modbusProtocol(now) };
 }
 
 function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {

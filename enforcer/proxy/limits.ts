@@ -1,17 +1,17 @@
 // Named bounds of the protocol proxies, each with its unit and reason.
 
-export interface ModbusLimits {
+export interface ProxyLimits {
   /** Connections at the same time; a PLC behind it accepts a handful. */
   readonly maxConnections: number;
   /** Connections of one address: masters open one to a few, a flood opens all. */
   readonly maxConnectionsPerPeer: number;
-  /** Requests forwarded on one connection and not yet answered (the specification's guide names up to 16). */
+  /** Modbus requests forwarded on one connection and not yet answered (the specification's guide names up to 16). */
   readonly maxOutstanding: number;
-  /** Milliseconds after which an answer is no longer expected; units behind a gateway may never answer. */
+  /** Milliseconds after which a Modbus answer is no longer expected; units behind a gateway may never answer. */
   readonly responseTimeoutMs: number;
-  /** Milliseconds a begun frame may stay unfinished; serial lines behind terminal servers are slow, nobody is this slow. */
+  /** Milliseconds a begun message may stay unfinished; serial lines behind terminal servers are slow, nobody is this slow. */
   readonly frameTimeoutMs: number;
-  /** Milliseconds a peer may leave its answers unread. */
+  /** Milliseconds for which either side may take nothing of what waits for it. */
   readonly stallTimeoutMs: number;
   /** Milliseconds the server may take to accept a connection. */
   readonly connectTimeoutMs: number;
@@ -23,7 +23,7 @@ export interface ModbusLimits {
   readonly maxDistinctEvents: number;
 }
 
-export const defaultModbusLimits: ModbusLimits = {
+export const defaultLimits: ProxyLimits = {
   maxConnections: 256,
   maxConnectionsPerPeer: 16,
   maxOutstanding: 16,
@@ -41,3 +41,15 @@ export const TICK_MS = 500;
 
 /** Written values of one request that its event holds: all registers of a write, and its first coils. */
 export const maxRecordedValues = 256;
+
+/** Milliseconds of silence before TCP probes a peer, so that a half-open connection does not keep its place. */
+export const KEEP_ALIVE_MS = 30_000;
+
+/** Bytes of our own answers to a server that may wait for it to read them, before its messages are no longer read. */
+export const MAX_BACKLOG_BYTES = 256 * 1024;
+
+/** Milliseconds that a proxy which ends waits for answers that are under way. */
+export const DRAIN_MS = 2_000;
+
+/** Modbus registers of which a listener remembers the values: more are forgotten from the one seen longest ago on. */
+export const MAX_IMAGE_REGISTERS = 16_384;

@@ -1,9 +1,89 @@
-// Connects to the server that a proxy protects, from this host's own address. The rules that divert to the proxy look at
-// packets from outside only, so that this connection is not diverted again (modbus-proxy.ts guards against it anyway).
+// The server's side of a proxied connection: dialled when the first message is allowed, so that a peer without rights does
+// not even take one of the few connections a PLC has. It comes from this host's own address: the rules that divert to
+// the proxy look at packets from outside only, so that it is not diverted again (proxy.ts guards against it anyway).
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
+
+export interface UpstreamPorts {
+  readonly connect: () => Promise<Socket>;
+  readonly onData: (chunk: Buffer) => void;
+  /** It was opened, or has taken what was written. */
+  readonly onRoom: () => void;
+  readonly onEnd: () => void;
+}
+
+/** `none`: nobody dialled yet; `wait`: onRoom follows. */
+export type UpstreamRoom = 'none' | 'wait' | 'room';
+
+export interface Upstream {
+  readonly room: () => UpstreamRoom;
+  readonly dial: () => void;
+  readonly write: (bytes: Buffer) => void;
+  /** Whether it is read from. */
+  readonly flow: (on: boolean) => void;
+  /** Bytes that it has not taken yet. */
+  readonly pending: () => number;
+  /** Bytes that it has taken in all. */
+  readonly taken: () => number;
+  /** After what was written, or at once with a reset. */
+  readonly end: (reset: boolean) => void;
+}
+
+export function createUpstream(ports: UpstreamPorts): Upstream {
+  let socket: Socket | undefined;
+  let dialling = false;
+  let ended = false;
+  let flowing = true;
+
+  const finish = (): void => {
+    if (ended) return;
+    ended = true;
+    ports.onEnd();
+  };
+  const use = (opened: Socket): void => {
+    if (ended) {
+      opened.destroy();
+      return;
+    }
+    socket = opened;
+    opened.setNoDelay(true);
+    opened.on('data', ports.onData);
+    opened.on('drain', ports.onRoom);
+    opened.on('error', finish);
+    opened.on('close', finish);
+    if (!flowing) opened.pause();
+    ports.onRoom();
+  };
+
+  return {
+    room() {
+      if (ended) return 'wait';
+      if (socket === undefined) return dialling ? 'wait' : 'none';
+      return socket.writableNeedDrain ? 'wait' : 'room';
+    },
+    dial() {
+      if (dialling) return;
+      dialling = true;
+      ports.connect().then(use, finish);
+    },
+    write: (bytes) => void socket?.write(bytes),
+    flow(on) {
+      if (flowing === on) return;
+      flowing = on;
+      if (on) socket?.resume();
+      else socket?.pause();
+    },
+    pending: () => socket?.writableLength ?? 0,
+    taken: () => (socket === undefined ? 0 : socket.bytesWritten - socket.writableLength),
+    end(reset) {
+      ended = true;
+      if (reset) socket?.resetAndDestroy();
+      else socket?.destroySoon();
+    },
+  };
+}
 
 /** Rejects with PROXY_UPSTREAM_UNREACHABLE. */
 export async function connectDirectly(destination: Endpoint, clock: Clock, timeoutMs: number): Promise<Socket> {

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { defaultModbusLimits } from '../../enforcer/proxy/limits.ts';
-import { createModbusEvents } from '../../enforcer/proxy/modbus-events.ts';
+import { defaultLimits } from '../../enforcer/proxy/limits.ts';
+import { modbusProtocol } from '../../enforcer/proxy/modbus/exchange.ts';
+import { createProxyEvents } from '../../enforcer/proxy/events.ts';
 import { decisionEvent } from '../../enforcer/authz/log/decision-event.ts';
 import type { Question } from '../../enforcer/authz/question.ts';
 import { eventFields, type EventField, type NewEvent } from '../../audit/spool/index.ts';
@@ -250,10 +251,11 @@ test('property: a Modbus request is asked again with the values that it wrote', 
 function recordedModbus(policy: Slice, asked: AccessRequest, age: Freshness, decision: Decision): RecordedDecision {
   assert.ok(asked.operation.protocol === 'modbus');
   const emitted: NewEvent[] = [];
-  const events = createModbusEvents(
+  const events = createProxyEvents(
+    modbusProtocol(() => 0),
     (event) => Promise.resolve(void emitted.push(event)),
     new FakeClock(0),
-    defaultModbusLimits,
+    defaultLimits,
     () => false,
     (error) => assert.fail(String(error)),
   );

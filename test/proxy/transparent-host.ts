@@ -1,7 +1,7 @@
 // Runs inside a namespace: a real Modbus server on the address given, port 502, and the proxy on a transparent socket.
 // Prints "ready", then one event a line.
 //   node test/proxy/transparent-host.ts ADDRESS LISTEN-PORT
-import { createModbusProxy } from '../../enforcer/proxy/index.ts';
+import { createProxy, modbusProtocol } from '../../enforcer/proxy/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { transparentListener } from '../../runtime/linux.ts';
 import { startModbusServer } from './modbus-server.ts';
@@ -11,7 +11,8 @@ const [address = '', listenPort = ''] = process.argv.slice(2);
 await using _server = await startModbusServer({ address, port: 502 });
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
-const proxy = createModbusProxy({
+const modbus = modbusProtocol(() => systemClock.monotonic());
+const proxy = createProxy(() => modbus, {
   listen: { fd: transparentListener('127.0.0.1', Number(listenPort)) },
   decide: decideBySlice(),
   subjectOf: (peer) => ({ id: peer === '10.77.0.3' ? 'gateway-1' : '', binding: 'ip' }),

@@ -105,7 +105,7 @@ export interface RecordingServer extends AsyncDisposable {
 
 /** Answers every frame with `reply`; the default echoes header and function code with one word, null stays silent. */
 export async function recordingServer(
-  reply: (request: Buffer) => Buffer | null = (request) =>
+  reply: (request: Buffer, respond: (bytes: Buffer) => void) => Buffer | null = (request) =>
     frame(request.readUInt16BE(0), request.readUInt8(6), [request.readUInt8(7), 2, 0, 7]),
 ): Promise<RecordingServer> {
   const sockets = new Set<Socket>();
@@ -122,7 +122,7 @@ export async function recordingServer(
       pending = Buffer.concat([pending, chunk]);
       while (pending.length >= 6 && pending.length >= 6 + pending.readUInt16BE(4)) {
         const size = 6 + pending.readUInt16BE(4);
-        const answer = reply(pending.subarray(0, size));
+        const answer = reply(pending.subarray(0, size), (bytes) => socket.write(bytes));
         pending = pending.subarray(size);
         if (answer !== null) socket.write(answer);
       }

@@ -4,9 +4,9 @@ import { compileSlice, type Decision } from '../../policy/engine/index.ts';
 import type { NewEvent } from '../../audit/spool/index.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
 import { sliceSchema } from '../../policy/bundle/slice.ts';
-import { createModbusProxy, type ModbusProxy, type ModbusProxyOptions } from '../../enforcer/proxy/modbus-proxy.ts';
-import type { ConnectionInfo } from '../../enforcer/proxy/modbus-connection.ts';
-import type { ModbusOperation } from '../../enforcer/proxy/modbus-request.ts';
+import { modbusProtocol } from '../../enforcer/proxy/modbus/exchange.ts';
+import type { ConnectionInfo, ProxyOperation } from '../../enforcer/proxy/protocol.ts';
+import { createProxy, type ProtocolProxy, type ProxyOptions } from '../../enforcer/proxy/proxy.ts';
 
 const operation = (name: string, functionCodes: number[], addresses: [number, number], more: object = {}): object => ({
   name,
@@ -60,9 +60,9 @@ export const readOnlySlice = sliceSchema.parse({
   selfTest: [],
 });
 
-export function decideBySlice(slice = readOnlySlice): ModbusProxyOptions['decide'] {
+export function decideBySlice(slice = readOnlySlice): ProxyOptions['decide'] {
   const engine = compileSlice(slice, { digest: 'cd'.repeat(32), softExpiry: 2, hardExpiry: 3 });
-  return (connection: ConnectionInfo, asked: ModbusOperation, { usage }): Decision =>
+  return (connection: ConnectionInfo, asked: ProxyOperation, { usage }): Decision =>
     engine.decide(
       {
         subject: { ...connection.subject, state: connection.subject.id === '' ? 'unknown' : 'trusted', attributes: {} },
@@ -76,7 +76,7 @@ export function decideBySlice(slice = readOnlySlice): ModbusProxyOptions['decide
 }
 
 export interface World extends AsyncDisposable {
-  readonly proxy: ModbusProxy;
+  readonly proxy: ProtocolProxy;
   readonly port: number;
   readonly clock: FakeClock;
   readonly events: NewEvent[];
@@ -84,11 +84,12 @@ export interface World extends AsyncDisposable {
   readonly finish: () => Promise<readonly NewEvent[]>;
 }
 
-export async function world(upstreamPort: number, more: Partial<ModbusProxyOptions> = {}): Promise<World> {
+export async function world(upstreamPort: number, more: Partial<ProxyOptions> = {}): Promise<World> {
   const clock = new FakeClock();
   const events: NewEvent[] = [];
   const stop = new AbortController();
-  const proxy = createModbusProxy({
+  const modbus = modbusProtocol(() => clock.monotonic());
+  const proxy = createProxy(() => modbus, {
     listen: { host: '127.0.0.1', port: 0, destination: { address: '127.0.0.1', port: upstreamPort } },
     decide: decideBySlice(),
     subjectOf: () => ({ id: 'gateway-1', binding: 'ip' }),

@@ -4,31 +4,31 @@ import type { EmitEvent, NewEvent, NewEventData } from '../../audit/spool/index.
 import { type Decision, type Fulfilment, obligationName, recordAsked } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { createEventWindow } from '../event-window.ts';
-import { maxRecordedValues, type ModbusLimits } from './limits.ts';
-import type { ConnectionInfo, JudgedOperation } from './modbus-connection.ts';
-import type { ModbusOperation } from './modbus-request.ts';
+import type { ProxyLimits } from './limits.ts';
+import type { ConnectionInfo, JudgedOperation, Protocol, ProxyOperation } from './protocol.ts';
 
 /** `log`: recorded on disk, each by itself. `notification`: of high severity and says so. */
-export const modbusFulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
+export const proxyFulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
 
-export interface ModbusEvents {
+type EventsOf = Pick<Protocol, 'name' | 'kind' | 'record'>;
+
+export interface ProxyEvents {
   /** A promise when the record has to be on disk before the request goes on. */
   readonly allowed: (connection: ConnectionInfo, judged: JudgedOperation) => Promise<void> | undefined;
   readonly denied: (connection: ConnectionInfo, judged: JudgedOperation) => void;
   /** Input that is no request, or none that may be asked. */
-  readonly refused: (connection: ConnectionInfo, why: string, operation?: ModbusOperation) => void;
+  readonly refused: (connection: ConnectionInfo, why: string, operation?: ProxyOperation) => void;
   readonly flush: (all?: boolean) => void;
 }
 
-const writing: ReadonlySet<number> = new Set([5, 6, 15, 16, 22, 23]);
-
-export function createModbusEvents(
+export function createProxyEvents(
+  protocol: EventsOf,
   emit: EmitEvent,
   clock: Clock,
-  limits: ModbusLimits,
+  limits: ProxyLimits,
   auditDurable: (connection: ConnectionInfo, decision: Decision) => boolean,
   onLost: (error: unknown) => void,
-): ModbusEvents {
+): ProxyEvents {
   const window = (ms: number) => createEventWindow(emit, clock, ms, limits.maxDistinctEvents, onLost);
   const denials = window(limits.denialWindowMs);
   const allows = window(limits.allowWindowMs);
@@ -44,37 +44,37 @@ export function createModbusEvents(
   return {
     allowed(connection, judged) {
       const { decision } = judged;
-      const event = (): NewEvent => decisionEvent(connection, judged);
+      const event = (): NewEvent => decisionEvent(protocol, connection, judged);
       // What has to be done with a request is done with each one.
       if (decision.obligations !== undefined || isDurable(connection, decision)) return record(event());
       const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
       allows.add({
         key: keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle),
         event,
-        coarse: () => ({ key: who, event: () => withoutOperation(event(), connection, decision) }),
+        coarse: () => ({ key: who, event: () => withoutOperation(protocol, event(), connection, decision) }),
       });
       return undefined;
     },
     denied(connection, judged) {
       const { operation, decision } = judged;
-      const event = (): NewEvent => decisionEvent(connection, judged);
-      const { unit, functionCode, address, quantity } = operation;
+      const event = (): NewEvent => decisionEvent(protocol, connection, judged);
       const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
       denials.add({
-        key: keyOf(who, decision.reason, decision.rule, decision.bundle, unit, functionCode, address, quantity),
+        key: keyOf(who, decision.reason, decision.rule, decision.bundle, ...protocol.record(operation).key),
         event,
         coarse: () => ({
           key: keyOf(connection.subject.id, connection.interface, decision.reason),
-          event: () => withoutOperation(event(), connection, decision),
+          event: () => withoutOperation(protocol, event(), connection, decision),
         }),
       });
     },
     refused(connection, why, operation) {
-      const data = { ...peerData(connection, 'deny', 'malformed'), message: why };
-      const event: NewEvent = { kind: 'modbus', activity: 'refuse', severity: 'medium', data };
+      const data = { ...peerData(protocol, connection, 'deny', 'malformed'), message: why };
+      const event: NewEvent = { kind: protocol.kind, activity: 'refuse', severity: 'medium', data };
       denials.add({
         key: keyOf(connection.source.address, connection.interface, why),
-        event: () => (operation === undefined ? event : { ...event, data: { ...data, ...operationData(operation) } }),
+        event: () =>
+          operation === undefined ? event : { ...event, data: { ...data, ...protocol.record(operation).data } },
         coarse: () => ({ key: keyOf(connection.interface, 'malformed'), event: () => event }),
       });
     },
@@ -90,18 +90,22 @@ function keyOf(...parts: readonly (string | number)[]): string {
   return parts.map((part) => `${String(part).length}:${part}`).join('');
 }
 
-function decisionEvent(connection: ConnectionInfo, { operation, decision, asked }: JudgedOperation): NewEvent {
+function decisionEvent(
+  protocol: EventsOf,
+  connection: ConnectionInfo,
+  { operation, decision, asked }: JudgedOperation,
+): NewEvent {
   const answer = decision.allow ? 'allow' : 'deny';
+  const { data, changes } = protocol.record(operation);
   return {
-    kind: 'modbus',
+    kind: protocol.kind,
     activity: answer,
-    severity: severityOf(operation, decision),
+    severity: severityOf(changes, decision),
     bundle: decision.bundle,
     data: {
-      ...peerData(connection, answer, decision.reason),
-      ...operationData(operation),
+      ...peerData(protocol, connection, answer, decision.reason),
       ...(asked === undefined ? {} : recordAsked(asked)),
-      ...writtenBy(operation),
+      ...data,
       operation: decision.operation,
       rule: decision.rule,
       place: decision.place,
@@ -114,18 +118,28 @@ function decisionEvent(connection: ConnectionInfo, { operation, decision, asked 
   };
 }
 
-function severityOf(operation: ModbusOperation, decision: Decision): 'info' | 'medium' | 'high' {
+function severityOf(changes: boolean, decision: Decision): 'info' | 'medium' | 'high' {
   const notifies = decision.obligations?.some(({ id }) => id === 'notification') ?? false;
   if (decision.allow) return notifies ? 'high' : 'info';
-  return writing.has(operation.functionCode) ? 'high' : 'medium';
+  return changes ? 'high' : 'medium';
 }
 
 /** What stands for many different operations names none of them. */
-function withoutOperation(event: NewEvent, connection: ConnectionInfo, decision: Decision): NewEvent {
-  return { ...event, data: peerData(connection, decision.allow ? 'allow' : 'deny', decision.reason) };
+function withoutOperation(
+  protocol: EventsOf,
+  event: NewEvent,
+  connection: ConnectionInfo,
+  decision: Decision,
+): NewEvent {
+  return { ...event, data: peerData(protocol, connection, decision.allow ? 'allow' : 'deny', decision.reason) };
 }
 
-function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: string): NewEventData {
+function peerData(
+  protocol: EventsOf,
+  connection: ConnectionInfo,
+  answer: 'allow' | 'deny',
+  reason: string,
+): NewEventData {
   const { source, destination, subject } = connection;
   return {
     subject: subject.id,
@@ -133,20 +147,10 @@ function peerData(connection: ConnectionInfo, answer: 'allow' | 'deny', reason: 
     interface: connection.interface,
     decision: answer,
     reason,
-    protocol: 'modbus',
+    protocol: protocol.name,
     source_ip: source.address,
     source_port: source.port,
     destination_ip: destination.address,
     destination_port: destination.port,
   };
-}
-
-function writtenBy({ values }: ModbusOperation): NewEventData {
-  if (values.length <= maxRecordedValues) return values.length === 0 ? {} : { values: [...values] };
-  return { values: values.slice(0, maxRecordedValues), truncated: true };
-}
-
-function operationData(operation: ModbusOperation): NewEventData {
-  const { unit, functionCode, address, quantity } = operation;
-  return { unit, function_code: functionCode, address, quantity };
 }

@@ -18,7 +18,7 @@ import { decideBySlice, readOnlySlice, world } from '../../test/proxy/world.ts';
 import { noUsage, requireFulfilment } from '../../policy/engine/index.ts';
 import type { Decision, Obligation } from '../../policy/engine/index.ts';
 import { noRequestUsage } from '../request-usage.ts';
-import type { ModbusProxyOptions } from './modbus-proxy.ts';
+import type { ProxyOptions } from './proxy.ts';
 
 const untilTrue = async (condition: () => boolean): Promise<void> => {
   for (let turns = 0; turns < 5_000 && !condition(); turns++) await turn();
@@ -114,7 +114,9 @@ test('proxy: reading and writing at once needs both halves allowed', async () =>
   for (const forbidden of ['write', 'read']) {
     const asked: string[] = [];
     await using w = await world(server.port, {
-      decide: (_connection, { functionCode, address, values }) => {
+      decide: (_connection, operation) => {
+        assert.ok(operation.protocol === 'modbus');
+        const { functionCode, address, values } = operation;
         asked.push(`${functionCode} ${address} ${values.length}`);
         const allow = (values.length === 0 ? 'read' : 'write') !== forbidden;
         return { allow, reason: allow ? 'granted' : 'no-grant', rule: '', place: '', operation: '', bundle: '' };
@@ -278,7 +280,7 @@ test('proxy: the connections of a subject are ended on both sides, those of othe
 
 test('proxy: nothing is remembered: another answer of policy counts for the next request of a live connection', async () => {
   await using server = await recordingServer();
-  let decide: ModbusProxyOptions['decide'] = decideBySlice();
+  let decide: ProxyOptions['decide'] = decideBySlice();
   await using w = await world(server.port, { decide: (...asked) => decide(...asked) });
   await using client = await rawClient(w.port);
   await client.send(readRegisters(1, 0));
@@ -432,6 +434,7 @@ test('proxy: a request of two halves takes no use for one when the other is deni
   await using w = await world(server.port, {
     usage,
     decide: (_connection, operation, abilities) => {
+      assert.ok(operation.protocol === 'modbus');
       if (denying && operation.values.length > 0) return { ...granted, allow: false, reason: 'denied' };
       abilities.usage.take(limit, 'a', 0);
       return granted;
@@ -525,4 +528,75 @@ test('proxy: a port that is taken is a coded error', async () => {
     world(1, { listen: { host: '127.0.0.1', port: server.port, destination: { address: '127.0.0.1', port: 1 } } }),
     (error) => error instanceof CodedError && error.code === 'PROXY_LISTEN_FAILED',
   );
+});
+
+test('proxy: what a write replaced, and by how much, is known once the registers were read', async () => {
+  await using server = await recordingServer((request) =>
+    request[7] === 3 ? frame(request.readUInt16BE(0), 1, [3, 2, 0, 100]) : request,
+  );
+  const seen: unknown[] = [];
+  await using w = await world(server.port, {
+    auditDurable: () => true,
+    decide: (_connection, operation) => {
+      seen.push('change' in operation ? operation.change : undefined);
+      return granted;
+    },
+  });
+  await using client = await rawClient(w.port);
+  for (const request of [
+    writeRegister(1, 10, 7),
+    readRegisters(2, 10),
+    // Pipelined: the second is measured against the first as well, whether the server has answered or not.
+    Buffer.concat([writeRegister(3, 10, 130), writeRegister(4, 10, 140)]),
+  ]) {
+    await client.send(request);
+    await client.answer();
+  }
+  await client.answer();
+  // 7 was written, then 100 was read; 130 differs from 7 by 123, 140 by 133.
+  assert.deepEqual(
+    seen.filter((change) => change !== undefined),
+    [123, 123, 133, 133],
+    'each is judged again when its record is on disk',
+  );
+  const writes = (await w.finish()).filter(({ data }) => data['function_code'] === 6);
+  assert.deepEqual(
+    writes.map(({ data }) => data['values_before']),
+    [undefined, [100], [130]],
+  );
+});
+
+test('proxy: a server that begins an answer and does not finish it ends the connection', async () => {
+  await using server = await recordingServer((request) => request.subarray(0, 8));
+  await using w = await world(server.port);
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await untilTrue(() => server.bytes().length > 0);
+  for (let turns = 0; turns < 50; turns++) await turn();
+  await w.clock.advance(11_000);
+  await client.closed;
+  assert.match(String((await w.finish()).at(-1)?.data['message']), /^answer of the server: begun and not finished/);
+});
+
+test('proxy: drained, it takes no more requests, waits for the answers under way, and ends both sides without a reset', async () => {
+  let answer = (): void => undefined;
+  await using server = await recordingServer((request, respond) => {
+    answer = () => respond(frame(request.readUInt16BE(0), 1, [3, 2, 0, 7]));
+    return null;
+  });
+  await using w = await world(server.port);
+  await using idle = await rawClient(w.port);
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await untilTrue(() => server.bytes().length === 12);
+  const drained = w.proxy.drain();
+  await idle.closed;
+  await client.send(readRegisters(2, 0));
+  for (let turns = 0; turns < 20; turns++) await turn();
+  answer();
+  assert.equal((await client.answer())?.transaction, 1);
+  await client.closed;
+  await w.clock.advance(100);
+  await drained;
+  assert.equal(server.bytes().length, 12);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { decodeRequest } from './modbus-request.ts';
+import { decodeRequest } from './request.ts';
 
 const decoded = (...pdu: number[]): unknown => {
   const request = decodeRequest(1, Buffer.from(pdu));

@@ -1,7 +1,7 @@
 // What a Modbus request asks for (application protocol 1.1b3, section 6). Lengths that contradict each other are
 // malformed: two readers could see two requests. What the specification forbids is illegal and never reaches a server,
 // which may be a fragile one.
-import type { Operation } from '../../policy/engine/index.ts';
+import type { Operation } from '../../../policy/engine/index.ts';
 
 export type ModbusOperation = Extract<Operation, { protocol: 'modbus' }>;
 

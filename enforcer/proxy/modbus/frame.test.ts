@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { answers, createFrameReader, exceptionResponse } from './modbus-frame.ts';
-import { frame, readRegisters } from '../../test/proxy/wire.ts';
+import { answers, createFrameReader, exceptionResponse } from './frame.ts';
+import { frame, readRegisters } from '../../../test/proxy/wire.ts';
 
 const pieces = (bytes: Buffer, cuts: readonly number[]): Buffer[] => {
   const ends = [...cuts.filter((cut) => cut > 0 && cut < bytes.length), bytes.length].sort((a, b) => a - b);

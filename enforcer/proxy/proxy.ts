@@ -1,4 +1,4 @@
-// A transparent Modbus/TCP proxy: accepts what TPROXY diverts (the socket's own address is the original destination, see
+// A transparent proxy of one protocol: accepts what TPROXY diverts (the socket's own address is the original destination, see
 // Linux Documentation/networking/tproxy.rst), or listens on a plain port for one destination, and lets through what
 // policy allows. Neither client nor server knows of it.
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -7,16 +7,17 @@ import type { Decision } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { isAbort } from '../../runtime/tasks.ts';
+import type { SliceInterface } from '../../policy/bundle/index.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
-import { defaultModbusLimits, TICK_MS, type ModbusLimits } from './limits.ts';
-import { createModbusEvents, type ModbusEvents } from './modbus-events.ts';
-import { serveModbus } from './modbus-connection.ts';
-import type { ConnectionInfo, Decide, ModbusConnection, ProxySubject } from './modbus-connection.ts';
+import { serve, type Connection } from './connection.ts';
+import { createProxyEvents, type ProxyEvents } from './events.ts';
+import { defaultLimits, DRAIN_MS, TICK_MS, type ProxyLimits } from './limits.ts';
+import type { ConnectionInfo, Decide, Protocol, ProxySubject } from './protocol.ts';
 import { connectDirectly } from './upstream.ts';
 import { noRequestUsage, type RequestUsage } from '../request-usage.ts';
 
-export interface ModbusProxyOptions {
+export interface ProxyOptions {
   /** A transparent listening descriptor, or a plain address whose every connection goes to `destination`. */
   readonly listen:
     | { readonly fd: number }
@@ -29,6 +30,8 @@ export interface ModbusProxyOptions {
   readonly subjectOf: (address: string) => ProxySubject;
   /** Name of the interface that is served at the destination; empty for none. */
   readonly interfaceOf: (destination: Endpoint) => string;
+  /** The interface as the policy in force says. Default: nothing is known of it. */
+  readonly entryOf?: (interfaceName: string) => SliceInterface | undefined;
   /** Asked at accept, before anything is read: false resets the connection. Default: every source. */
   readonly admits?: (source: Endpoint) => boolean;
   readonly emit: EmitEvent;
@@ -37,54 +40,74 @@ export interface ModbusProxyOptions {
   readonly auditDurable?: (connection: ConnectionInfo, decision: Decision) => boolean;
   /** Default: a connection of this host to the original destination. */
   readonly connectUpstream?: (destination: Endpoint) => Promise<Socket>;
-  readonly limits?: Partial<ModbusLimits>;
+  readonly limits?: Partial<ProxyLimits>;
   readonly log?: Logger;
 }
 
-export interface ModbusProxy {
+export interface ProtocolProxy {
   /** Throws PROXY_LISTEN_FAILED. */
   readonly listen: () => Promise<Endpoint>;
   /** The task: listens if that did not happen yet, watches timeouts until `signal` aborts, then ends every connection. */
   readonly run: (signal: AbortSignal) => Promise<void>;
+  /** Accepts no more, and ends each connection when the answers under way are there; bounded. */
+  readonly drain: () => Promise<void>;
   /** Ends the connections of a subject at once, on both sides; how many there were. */
   readonly close: (subjectId: string) => number;
   readonly connections: () => readonly ConnectionInfo[];
 }
 
-export function createModbusProxy(options: ModbusProxyOptions): ModbusProxy {
-  const limits = { ...defaultModbusLimits, ...options.limits };
+/** `protocolOf`: what is spoken on an interface, asked for each connection. */
+export function createProxy(protocolOf: (interfaceName: string) => Protocol, options: ProxyOptions): ProtocolProxy {
+  const limits = { ...defaultLimits, ...options.limits };
   const { clock, log } = options;
-  const events = createModbusEvents(options.emit, clock, limits, options.auditDurable ?? (() => false), (error) =>
-    log?.warn({ err: error }, 'an event of the Modbus proxy was not taken'),
-  );
-  const connections = new Set<ModbusConnection>();
+  const events = new Map<Protocol, ProxyEvents>();
+  const eventsOf = (protocol: Protocol): ProxyEvents => {
+    const known =
+      events.get(protocol) ??
+      createProxyEvents(protocol, options.emit, clock, limits, options.auditDurable ?? (() => false), (error) =>
+        log?.warn({ err: error }, 'an event of the proxy was not taken'),
+      );
+    events.set(protocol, known);
+    return known;
+  };
+  const flush = (all = false): void => {
+    for (const one of events.values()) one.flush(all);
+  };
+  const open: Open = { connections: new Set(), ofPeer: new Map() };
+  const { connections } = open;
   const guarded = guardLoops(options, limits);
   // Without half-open connections: a master that says goodbye wants no more answers.
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: false });
   server.maxConnections = limits.maxConnections;
   server.on('connection', (client) => {
     if (options.admits?.(endpoint(client.remoteAddress, client.remotePort)) === false) client.resetAndDestroy();
-    else accept(client, guarded, limits, events, connections);
+    else accept(client, protocolOf, guarded, limits, eventsOf, open);
   });
 
   return {
     listen: () => listen(server, options),
     async run(signal) {
       if (!server.listening) await listen(server, options);
-      server.on('error', (error) => log?.error({ err: error }, 'the Modbus proxy cannot accept'));
+      server.on('error', (error) => log?.error({ err: error }, 'the proxy cannot accept'));
       try {
         while (!signal.aborted) {
           await clock.sleep(TICK_MS, signal);
           for (const connection of connections) connection.tick();
-          events.flush();
+          flush();
         }
       } catch (error) {
         if (!isAbort(error, signal)) throw error;
       } finally {
         server.close();
         for (const connection of connections) connection.reset();
-        events.flush(true);
+        flush(true);
       }
+    },
+    async drain() {
+      server.close();
+      for (const connection of connections) connection.drain();
+      const late = clock.monotonic() + DRAIN_MS;
+      while (connections.size > 0 && clock.monotonic() < late) await clock.sleep(DRAIN_LOOK_MS);
     },
     close(subjectId) {
       const concerned = [...connections].filter((connection) => connection.describe().subject.id === subjectId);
@@ -95,10 +118,19 @@ export function createModbusProxy(options: ModbusProxyOptions): ModbusProxy {
   };
 }
 
-type GuardedOptions = ModbusProxyOptions & Required<Pick<ModbusProxyOptions, 'connectUpstream'>>;
+interface Open {
+  readonly connections: Set<Connection>;
+  /** How many of an address. */
+  readonly ofPeer: Map<string, number>;
+}
+
+/** Milliseconds between looks at what is still open. */
+const DRAIN_LOOK_MS = 20;
+
+type GuardedOptions = ProxyOptions & Required<Pick<ProxyOptions, 'connectUpstream'>>;
 
 /** A request that comes from one of our own connections to a server was diverted a second time: it goes nowhere. */
-function guardLoops(options: ModbusProxyOptions, limits: ModbusLimits): GuardedOptions {
+function guardLoops(options: ProxyOptions, limits: ProxyLimits): GuardedOptions {
   const own = new Set<string>();
   const name = ({ address, port }: Endpoint): string => `${address} ${port}`;
   const connect =
@@ -121,30 +153,40 @@ const refusedLoop: Decision = { allow: false, reason: 'fault', rule: '', place: 
 
 function accept(
   client: Socket,
+  protocolOf: (interfaceName: string) => Protocol,
   options: GuardedOptions,
-  limits: ModbusLimits,
-  events: ModbusEvents,
-  connections: Set<ModbusConnection>,
+  limits: ProxyLimits,
+  eventsOf: (protocol: Protocol) => ProxyEvents,
+  { connections, ofPeer }: Open,
 ): void {
   const source = endpoint(client.remoteAddress, client.remotePort);
   const destination =
     'destination' in options.listen ? options.listen.destination : endpoint(client.localAddress, client.localPort);
   const describe = (): ConnectionInfo => describeConnection(source, destination, options);
-  const ofPeer = [...connections].filter((connection) => connection.describe().source.address === source.address);
-  if (source.address === '' || ofPeer.length >= limits.maxConnectionsPerPeer) {
+  const protocol = protocolOf(describe().interface);
+  const events = eventsOf(protocol);
+  const before = ofPeer.get(source.address) ?? 0;
+  if (source.address === '' || before >= limits.maxConnectionsPerPeer) {
     events.refused(describe(), 'too many connections of one peer');
     client.resetAndDestroy();
     return;
   }
-  const connection = serveModbus(client, {
+  ofPeer.set(source.address, before + 1);
+  const connection = serve(client, protocol, {
     describe,
     decide: options.decide,
     usage: options.usage ?? (() => noRequestUsage),
     connectUpstream: options.connectUpstream,
+    entry: () => options.entryOf?.(describe().interface),
     onAllowed: events.allowed,
     onDenied: events.denied,
     onRefused: events.refused,
-    onClosed: () => connections.delete(connection),
+    onClosed: () => {
+      connections.delete(connection);
+      const left = (ofPeer.get(source.address) ?? 1) - 1;
+      if (left === 0) ofPeer.delete(source.address);
+      else ofPeer.set(source.address, left);
+    },
     clock: options.clock,
     limits,
   });
@@ -152,7 +194,7 @@ function accept(
 }
 
 /** Who cannot be looked up is nobody. */
-function describeConnection(source: Endpoint, destination: Endpoint, options: ModbusProxyOptions): ConnectionInfo {
+function describeConnection(source: Endpoint, destination: Endpoint, options: ProxyOptions): ConnectionInfo {
   try {
     return {
       source,
@@ -165,7 +207,7 @@ function describeConnection(source: Endpoint, destination: Endpoint, options: Mo
   }
 }
 
-function listen(server: Server, { listen: where }: ModbusProxyOptions): Promise<Endpoint> {
+function listen(server: Server, { listen: where }: ProxyOptions): Promise<Endpoint> {
   const target = 'fd' in where ? { fd: where.fd } : { host: where.host, port: where.port };
   return new Promise((resolve, reject) => {
     const failed = (cause: Error): void => {

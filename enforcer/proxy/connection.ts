@@ -1,0 +1,237 @@
+// One client of a proxy and the server behind it, as two lanes: what the client sends is judged on its way to the server,
+// and what the server sends on its way back.
+import type { Socket } from 'node:net';
+import type { SliceInterface } from '../../policy/bundle/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Endpoint } from './endpoint.ts';
+import { createJudging, type Judging, type JudgingPorts } from './judging.ts';
+import { createLane, type Lane } from './lane.ts';
+import { KEEP_ALIVE_MS, MAX_BACKLOG_BYTES, type ProxyLimits } from './limits.ts';
+import type { ConnectionInfo, Exchange, Outcome, Protocol, ProxyOperation } from './protocol.ts';
+import { createUpstream, type Upstream } from './upstream.ts';
+
+export interface ConnectionPorts extends JudgingPorts {
+  readonly connectUpstream: (destination: Endpoint) => Promise<Socket>;
+  /** The interface as the policy in force says; undefined without one. */
+  readonly entry: () => SliceInterface | undefined;
+  /** Neither a request that may be asked about, nor one that was denied. */
+  readonly onRefused: (connection: ConnectionInfo, why: string, operation?: ProxyOperation) => void;
+  readonly onClosed: () => void;
+  readonly clock: Clock;
+  readonly limits: ProxyLimits;
+}
+
+export interface Connection {
+  readonly describe: () => ConnectionInfo;
+  /** Looks at what takes too long, and at what the connection as such needs to be allowed. */
+  readonly tick: () => void;
+  /** Takes no further request, and ends when the answers under way are there. */
+  readonly drain: () => void;
+  /** Ends both sides at once, with a reset. */
+  readonly reset: () => void;
+}
+
+export function serve(client: Socket, protocol: Protocol, ports: ConnectionPorts): Connection {
+  return new Proxied(client, protocol, ports);
+}
+
+/** Since when a side has taken nothing of what waits for it. */
+interface Stall {
+  taken: number;
+  since: number;
+}
+
+class Proxied implements Connection {
+  readonly #client: Socket;
+  readonly #ports: ConnectionPorts;
+  readonly #exchange: Exchange;
+  readonly #judging: Judging;
+  readonly #upstream: Upstream;
+  readonly #requests: Lane;
+  readonly #answers: Lane;
+  #flowing = true;
+  #ended = false;
+  #draining = false;
+  /** The server has ended; what it sent before is still on its way. */
+  #serverEnded = false;
+  #clientStall: Stall | undefined;
+  #serverStall: Stall | undefined;
+
+  constructor(client: Socket, protocol: Protocol, ports: ConnectionPorts) {
+    this.#client = client;
+    this.#ports = ports;
+    const { clock, limits, describe, entry } = ports;
+    this.#judging = createJudging(ports);
+    this.#exchange = protocol.open({
+      connection: describe,
+      entry,
+      onDeny: () => 'answer',
+      clock,
+      limits,
+    });
+    this.#upstream = createUpstream({
+      connect: () => ports.connectUpstream(describe().destination),
+      onData: (chunk) => this.#receive(this.#answers, chunk),
+      onRoom: () => this.#requests.pump(),
+      onEnd: () => this.#serverEnd(),
+    });
+    const isEnded = (): boolean => this.#ended;
+    const common = { judging: this.#judging, isEnded, clock };
+    this.#requests = createLane({
+      ...common,
+      direction: this.#exchange.client,
+      sink: () => this.#upstream.room(),
+      dial: () => this.#upstream.dial(),
+      isSourceStuck: () => client.writableNeedDrain,
+      flow: (on) => this.#flow(on),
+      perform: (outcome) => this.#perform(outcome, 'client'),
+      onRefused: (why, operation) => ports.onRefused(describe(), why, operation),
+      onFault: (why, back) => this.#refuse(why, back),
+    });
+    this.#answers = createLane({
+      ...common,
+      direction: this.#exchange.server,
+      sink: () => (client.writableNeedDrain ? 'wait' : 'room'),
+      dial: () => undefined,
+      // Its answers are read while it takes no requests, or both would wait for each other.
+      isSourceStuck: () => this.#upstream.pending() > MAX_BACKLOG_BYTES,
+      flow: (on) => this.#upstream.flow(on),
+      perform: (outcome) => this.#perform(outcome, 'server'),
+      onRefused: (why, operation) => ports.onRefused(describe(), `answer of the server: ${why}`, operation),
+      onFault: (why) => this.#refuse(`answer of the server: ${why}`),
+    });
+    client.setNoDelay(true);
+    client.setKeepAlive(true, KEEP_ALIVE_MS);
+    client.on('data', (chunk: Buffer) => this.#receive(this.#requests, chunk));
+    client.on('drain', () => this.#pumpBoth());
+    client.on('error', () => this.#end());
+    client.on('close', () => this.#end());
+  }
+
+  describe(): ConnectionInfo {
+    return this.#ports.describe();
+  }
+
+  tick(): void {
+    const { clock, limits } = this.#ports;
+    const now = clock.monotonic();
+    if (this.#isLate(this.#requests, now)) return this.#refuse('a message was begun and not finished');
+    if (this.#isLate(this.#answers, now)) return this.#refuse('answer of the server: begun and not finished');
+    this.#clientStall = stallOf(this.#clientStall, this.#client, now);
+    this.#serverStall = stallOf(
+      this.#serverStall,
+      { writableLength: this.#upstream.pending(), bytesWritten: this.#upstream.taken() + this.#upstream.pending() },
+      now,
+    );
+    const stalled = [this.#clientStall, this.#serverStall].some(
+      (stall) => stall !== undefined && now - stall.since >= limits.stallTimeoutMs,
+    );
+    if (stalled) return this.reset();
+    const late = this.#exchange.tick?.(now);
+    if (late !== undefined) return this.#refuse(late);
+    const standing = this.#exchange.standing?.() ?? [];
+    for (const operation of standing) {
+      const decision = this.#judging.look(operation);
+      if (decision.allow) continue;
+      this.#ports.onDenied(this.describe(), { operation, decision });
+      return this.reset();
+    }
+    this.#pumpBoth();
+    this.#endIfDrained();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#requests.stop();
+    this.#flow(false);
+    this.#endIfDrained();
+  }
+
+  reset(): void {
+    this.#client.resetAndDestroy();
+    this.#upstream.end(true);
+    this.#end();
+  }
+
+  #receive(lane: Lane, chunk: Buffer): void {
+    lane.receive(chunk);
+    // What one direction has taken in can be what the other has waited for.
+    const other = lane === this.#requests ? this.#answers : this.#requests;
+    if (!this.#ended && !other.isEmpty()) other.pump();
+    this.#endIfDrained();
+  }
+
+  #pumpBoth(): void {
+    this.#requests.pump();
+    this.#answers.pump();
+    if (this.#serverEnded && this.#answers.isEmpty()) this.#end(() => this.#client.destroySoon());
+  }
+
+  #perform({ onward, back, close, done }: Outcome, from: 'client' | 'server'): void {
+    if (this.#ended) return;
+    const [forClient, forServer] = from === 'client' ? [back, onward] : [onward, back];
+    if (forServer !== undefined) this.#upstream.write(forServer);
+    if (forClient !== undefined) this.#client.write(forClient);
+    done?.();
+    if (close === 'reset') this.reset();
+    else if (close === 'after') this.#end(() => this.#client.destroySoon());
+  }
+
+  #flow(on: boolean): void {
+    const flowing = on && !this.#draining;
+    if (this.#flowing === flowing) return;
+    this.#flowing = flowing;
+    if (flowing) this.#client.resume();
+    else this.#client.pause();
+  }
+
+  /** Nobody knows where the next message would begin, or who reads it how: the connection ends. */
+  #refuse(why: string, back?: Buffer): void {
+    if (this.#ended) return;
+    this.#ports.onRefused(this.describe(), why);
+    if (back === undefined) {
+      this.reset();
+      return;
+    }
+    // The client hears why; the server must not take half of anything for a whole.
+    this.#upstream.end(true);
+    this.#end(() => this.#client.end(back, () => this.#client.destroy()));
+  }
+
+  #isLate(lane: Lane, now: number): boolean {
+    const since = lane.partialSince();
+    return since !== undefined && now - since >= this.#ports.limits.frameTimeoutMs;
+  }
+
+  #serverEnd(): void {
+    this.#serverEnded = true;
+    this.#answers.pump();
+    if (this.#answers.isEmpty()) this.#end(() => this.#client.destroySoon());
+  }
+
+  #endIfDrained(): void {
+    if (!this.#draining || this.#ended || !this.#exchange.isIdle() || !this.#answers.isEmpty()) return;
+    this.#end(() => this.#client.destroySoon());
+  }
+
+  #end(closeClient?: () => void): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#requests.stop();
+    this.#answers.stop();
+    closeClient?.();
+    this.#upstream.end(false);
+    this.#ports.onClosed();
+  }
+}
+
+/** A side that takes anything at all is slow, and not stalled. */
+function stallOf(
+  before: Stall | undefined,
+  { writableLength, bytesWritten }: Pick<Socket, 'writableLength' | 'bytesWritten'>,
+  now: number,
+): Stall | undefined {
+  if (writableLength === 0) return undefined;
+  const taken = bytesWritten - writableLength;
+  return before !== undefined && before.taken === taken ? before : { taken, since: now };
+}

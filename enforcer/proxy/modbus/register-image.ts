@@ -1,0 +1,111 @@
+// What the registers of the servers behind a proxy were seen to hold: for limits of change, and for records of what a write
+// replaced. Seen means read or written through the proxy; nothing else is known, and after a minute neither is that.
+import { MAX_IMAGE_REGISTERS } from '../limits.ts';
+
+/** Milliseconds over which a change is measured, and for which a value counts as known. */
+const windowMs = 60_000;
+/** Milliseconds of a step: values older than the window by less than this still count, which only denies more. */
+const stepMs = 10_000;
+
+interface Step {
+  readonly since: number;
+  low: number;
+  high: number;
+}
+
+interface Register {
+  steps: Step[];
+  last: number;
+}
+
+export type RegisterTable = 'coil' | 'holding';
+
+export interface RegisterImage {
+  /** `server` is `address:port`. */
+  readonly saw: (
+    server: string,
+    unit: number,
+    table: RegisterTable,
+    address: number,
+    values: readonly number[],
+  ) => void;
+  /** The last value of each; undefined where one of them is not known. */
+  readonly last: (
+    server: string,
+    unit: number,
+    table: RegisterTable,
+    address: number,
+    quantity: number,
+  ) => readonly number[] | undefined;
+  /** Largest difference of a value to one that its register had within the last minute; undefined where one is not known. */
+  readonly change: (
+    server: string,
+    unit: number,
+    table: RegisterTable,
+    address: number,
+    values: readonly number[],
+  ) => number | undefined;
+}
+
+/** `now` is monotonic, in milliseconds. */
+export function createRegisterImage(now: () => number): RegisterImage {
+  /** In the order in which they were seen, so that the first is the one to forget. */
+  const registers = new Map<string, Register>();
+  const keyOf = (server: string, unit: number, table: RegisterTable, address: number): string =>
+    `${server}/${unit}/${table}/${address}`;
+
+  const known = (key: string): Register | undefined => {
+    const register = registers.get(key);
+    if (register === undefined) return undefined;
+    const oldest = now() - windowMs - stepMs;
+    register.steps = register.steps.filter(({ since }) => since > oldest);
+    if (register.steps.length > 0) return register;
+    registers.delete(key);
+    return undefined;
+  };
+
+  const see = (key: string, value: number): void => {
+    const register = known(key) ?? { steps: [], last: value };
+    register.last = value;
+    const step = register.steps.at(-1);
+    if (step === undefined || now() - step.since >= stepMs) {
+      register.steps.push({ since: now(), low: value, high: value });
+    } else {
+      step.low = Math.min(step.low, value);
+      step.high = Math.max(step.high, value);
+    }
+    registers.delete(key);
+    registers.set(key, register);
+    if (registers.size > MAX_IMAGE_REGISTERS) {
+      for (const [oldest] of registers) {
+        registers.delete(oldest);
+        break;
+      }
+    }
+  };
+
+  return {
+    saw(server, unit, table, address, values) {
+      for (const [index, value] of values.entries()) see(keyOf(server, unit, table, address + index), value);
+    },
+    last(server, unit, table, address, quantity) {
+      const values: number[] = [];
+      for (let index = 0; index < quantity; index++) {
+        const register = known(keyOf(server, unit, table, address + index));
+        if (register === undefined) return undefined;
+        values.push(register.last);
+      }
+      return values;
+    },
+    change(server, unit, table, address, values) {
+      let largest = 0;
+      for (const [index, value] of values.entries()) {
+        const register = known(keyOf(server, unit, table, address + index));
+        if (register === undefined) return undefined;
+        for (const { low, high } of register.steps)
+          largest = Math.max(largest, Math.abs(value - low), Math.abs(value - high));
+      }
+      return largest;
+    },
+  };
+}
