@@ -1,0 +1,18 @@
+// Named bounds of TLS at the proxies, each with its unit and reason.
+
+/** Bytes of a ClientHello: with post-quantum key shares, tickets and padding some 2 KiB; OpenSSL takes 131,396. */
+export const MAX_HELLO_BYTES = 16 * 1024;
+
+/** Records over which a ClientHello may be spread: real ones take one, rarely two; every piece costs a header. */
+export const MAX_HELLO_RECORDS = 32;
+
+/** Bytes of a plain fragment (RFC 8446, 5.1), and what protection may add to it at most (RFC 5246, 6.2.3). */
+export const MAX_FRAGMENT_BYTES = 16 * 1024;
+export const MAX_EXPANSION_BYTES = 2_048;
+
+/** Application protocols that one client may offer: browsers offer two, the registry has some forty. */
+export const MAX_APPLICATION_PROTOCOLS = 32;
+
+/** Characters of a host name and of one of its labels (RFC 1035, 2.3.4). */
+export const MAX_NAME_CHARACTERS = 253;
+export const MAX_LABEL_CHARACTERS = 63;
