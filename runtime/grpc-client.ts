@@ -6,7 +6,8 @@ import { CodedError } from './errors.ts';
 import { runtimeErrors } from './error-codes.ts';
 import * as limits from './limits.ts';
 import { createSender } from './grpc-sender.ts';
-import { clientCredentials, type ClientTls } from './grpc-tls.ts';
+import { clientCredentials } from './grpc-tls.ts';
+import type { ClientTls } from './tls.ts';
 import { decodeMessage, encodeMessage, errorOf, methodPath } from './grpc-wire.ts';
 
 export interface CallOptions {

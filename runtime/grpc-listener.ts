@@ -3,7 +3,8 @@
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type PeerCertificate, type TLSSocket } from 'node:tls';
-import { chainOf, parseAddress, serverContext, type ServerTls } from './grpc-tls.ts';
+import { parseAddress } from './grpc-tls.ts';
+import { chainOf, serverContext, type ServerTls } from './tls.ts';
 import { runtimeErrors } from './error-codes.ts';
 import { createHandshakeGate, type HandshakeLimits } from './handshake-gate.ts';
 import type { Logger } from './log.ts';

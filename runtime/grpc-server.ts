@@ -25,7 +25,7 @@ import {
   type Refusal,
 } from './grpc-listener.ts';
 import * as limits from './limits.ts';
-import type { ServerTls } from './grpc-tls.ts';
+import type { ServerTls } from './tls.ts';
 import { methodPath, serviceDefinition, statusOf } from './grpc-wire.ts';
 import type { Logger } from './log.ts';
 

@@ -306,7 +306,7 @@ async function opensslReads(bytes: Buffer): Promise<{ accepted: boolean; names: 
       done();
     },
   });
-  const socket = new TLSSocket(wire as unknown as Socket, {
+  const socket = new TLSSocket(wire, {
     isServer: true,
     secureContext: context,
     SNICallback: (name, done) => {
