@@ -522,6 +522,25 @@ test('proxy: one peer does not take all connections', async () => {
   assert.equal(w.events[0]?.data['message'], 'too many connections of one peer');
 });
 
+test('proxy: a flood of connections is bounded, said, and those that are there go on', async () => {
+  await using server = await recordingServer();
+  await using w = await world(server.port, { limits: { maxConnections: 2 } });
+  await using one = await rawClient(w.port);
+  await using _two = await rawClient(w.port);
+  await untilTrue(() => w.proxy.connections().length === 2);
+  for (let time = 0; time < 5; time++) {
+    await using refused = await rawClient(w.port);
+    await refused.closed;
+  }
+  assert.deepEqual(
+    w.events.map(({ data }) => [data['message'], data['peer']]),
+    [['too many connections', '127.0.0.1']],
+    'at once for the first; the others are counted',
+  );
+  await one.send(readRegisters(1, 0));
+  assert.equal((await one.answer())?.functionCode, 3);
+});
+
 test('proxy: a port that is taken is a coded error', async () => {
   await using server = await recordingServer();
   await assert.rejects(

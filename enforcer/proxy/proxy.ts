@@ -79,6 +79,15 @@ export function createProxy(protocolOf: (interfaceName: string) => Protocol, opt
   // Without half-open connections: a master that says goodbye wants no more answers.
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: false });
   server.maxConnections = limits.maxConnections;
+  server.on('drop', (dropped) => {
+    const source = endpoint(dropped?.remoteAddress, dropped?.remotePort);
+    const where =
+      'destination' in options.listen
+        ? options.listen.destination
+        : endpoint(dropped?.localAddress, dropped?.localPort);
+    const connection = describeConnection(source, where, options);
+    eventsOf(protocolOf(connection.interface)).refused(connection, 'too many connections');
+  });
   server.on('connection', (client) => {
     if (options.admits?.(endpoint(client.remoteAddress, client.remotePort)) === false) client.resetAndDestroy();
     else accept(client, protocolOf, guarded, limits, eventsOf, open);
