@@ -354,12 +354,15 @@ async function apply(parts: Parts, memory: Memory, transaction: Transaction, com
   const { clock, log } = parts;
   const { plan } = compiled;
   const started = clock.monotonic();
+  // Before it is asked what the plan needs: what is left of the last candidate decides about that.
+  await transaction(() => settle(parts, memory));
   // Containment waits for no proof: only plans do, one after the other.
-  const ask = needsProof(memory, plan) ? await parts.confirm?.() : undefined;
+  const asks = needsProof(memory, plan) ? await parts.confirm?.() : undefined;
   await endedOfReleased(memory, plan);
   const step = await transaction(() => begin(parts, memory, compiled));
   if (step === 'candidate') {
-    const proven = ask === undefined || (await proveReachable(parts, ask));
+    // A candidate that nobody was prepared for is one that nobody proves.
+    const proven = asks === undefined ? parts.confirm === undefined : await proveReachable(parts, asks);
     try {
       await transaction(() => (proven ? confirm(parts, memory) : fallBack(parts, memory)));
     } catch (error) {
@@ -386,7 +389,6 @@ async function begin(
   { plan, heard = Infinity }: Compiled,
 ): Promise<'first' | 'elements' | 'candidate'> {
   const { clock } = parts;
-  await settle(parts, memory);
   // Whichever says so: a sequence is known before its order was given here, and device states have none.
   const later = memory.orders.filter((order) => order.sequence > plan.ordersSequence || order.number > heard);
   const ordered = later.reduce((held, order) => withContainment(held, order.device, order.containment), plan);

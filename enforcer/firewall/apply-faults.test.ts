@@ -1,0 +1,142 @@
+// What plans, starts and repairs do when the kernel fails in between: what is denied stays denied, and nothing is confirmed
+// that nobody proved.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { NewEvent } from '../../audit/spool/index.ts';
+import { sliceSchema } from '../../policy/bundle/index.ts';
+import type { Slice } from '../../policy/bundle/index.ts';
+import { FakeClock } from '../../runtime/fake-clock.ts';
+import { createLogger } from '../../runtime/log.ts';
+import { SimulatedFiles } from '../../store/simulated-files.ts';
+import { readGolden } from '../../test/firewall/golden.ts';
+import { memoryKernel } from '../../test/firewall/memory-kernel.ts';
+import { createFirewall, type Firewall } from './apply.ts';
+import { compileFirewall } from './compile.ts';
+import { judgeTable } from './judge.ts';
+import type { FirewallPlan, Ruleset } from './plan.ts';
+
+const { input, plan: golden } = readGolden('plc-cell.txt');
+const slice = sliceSchema.parse(input.slice);
+
+const compiled = (bundle: number, firewall: Slice['firewall'] = []): FirewallPlan =>
+  compileFirewall({ ...slice, firewall: [...slice.firewall, ...firewall] }, { ...input.state, bundle }, input.host);
+const confirmed = compiled(1);
+/** The page of the PLC, to the gateway, which `confirmed` grants it. */
+const denying = compiled(2, [
+  {
+    id: 'no-page',
+    tier: 'admin',
+    priority: 400,
+    verdict: 'deny',
+    direction: 'in',
+    transport: 'tcp',
+    peers: ['10.20.0.3/32'],
+    ports: [443, 443],
+    place: 'firewall/x.yaml:1',
+  },
+]);
+
+const askForPage = (table: Ruleset | undefined, now: number): string =>
+  judgeTable(
+    table ?? { sets: [], chains: [] },
+    {
+      way: 'in',
+      source: '10.20.0.3',
+      destination: '10.20.0.2',
+      protocol: 'tcp',
+      sport: 40_000,
+      dport: 443,
+      inInterface: 'eth0',
+      mac: '02:00:00:00:00:03',
+      state: 'new',
+      direction: 'original',
+    },
+    now,
+  ).rule;
+
+type Operation = 'write' | 'read';
+
+/** A host whose kernel and disk outlive the firewall. */
+class Host {
+  readonly clock = new FakeClock(golden.compiledAt);
+  readonly events: NewEvent[] = [];
+  /** Faults of the operations to come, in their order; undefined for those that work. */
+  faults: { readonly write: (Error | undefined)[]; readonly read: (Error | undefined)[] } = { write: [], read: [] };
+  reads = 0;
+  isReached = true;
+  asked = 0;
+  files = new SimulatedFiles();
+  readonly kernel = memoryKernel(
+    () => this.clock.monotonic(),
+    () => this.clock.now(),
+    { before: (what) => this.#meet(what) },
+  );
+  firewall!: Firewall;
+  /** What the next listings are made into. */
+  listing: (listing: Awaited<ReturnType<typeof this.kernel.read>>) => typeof listing = (listing) => listing;
+
+  static async open(): Promise<Host> {
+    const host = new Host();
+    await host.files.mkdir('/state');
+    host.start();
+    return host;
+  }
+
+  /** As after the end of the process before. */
+  start(): void {
+    this.firewall = createFirewall({
+      run: () => Promise.resolve({ code: 0, stdout: '', stderr: '' }),
+      kernel: {
+        ...this.kernel,
+        wrote: () => false,
+        read: async () => {
+          this.reads += 1;
+          return this.listing(await this.kernel.read());
+        },
+      },
+      fs: this.files,
+      directory: '/state',
+      clock: this.clock,
+      log: createLogger({ name: 'test', level: 'silent' }),
+      emit: (event) => Promise.resolve(void this.events.push(event)),
+      control: () => golden.control,
+      confirm: () => Promise.resolve(() => Promise.resolve(this.#ask())),
+      closeStreams: () => 0,
+      flows: { end: () => Promise.resolve({ flows: 0, sockets: 0, failures: [] }), seen: () => Promise.resolve([]) },
+    });
+  }
+
+  page(): string {
+    return askForPage(this.kernel.table(), this.clock.monotonic());
+  }
+
+  #ask(): boolean {
+    this.asked += 1;
+    return this.isReached;
+  }
+
+  #meet(what: Operation): void {
+    const fault = this.faults[what].shift();
+    if (fault !== undefined) throw fault;
+  }
+}
+
+const lost = new Error('ENOBUFS');
+
+test('a plan that follows a candidate nobody could take back is proven before it is confirmed', async () => {
+  const host = await Host.open();
+  await host.firewall.apply(confirmed);
+  host.isReached = false;
+  // The candidate goes live; falling back and settling it do not.
+  host.faults.write.push(undefined, lost, lost);
+  await assert.rejects(host.firewall.apply(denying), lost);
+  assert.ok(host.firewall.state()?.candidate !== undefined);
+  assert.equal(host.page(), 'firewall:no-page');
+  // The same rules as the confirmed ones: elements only, unless the denies of the candidate are given up for it.
+  await assert.rejects(host.firewall.apply({ ...confirmed, bundle: 3 }), { code: 'FIREWALL_UNCONFIRMED' });
+  assert.equal(host.asked, 2);
+  assert.equal(host.page(), 'firewall:no-page');
+  host.isReached = true;
+  await host.firewall.apply({ ...confirmed, bundle: 3 });
+  assert.equal(host.page(), '');
+});
