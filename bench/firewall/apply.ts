@@ -10,6 +10,7 @@ import {
   tableOfPlan,
 } from '../../enforcer/firewall/index.ts';
 import { differenceTo } from '../../enforcer/firewall/listing.ts';
+import { settledReading } from '../../enforcer/firewall/settled-reading.ts';
 import { netlinkTable } from '../../enforcer/firewall/netlink/index.ts';
 import type { Ruleset } from '../../enforcer/firewall/plan.ts';
 import { TABLE } from '../../enforcer/firewall/render.ts';
@@ -161,8 +162,12 @@ async function applyOne({ net, kernel }: Place, times: number, nftTimes: number)
 }
 
 async function differenceOf(kernel: KernelTable, table: Ruleset): Promise<string | undefined> {
-  const listing = await kernel.read();
-  return listing === undefined ? 'no table' : differenceTo(table, listing, Date.now());
+  const { difference } = await settledReading(
+    await kernel.read(),
+    () => kernel.read(),
+    (listing) => (listing === undefined ? 'no table' : differenceTo(table, listing, Date.now())),
+  );
+  return difference;
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

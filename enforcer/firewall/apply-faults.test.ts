@@ -14,6 +14,7 @@ import { createFirewall, type Firewall } from './apply.ts';
 import { compileFirewall } from './compile.ts';
 import { judgeTable } from './judge.ts';
 import type { FirewallPlan, Ruleset } from './plan.ts';
+import type { ForeignCommit, Notice } from './watch/notices.ts';
 
 const { input, plan: golden } = readGolden('plc-cell.txt');
 const slice = sliceSchema.parse(input.slice);
@@ -139,4 +140,51 @@ test('a plan that follows a candidate nobody could take back is proven before it
   host.isReached = true;
   await host.firewall.apply({ ...confirmed, bundle: 3 });
   assert.equal(host.page(), '');
+});
+
+const served = (host: Host): string => {
+  const set = host.kernel.table()?.sets.find(({ name, elements }) => name.endsWith('served4') && elements.length > 0);
+  assert.ok(set !== undefined);
+  return set.name;
+};
+
+/** Listings lack the elements of this set, so many times. */
+function lacking(host: Host, name: string, times: number): void {
+  let left = times;
+  host.listing = (listing) => {
+    const set = listing?.sets.get(name);
+    if (listing === undefined || set === undefined || left === 0) return listing;
+    left -= 1;
+    return { ...listing, sets: new Map(listing.sets).set(name, { ...set, elements: [], expiring: new Map() }) };
+  };
+}
+
+test('a look that misses an element once looks again; what is missing in every reading is drift', async () => {
+  const host = await Host.open();
+  await host.firewall.apply(confirmed);
+  lacking(host, served(host), 1);
+  const before = host.reads;
+  assert.equal(await host.firewall.repair(), undefined);
+  assert.equal(host.reads - before, 2);
+  assert.deepEqual(host.events, []);
+  lacking(host, served(host), Number.POSITIVE_INFINITY);
+  await assert.rejects(host.firewall.repair(), { code: 'FIREWALL_DRIFT' });
+});
+
+test('where somebody else wrote, a missing element is believed at once', async () => {
+  const host = await Host.open();
+  await host.firewall.apply(confirmed);
+  lacking(host, served(host), 1);
+  const commit: ForeignCommit = {
+    generation: 1,
+    pid: 1,
+    port: 1,
+    process: 'nft',
+    changes: ['removed an element'],
+    blocked: [],
+    elsewhere: false,
+    author: { command: '', uid: undefined },
+  };
+  const notice: Notice = { commits: [commit], more: [], overrun: false, lost: 0, always: false };
+  assert.match((await host.firewall.repair(() => notice)) ?? '', /served4 lacks /);
 });

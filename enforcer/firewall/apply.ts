@@ -16,9 +16,8 @@ import type { FlowAccess } from './flows/index.ts';
 import { block, heldBeside, pardon, sawBlock, setIsland, withKept } from './held.ts';
 import { controlPlaneCut } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
-import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_KEPT_DENIES, MAX_UNCONFIRMED_PLANS, REREADS } from './limits.ts';
+import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_KEPT_DENIES, MAX_UNCONFIRMED_PLANS } from './limits.ts';
 import { differenceTo } from './listing.ts';
-import type { Listing } from './listing.ts';
 import { MAX_EPOCH } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
 import { conclude, type Cut } from './receipt.ts';
@@ -26,6 +25,7 @@ import { ensureProxyRoutes, removeProxyRoutes } from './routes.ts';
 import type { RunCommand } from './run.ts';
 import { type ReadPlans, readSaved, refuseSaved, save } from './saved.ts';
 import { repair } from './repair.ts';
+import { settledReading } from './settled-reading.ts';
 import { statusOf } from './status.ts';
 import type { FirewallStatus, Loaded } from './status.ts';
 import { followsByElements } from './follows.ts';
@@ -315,16 +315,11 @@ const isRefusal = (error: unknown): boolean => error instanceof CodedError && er
 /** Reads back what the kernel holds; when it is something else, the state of before is loaded again. */
 async function verify(parts: Parts, memory: Memory, state: TableState): Promise<void> {
   const { kernel, clock } = parts;
-  const differenceOf = (read: Listing | undefined): string | undefined =>
-    read === undefined ? 'the table is gone' : differenceTo(tableOf(state), read, timeFor(parts, state));
-  let listing = await kernel.read();
-  let difference = differenceOf(listing);
-  // The kernel's hash tables grow behind a large load, and a listing made meanwhile can miss elements. What is really
-  // missing is missing in every one.
-  for (let again = 0; again < REREADS && difference?.includes(' lacks ') === true; again += 1) {
-    listing = await kernel.read();
-    difference = differenceOf(listing);
-  }
+  const { listing, difference } = await settledReading(
+    await kernel.read(),
+    () => kernel.read(),
+    (read) => (read === undefined ? 'the table is gone' : differenceTo(tableOf(state), read, timeFor(parts, state))),
+  );
   if (listing === undefined || difference !== undefined) {
     if (memory.loaded !== undefined) {
       await kernel.replace(await withKept(parts, memory, tableOf(memory.loaded.state)), clock.now());

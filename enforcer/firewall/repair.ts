@@ -6,6 +6,7 @@ import { noteBlocks } from './held.ts';
 import type { KernelTable } from './kernel.ts';
 import { CLOCK_STEP_MS } from './limits.ts';
 import type { Listing } from './listing.ts';
+import { settledReading } from './settled-reading.ts';
 import { driftOf } from './status.ts';
 import type { TableState } from './table.ts';
 import { type Kept, undone } from './watch/blocked.ts';
@@ -13,6 +14,8 @@ import { type Notice, Notices } from './watch/notices.ts';
 
 /** Loads the whole table, with these blocked sources. */
 type Replace = (state: TableState, kept: Kept) => Promise<void>;
+
+type Read = Listing | undefined | 'unreadable';
 
 const lookAnyway = (): Notice => new Notices().take(true);
 
@@ -31,20 +34,25 @@ export async function repair(
   if (!notice.always && !notice.overrun && notice.commits.length + notice.more.length + notice.lost === 0)
     return undefined;
   const foreignWrites = notice.overrun || notice.commits.length + notice.more.length > 0;
-  const listing = await read(parts, foreignWrites);
+  const first = await readTable(parts, foreignWrites);
   const now = clock.now();
-  if (loaded === undefined) return listing === 'unreadable' ? listing : driftOf(loaded, listing, now);
+  if (loaded === undefined) return first === 'unreadable' ? first : driftOf(loaded, first, now);
   const setBy = now - clock.monotonic() - memory.clockOffset;
   if (Math.abs(setBy) > CLOCK_STEP_MS) {
     log.warn('the clock of this host was set: the timers of the firewall are made anew');
     // Set back, the time at which the plan was compiled bounds them.
     const ahead = Math.max(0, setBy);
     if (memory.island?.until !== undefined) memory.island = { until: memory.island.until + ahead };
-    await replace(withTimesLeft(loaded.state, ahead), blockedNow(memory, listing, now));
+    await replace(withTimesLeft(loaded.state, ahead), blockedNow(memory, first, now));
     return undefined;
   }
+  const differenceOf = (read: Read): string | undefined =>
+    read === 'unreadable' ? 'the table cannot be read' : driftOf(loaded, read, clock.now());
+  // Where somebody wrote, an element that is not there was removed: that is repaired at once.
+  const { listing, difference: table } = foreignWrites
+    ? { listing: first, difference: differenceOf(first) }
+    : await settledReading(first, () => readTable(parts, foreignWrites), differenceOf);
   const undo = undone(blockedNow(memory, listing, now), memory.blocked, notice.commits, now);
-  const table = listing === 'unreadable' ? 'the table cannot be read' : driftOf(loaded, listing, now);
   const drift = table ?? undo.message;
   if (drift === undefined) {
     await noteBlocks(parts, memory, listing === 'unreadable' ? undefined : listing);
@@ -68,7 +76,7 @@ function withTimesLeft(state: TableState, byMs: number): TableState {
 }
 
 /** As the kernel has it, or as last seen where somebody took the table away. */
-function blockedNow({ learned }: Memory, listing: Listing | undefined | 'unreadable', now: number): Kept {
+function blockedNow({ learned }: Memory, listing: Read, now: number): Kept {
   if (listing === undefined || listing === 'unreadable') {
     return new Map([...learned].map(([address, { until }]) => [address, until]));
   }
@@ -81,7 +89,7 @@ function foreign(notice: Notice, kernel: KernelTable): Notice {
 }
 
 /** What stands in a table that cannot be read was not put there by this process. */
-async function read({ kernel, log }: Parts, foreignWrites: boolean): Promise<Listing | undefined | 'unreadable'> {
+async function readTable({ kernel, log }: Parts, foreignWrites: boolean): Promise<Read> {
   try {
     return await kernel.read();
   } catch (error) {
