@@ -12,12 +12,14 @@ import { readGolden } from '../../test/firewall/golden.ts';
 import { memoryKernel } from '../../test/firewall/memory-kernel.ts';
 import { createFirewall, type Firewall } from './apply.ts';
 import { compileFirewall } from './compile.ts';
+import { firewallErrors } from './errors.ts';
 import { judgeTable } from './judge.ts';
 import type { FirewallPlan, Ruleset } from './plan.ts';
 import type { ForeignCommit, Notice } from './watch/notices.ts';
 
 const { input, plan: golden } = readGolden('plc-cell.txt');
 const slice = sliceSchema.parse(input.slice);
+const lockdown = readGolden('lockdown.txt').plan;
 
 const compiled = (bundle: number, firewall: Slice['firewall'] = []): FirewallPlan =>
   compileFirewall({ ...slice, firewall: [...slice.firewall, ...firewall] }, { ...input.state, bundle }, input.host);
@@ -123,6 +125,7 @@ class Host {
 }
 
 const lost = new Error('ENOBUFS');
+const refusal = firewallErrors.error('FIREWALL_KERNEL_REFUSED', 'set x: EINVAL');
 
 test('a plan that follows a candidate nobody could take back is proven before it is confirmed', async () => {
   const host = await Host.open();
@@ -139,6 +142,60 @@ test('a plan that follows a candidate nobody could take back is proven before it
   assert.equal(host.page(), 'firewall:no-page');
   host.isReached = true;
   await host.firewall.apply({ ...confirmed, bundle: 3 });
+  assert.equal(host.page(), '');
+});
+
+/** A host whose disk has a confirmed plan and one that was never confirmed, at its next start. */
+async function atStart(): Promise<Host> {
+  const host = await Host.open();
+  await host.firewall.apply(confirmed);
+  host.isReached = false;
+  await assert.rejects(host.firewall.apply(denying), { code: 'FIREWALL_UNCONFIRMED' });
+  host.isReached = true;
+  await host.kernel.remove();
+  host.files = host.files.restart();
+  host.start();
+  return host;
+}
+
+test('a start with a fault of the kernel keeps the denies of plans that were never confirmed', async () => {
+  for (const fault of [lost, firewallErrors.error('FIREWALL_NO_ANSWER', 'nft')]) {
+    const host = await atStart();
+    host.faults.write.push(fault);
+    assert.equal(await host.firewall.restore(lockdown), 'lockdown');
+    await host.firewall.apply(confirmed);
+    assert.equal(host.page(), 'firewall:no-page');
+  }
+});
+
+test('so it does when what was loaded cannot be read', async () => {
+  const host = await atStart();
+  // What stands there, and what is blocked, are asked before it is loaded.
+  host.faults.read.push(undefined, undefined, refusal);
+  assert.equal(await host.firewall.restore(lockdown), 'lockdown');
+  await host.firewall.apply(confirmed);
+  assert.equal(host.page(), 'firewall:no-page');
+});
+
+test('denies that could not be loaded at the start come with the next look, and with the next plan', async () => {
+  for (const next of ['look', 'plan'] as const) {
+    const host = await atStart();
+    host.faults.write.push(lost, lost);
+    assert.equal(await host.firewall.restore(lockdown), 'lockdown');
+    assert.equal(host.page(), 'default-in');
+    if (next === 'look') assert.match((await host.firewall.repair()) ?? '', /^(chain|set) /);
+    else await host.firewall.apply(confirmed);
+    assert.equal(host.page(), 'firewall:no-page');
+    host.start();
+    await host.firewall.restore(lockdown);
+    assert.equal(host.page(), 'firewall:no-page', 'and are on the disk');
+  }
+});
+
+test('a start whose kernel refuses the denies that were never confirmed goes on without them', async () => {
+  const host = await atStart();
+  host.faults.write.push(refusal);
+  assert.equal(await host.firewall.restore(lockdown), 'last-good');
   assert.equal(host.page(), '');
 });
 

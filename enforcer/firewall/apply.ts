@@ -18,6 +18,7 @@ import { controlPlaneCut } from './judge.ts';
 import { type KernelTable, nftTable } from './kernel.ts';
 import { CONFIRM_MARGIN_MS, CONFIRM_MS, MAX_KEPT_DENIES, MAX_UNCONFIRMED_PLANS } from './limits.ts';
 import { differenceTo } from './listing.ts';
+import type { Listing } from './listing.ts';
 import { MAX_EPOCH } from './plan.ts';
 import type { Containment, ControlEndpoint, FirewallPlan } from './plan.ts';
 import { conclude, type Cut } from './receipt.ts';
@@ -316,15 +317,15 @@ const isRefusal = (error: unknown): boolean => error instanceof CodedError && er
 async function verify(parts: Parts, memory: Memory, state: TableState): Promise<void> {
   const { kernel, clock } = parts;
   const { listing, difference } = await settledReading(
-    await kernel.read(),
-    () => kernel.read(),
+    await readBack(kernel),
+    () => readBack(kernel),
     (read) => (read === undefined ? 'the table is gone' : differenceTo(tableOf(state), read, timeFor(parts, state))),
   );
   if (listing === undefined || difference !== undefined) {
     if (memory.loaded !== undefined) {
       await kernel.replace(await withKept(parts, memory, tableOf(memory.loaded.state)), clock.now());
     }
-    throw firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${difference}`);
+    throw notHeld(`${difference}`);
   }
   const { fingerprint, definitions } = listing;
   memory.loaded = { state, fingerprint, definitions };
@@ -336,6 +337,18 @@ async function verify(parts: Parts, memory: Memory, state: TableState): Promise<
     parts.log.warn({ err: error }, 'the routes for proxied packets are missing'),
   );
 }
+
+/** What was loaded. That it is not shown does not mean that it was refused. */
+async function readBack(kernel: KernelTable): Promise<Listing | undefined> {
+  try {
+    return await kernel.read();
+  } catch (cause) {
+    throw isRefusal(cause) ? notHeld('it is not shown', cause) : cause;
+  }
+}
+
+const notHeld = (why: string, cause?: unknown): Error =>
+  firewallErrors.error('FIREWALL_DRIFT', `the kernel does not hold what was loaded: ${why}`, { cause });
 
 type Transaction = <T>(work: () => Promise<T>) => Promise<T>;
 
@@ -519,32 +532,57 @@ async function restore(parts: Parts, memory: Memory, lockdown: FirewallPlan): Pr
     await parts.emit({ kind: 'firewall', activity: 'keep', severity: 'high', data: { message, values } });
     return withFound(plan, memory.found);
   };
-  const attempts = saved === undefined ? [] : attemptsOf(saved);
-  for (const { live: plan, closing: plans } of attempts) {
+  const closing = (saved?.closing ?? []).map((plan, at) => ({ plan, slot: at + 2 }));
+  let refused = true;
+  for (const { live: plan, isClosing, isLess } of attemptsOf(saved)) {
+    if (isLess && !refused) continue;
     try {
       if (plan === undefined) mustReach(lockdown, parts.control());
-      const closing = plans.map((one, at) => ({ plan: one, slot: at + 2 }));
       const live = await keep(plan ?? lockdown);
-      await replace(parts, memory, { live: { plan: live, slot: 1 }, closing, ...heldBeside(parts, memory, live) });
-      memory.slot = closing.length + 2;
+      const state = { live: { plan: live, slot: 1 }, closing: isClosing ? closing : [] };
+      await replace(parts, memory, { ...state, ...heldBeside(parts, memory, live) });
+      memory.slot = state.closing.length + 2;
       return plan === undefined ? 'lockdown' : 'last-good';
     } catch (error) {
       // Another kernel or another nft than the plan was made on.
+      refused = isRefusal(error);
       await refuseSaved(parts, error, 'the saved firewall plan cannot be put in force');
     }
   }
   mustReach(lockdown, parts.control());
   await replace(parts, memory, { ...stateOf(await keep(lockdown)), ...heldBeside(parts, memory, lockdown) });
+  if (!refused && closing.length > 0) comeLater(memory, closing);
   return 'lockdown';
+}
+
+/** What these deny is put in force with the next change or look: a fault says nothing about whether the kernel takes it. */
+function comeLater(memory: Memory, closing: readonly Layer[]): void {
+  if (memory.loaded === undefined) return;
+  memory.loaded = { ...memory.loaded, state: { ...memory.loaded.state, closing } };
+  memory.slot = closing.length + 2;
+  memory.isUnsure = true;
+}
+
+interface Attempt {
+  /** Absent for lock-down. */
+  readonly live?: FirewallPlan;
+  /** With what was never confirmed. */
+  readonly isClosing: boolean;
+  /** Only where the kernel has refused more: other faults say nothing about what was in force. */
+  readonly isLess?: true;
 }
 
 /**
  * What was never confirmed stays closed also where the last good plan cannot be had. A candidate that this kernel refuses
  * was never in force: nothing that it denies has to stay.
  */
-function attemptsOf({ live, closing }: ReadPlans): ReadPlans[] {
-  const alone = live === undefined ? [] : [{ live, closing: [] }];
-  return closing.length === 0 ? alone : [...(live === undefined ? [] : [{ live, closing }]), ...alone, { closing }];
+function attemptsOf({ live, closing }: ReadPlans = { closing: [] }): Attempt[] {
+  const isClosing = closing.length > 0;
+  return [
+    ...(live === undefined ? [] : [{ live, isClosing }]),
+    ...(live === undefined || !isClosing ? [] : [{ live, isClosing: false, isLess: true as const }]),
+    ...(isClosing ? [{ isClosing }] : []),
+  ];
 }
 
 /** A flow that has not been forgotten yet must not wake up when its peer is released. */

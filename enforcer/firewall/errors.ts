@@ -6,6 +6,11 @@ export const firewallErrors = errorTable({
     status: 'FAILED_PRECONDITION',
     remedy: 'Install nftables (Debian: apt-get install nftables); nothing is enforced in the kernel without it',
   },
+  FIREWALL_NO_ANSWER: {
+    status: 'DEADLINE_EXCEEDED',
+    remedy:
+      'Look at the load of this host: nft has 20 s; whether the kernel took the rules is looked up, and they are loaded anew',
+  },
   FIREWALL_PERMISSION: {
     status: 'PERMISSION_DENIED',
     remedy:

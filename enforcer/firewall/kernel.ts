@@ -62,6 +62,9 @@ export function nftTable(run: RunCommand): KernelTable {
 
 function refusal({ code, stderr }: CommandResult, text: string): Error {
   if (code === 127) return firewallErrors.error('FIREWALL_NO_NFT', 'the program nft is not installed');
+  if (code < 0) {
+    return firewallErrors.error('FIREWALL_NO_ANSWER', `the program nft was ended before it answered: ${stderr.trim()}`);
+  }
   if (/Operation not permitted|must be root/.test(stderr)) {
     return firewallErrors.error('FIREWALL_PERMISSION', 'the kernel does not let this process change its firewall');
   }
