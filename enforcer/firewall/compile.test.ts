@@ -130,17 +130,19 @@ const allowOf = (entry: Partial<SliceFirewallRule>): SliceFirewallRule => ({
   ...entry,
 });
 
-test('a rule with a number of connections asks for it once, however many peers it names', (t) => {
+test('a rule with a number of connections asks once whether they are too many and counted, however many peers it names', (t) => {
   const peers = Array.from({ length: 100 }, (_, index) => `192.0.2.${index * 2}/32`);
   const rule = allowOf({ peers: [...peers, '2001:db8::1/128', '2001:db8::9/128'], maxConnections: 3 });
   const plan = compileFirewall({ ...slice, firewall: [rule] }, input.state, input.host);
   const chain = plan.generation.chains.find(({ name }) => name.startsWith('yes_'));
   assert.deepEqual(
-    chain?.rules.map(({ family, verdict }) => [family, verdict.kind]),
+    chain?.rules.map(({ family, match, verdict }) => [family, match.at(-1)?.kind, verdict.kind]),
     [
-      [4, 'drop'],
-      [6, 'drop'],
-      [undefined, 'admit'],
+      [4, 'connections-over', 'drop'],
+      [4, 'uncounted', 'drop'],
+      [6, 'connections-over', 'drop'],
+      [6, 'uncounted', 'drop'],
+      [undefined, undefined, 'admit'],
     ],
   );
   loads(t, plan);
@@ -210,4 +212,23 @@ test('as many meters, traps and forwarding rules as lint lets through compile', 
   const firewall = [...denies, ...forwarding, last, pass, behind];
   const plan = compileFirewall({ ...slice, meters, traps, firewall }, input.state, input.host);
   assert.equal(plan.denies.chains.find(({ name }) => name === 'deny_through')?.rules.length, MAX_THROUGH_STEPS);
+});
+
+test('a limited allow of what is forwarded becomes as many rules as lint counts', () => {
+  const until = input.state.now + 60_000;
+  const rate = { flows: 1, per: 'hour', burst: 1 } as const;
+  // Seven rules of the kernel for each family: 4 x 14 + 7 = 63.
+  const firewall = Array.from({ length: 5 }, (_, index) =>
+    allowOf({
+      id: `f${index}`,
+      direction: 'through',
+      maxConnections: 3,
+      rate,
+      until,
+      ...(index === 4 ? { peers: ['192.0.2.0/24'] } : {}),
+    }),
+  );
+  const plan = compileFirewall({ ...slice, firewall }, input.state, input.host);
+  const chain = plan.generation.chains.find(({ name }) => name === 'through_admin');
+  assert.equal(chain?.rules.length, MAX_THROUGH_STEPS);
 });

@@ -245,6 +245,7 @@ function matches(match: Match, passage: Passage): boolean {
     case 'rate-over':
     case 'meter-over':
     case 'connections-over':
+    case 'uncounted':
       return packet.overLimits === true;
     case 'cgroup': {
       if (packet.cgroup === undefined) return false;

@@ -165,6 +165,7 @@ export function ruleSignature(rule: Rule): string {
   const { verdict } = rule;
   const matches = rule.match.flatMap((match) => {
     if (match.kind === 'lookup' || match.kind === 'cgroup') return [`${match.not ? '!=' : '=='} @${match.set}`];
+    if (match.kind === 'uncounted') return [`!= @${match.set}`];
     if (match.kind === 'meter-over' || match.kind === 'connections-over') return [`add @${match.set}`];
     return match.kind === 'rate-over' ? ['limit'] : [];
   });

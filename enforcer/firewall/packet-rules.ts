@@ -294,7 +294,10 @@ function guardsOf(build: Build, family: Family, { rule, until }: Current): Rule[
     );
     const peer = rule.direction === 'out' ? 'destination' : 'source';
     const over: Match = { kind: 'connections-over', set, field: peer, count: rule.maxConnections };
-    guards.push({ family, match: [state('new'), over], log: `limit:${rule.id}`, verdict: drop });
+    const uncounted: Match = { kind: 'uncounted', set, field: peer };
+    for (const match of [over, uncounted]) {
+      guards.push({ family, match: [state('new'), match], log: `limit:${rule.id}`, verdict: drop });
+    }
   }
   if (rule.rate !== undefined) {
     const { flows, per, burst } = rule.rate;

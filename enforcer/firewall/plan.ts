@@ -130,6 +130,8 @@ export const matchSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('meter-over'), set: name, field: fieldSchema, ...rate }),
   /** The field's value has more than so many open flows (`ct count over`), counted in a learned set. */
   z.strictObject({ kind: z.literal('connections-over'), set: name, field: fieldSchema, count: z.int().min(1) }),
+  /** The field's value is not in that set, which was full when `connections-over` stood before: its flows are not counted. */
+  z.strictObject({ kind: z.literal('uncounted'), set: name, field: fieldSchema }),
   /** The local socket's control group, cut to so many levels, is in the set. */
   z.strictObject({ kind: z.literal('cgroup'), level: z.int().min(1).max(16), set: name, not: z.boolean() }),
 ]);

@@ -243,6 +243,8 @@ function matchText(match: Match, family: Family | undefined): string {
       return rateText(match);
     case 'meter-over':
       return `add @${match.set} { ${fieldText(match.field, family)} ${rateText(match)} }`;
+    case 'uncounted':
+      return `${fieldText(match.field, family)} != @${match.set}`;
     case 'connections-over':
       return `add @${match.set} { ${fieldText(match.field, family)} ct count over ${match.count} }`;
     case 'cgroup':

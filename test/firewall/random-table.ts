@@ -209,6 +209,7 @@ function matchOf(family: Family, sets: readonly SetDefinition[], seeds: readonly
       field,
       count: fc.integer({ min: 1, max: 999 }),
     }),
+    fc.record({ kind: literal('uncounted'), set: fc.constant(`conns${family}`), field }),
   );
 }
 

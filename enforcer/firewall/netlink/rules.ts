@@ -206,6 +206,9 @@ class RuleWriter {
       case 'connections-over':
         this.#load([match.field]);
         return to.dynset(match.set, 'add', { connectionsOver: match.count });
+      case 'uncounted':
+        this.#load([match.field]);
+        return to.lookup(match.set, { not: true });
       case 'cgroup':
         to.socket('cgroup', match.level);
         return to.lookup(match.set, { not: match.not });

@@ -102,6 +102,7 @@ const cases: Readonly<Record<keyof typeof firewallRules, RuleCase>> = {
       [forwarding(25, `peer: 10.77.0.0/24`), 'firewall/cell.yaml:26:10'],
       [forwarding(8, `peers: [10.77.0.0/24, 'fd77::/64']`), 'firewall/cell.yaml:9:10'],
       [forwarding(8, `peers: [10.77.0.0/24, 'fd77::/64'], until: 2027-01-01`, 'allow'), 'firewall/cell.yaml:9:10'],
+      [forwarding(16, `peer: 10.77.0.0/24, connections: 2`, 'allow'), 'firewall/cell.yaml:17:10'],
       [
         {
           ...rules(
@@ -117,6 +118,7 @@ const cases: Readonly<Record<keyof typeof firewallRules, RuleCase>> = {
     silent: [
       forwarding(15, `peer: 10.77.0.0/24`),
       forwarding(7, `peers: [10.77.0.0/24, 'fd77::/64']`),
+      forwarding(15, `peer: 10.77.0.0/24, connections: 2`, 'allow'),
       {
         ...rules(
           `${dropList}, expires: 2027-01-01`,

@@ -170,7 +170,7 @@ function lintSteps(through: readonly FirewallRule[], problems: Problems): void {
       const count = before + stepsOf(rule);
       steps.set(key, count);
       if (count <= MAX_THROUGH_STEPS || before > MAX_THROUGH_STEPS) continue;
-      const message = `${key} would ask ${count} rules about every packet, two to six for each rule and family; at most ${MAX_THROUGH_STEPS} fit`;
+      const message = `${key} would ask ${count} rules about every packet, two to seven for each rule and family; at most ${MAX_THROUGH_STEPS} fit`;
       problems.add('POLICY_FIREWALL_LARGE', rule.at('id'), message);
       return;
     }
@@ -180,7 +180,8 @@ function lintSteps(through: readonly FirewallRule[], problems: Problems): void {
 /** A deny has a reset and a drop, an allow its limits; in both directions. */
 function stepsOf(rule: FirewallRule): number {
   const ends = [rule.until, rule.feedUntil, rule.conditions].some((end) => end !== undefined);
-  const limits = [rule.rate, rule.maxConnections].filter((limit) => limit !== undefined).length;
+  // A number of connections is asked twice: are they too many, and are they counted at all.
+  const limits = (rule.rate === undefined ? 0 : 1) + (rule.maxConnections === undefined ? 0 : 2);
   const guards = rule.verdict === 'allow' ? limits + (ends ? 2 : 0) : 0;
   return forwardedFamilies(rule).size * ((rule.verdict === 'deny' ? 4 : 2) + guards);
 }
