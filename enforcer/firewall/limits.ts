@@ -15,8 +15,8 @@ export const MAX_LOG_PREFIX = 127;
 /** Element comments hold 128 bytes; longer ones lose their tail. */
 export const MAX_ELEMENT_COMMENT = 120;
 
-/** Saved plan: 100,000 elements of about 100 bytes. */
-export const MAX_SAVED_PLAN_BYTES = 32 * 1024 * 1024;
+/** Saved plan: one of 100,000 peers with an IPv4 address each has 30 MB, and a host may have several full sets and both families. */
+export const MAX_SAVED_PLAN_BYTES = 256 * 1024 * 1024;
 
 /** Milliseconds after which a spawned nft, ip or conntrack counts as hung. */
 export const COMMAND_TIMEOUT_MS = 20_000;

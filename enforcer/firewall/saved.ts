@@ -21,11 +21,19 @@ type Parts = Pick<FirewallParts, 'fs' | 'directory' | 'log' | 'emit' | 'control'
 
 const savedName = 'firewall.json';
 
+/** Of a plan that was never confirmed only what it closes is ever loaded. */
+const closingOnly = (plan: SavedPlans['live']): SavedPlans['live'] => ({
+  ...plan,
+  base: [],
+  generation: { sets: [], chains: [] },
+  peers: {},
+});
+
 /** A full disk must not hold back a plan or an order that is already in force: it is recorded instead. */
-export async function save(parts: Parts, plans: SavedPlans): Promise<void> {
+export async function save(parts: Parts, { live, closing }: SavedPlans): Promise<void> {
   const path = join(parts.directory, savedName);
   try {
-    await writeDurably(parts.fs, path, Buffer.from(JSON.stringify(plans)));
+    await writeDurably(parts.fs, path, Buffer.from(JSON.stringify({ live, closing: closing.map(closingOnly) })));
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     parts.log.error({ err: error, path }, 'the firewall plan in force could not be saved for the next start');
