@@ -3,6 +3,7 @@
 import { env } from 'node:process';
 
 env['FIREWALL_BACKEND'] = 'nft';
+await import('./connection-limit.test.ts');
 await import('./dead-man.test.ts');
 await import('./default-deny.test.ts');
 await import('./drift.test.ts');
