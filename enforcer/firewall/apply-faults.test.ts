@@ -10,7 +10,7 @@ import { createLogger } from '../../runtime/log.ts';
 import { SimulatedFiles } from '../../store/simulated-files.ts';
 import { readGolden } from '../../test/firewall/golden.ts';
 import { memoryKernel } from '../../test/firewall/memory-kernel.ts';
-import { createFirewall, type Firewall } from './apply.ts';
+import { createFirewall, type Firewall } from './firewall.ts';
 import { compileFirewall } from './compile.ts';
 import { firewallErrors } from './errors.ts';
 import { judgeTable } from './judge.ts';

@@ -12,7 +12,7 @@ import { SimulatedFiles } from '../../store/simulated-files.ts';
 import { readGolden } from '../../test/firewall/golden.ts';
 import { memoryKernel, type MemoryKernel } from '../../test/firewall/memory-kernel.ts';
 import { compileFirewall } from './compile.ts';
-import { createFirewall, type Firewall } from './apply.ts';
+import { createFirewall, type Firewall } from './firewall.ts';
 import { judgeTable, type Packet } from './judge.ts';
 import type { Containment, FirewallPlan, Ruleset } from './plan.ts';
 import { stateOf, tableOf, tableOfPlan } from './table.ts';

@@ -1,7 +1,6 @@
 // What orders, people and packets say beside the plans: island mode, and blocked addresses. Kept over plans and candidates,
 // in the kernel within one transaction each.
 import { plainAddress } from './addresses.ts';
-import type { IslandMode, Memory, Parts } from './apply.ts';
 import { MAX_BLOCKED } from './base-chains.ts';
 import {
   allowedBlocks,
@@ -13,7 +12,9 @@ import {
   withLearned,
 } from './blocks.ts';
 import { firewallErrors } from './errors.ts';
+import type { IslandMode } from './firewall.ts';
 import type { Listing } from './listing.ts';
+import type { Memory, Parts } from './memory.ts';
 import type { FirewallPlan, Ruleset } from './plan.ts';
 import { blockTimeOf } from './reflex.ts';
 import { islandChange } from './table.ts';

@@ -3,7 +3,13 @@ export { isPlainAddress, plainAddress } from './addresses.ts';
 export { compileFirewall, type HostConfig } from './compile.ts';
 export type { FirewallState } from './openings.ts';
 export { groupsOf } from './control-groups.ts';
-export { createFirewall, type ContainmentOrder, type Firewall, type FirewallParts, type IslandMode } from './apply.ts';
+export {
+  createFirewall,
+  type ContainmentOrder,
+  type Firewall,
+  type FirewallParts,
+  type IslandMode,
+} from './firewall.ts';
 export type { FirewallStatus } from './status.ts';
 export { watchDenials, type DenialParts } from './nflog-events.ts';
 export { renderNft } from './render.ts';

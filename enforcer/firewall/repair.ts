@@ -1,11 +1,11 @@
 // Compares the kernel's table with the one that was loaded, by content, and loads it again where they differ.
 import { CodedError } from '../../runtime/errors.ts';
-import type { Memory, Parts } from './apply.ts';
 import { blockedIn } from './blocks.ts';
 import { noteBlocks } from './held.ts';
 import type { KernelTable } from './kernel.ts';
 import { CLOCK_STEP_MS } from './limits.ts';
 import type { Listing } from './listing.ts';
+import type { Memory, Parts } from './memory.ts';
 import { settledReading } from './settled-reading.ts';
 import { driftOf } from './status.ts';
 import type { TableState } from './table.ts';

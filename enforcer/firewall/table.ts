@@ -15,8 +15,8 @@ import {
 } from './base-chains.ts';
 import { CANDIDATE_SET, containmentSets, ISLAND_SET } from './plan.ts';
 import type { Chain, Family, FirewallPlan, Match, Rule, Ruleset, SetDefinition, SetElement, Verdict } from './plan.ts';
-import type { IslandMode } from './apply.ts';
 import type { TableChange } from './change.ts';
+import type { IslandMode } from './firewall.ts';
 import { goto, jump } from './rule-parts.ts';
 
 /** A plan and the number its chains and sets carry in the kernel (`g7_input`). */
