@@ -17,7 +17,7 @@ import {
   protocol,
   state,
 } from './rule-parts.ts';
-import { views } from './chains.ts';
+import { views } from './flow-rules.ts';
 import { SEEN_TIMEOUT_MS } from './flows/limits.ts';
 import { MAX_SET_ELEMENTS } from './limits.ts';
 

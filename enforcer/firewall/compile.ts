@@ -3,9 +3,10 @@
 import { proxiedProtocols, type Slice } from '../../policy/bundle/index.ts';
 import { neighbourhoodOf, plainAddress } from './addresses.ts';
 import type { Neighbourhood, PeerAddress, PlainAddress } from './addresses.ts';
-import { denyChains, epochSets, generationChains, groupSet, groupsOfLevel, userChain, userSets } from './chains.ts';
-import type { FamilySets, UserMaps } from './chains.ts';
+import { denyChains, generationChains } from './chains.ts';
 import { firewallErrors } from './errors.ts';
+import { epochSets, userSets } from './generation-input.ts';
+import type { FamilySets, UserMaps } from './generation-input.ts';
 import { groupKey } from './keys.ts';
 import { MAX_RULES_PER_CHAIN } from './limits.ts';
 import { earlier, isContained, openingsOf } from './openings.ts';
@@ -16,6 +17,7 @@ import type { Chain, Containment, ControlEndpoint, Family, FirewallPlan } from '
 import { reflexOf } from './reflex.ts';
 import { SetRegistry } from './sets.ts';
 import type { Wanted } from './sets.ts';
+import { groupSet, groupsOfLevel, userChain } from './workload-chains.ts';
 import { levelOf, type WorkloadUser, workloadUsers } from './workloads.ts';
 
 /** What the host's own configuration says; nothing here comes from the control plane. */
