@@ -1,6 +1,7 @@
 // The host firewall: what the rest of the edge uses of it.
 export { isPlainAddress, plainAddress } from './addresses.ts';
-export { compileFirewall, type HostConfig } from './compile.ts';
+export type { HostConfig } from './build.ts';
+export { compileFirewall } from './compile.ts';
 export type { FirewallState } from './openings.ts';
 export { groupsOf } from './control-groups.ts';
 export {

@@ -5,7 +5,7 @@
 import type { SliceMeter, SliceTrap } from '../../policy/bundle/index.ts';
 import { plainAddress } from './addresses.ts';
 import { MAX_BLOCKED } from './base-chains.ts';
-import type { Build } from './compile.ts';
+import type { Build } from './build.ts';
 import { blockedSets } from './plan.ts';
 import type { Chain, Family, Field, Match, Rule, Transport } from './plan.ts';
 import { short } from './keys.ts';

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { sliceSchema } from '../../policy/bundle/index.ts';
+import type { HostConfig } from '../../enforcer/firewall/build.ts';
 import { compileFirewall } from '../../enforcer/firewall/compile.ts';
-import type { HostConfig } from '../../enforcer/firewall/compile.ts';
 import type { FirewallState } from '../../enforcer/firewall/openings.ts';
 import type { FirewallPlan } from '../../enforcer/firewall/plan.ts';
 

@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatPlace } from '../../runtime/errors.ts';
-import { compileFirewall, type HostConfig } from '../../enforcer/firewall/compile.ts';
+import type { HostConfig } from '../../enforcer/firewall/build.ts';
+import { compileFirewall } from '../../enforcer/firewall/compile.ts';
 import type { FirewallPlan } from '../../enforcer/firewall/plan.ts';
 import { renderNft } from '../../enforcer/firewall/render.ts';
 import { tableOfPlan } from '../../enforcer/firewall/table.ts';
