@@ -50,6 +50,9 @@ export const WAIVER_NOTICE_MS = 14 * 86_400_000;
 export const MIN_EXPIRY_MS = 60_000;
 export const MAX_EXPIRY_MS = 90 * 86_400_000;
 
+/** Registers or coils of one Modbus access (Modbus application protocol 1.1b3, 6.1: 2,000 coils). */
+export const MAX_MODBUS_QUANTITY = 2_000;
+
 /** Bytes of one compiled Rego package: what opa adds to every package is about 170 KB, with regular expressions 450 KB. */
 export const MAX_REGO_MODULE_BYTES = 2 * 1024 * 1024;
 /** Characters of the base documents of one Rego package: a data.json of the largest accepted size, and its name. */

@@ -1,8 +1,10 @@
 // What a bundle may need of an edge beyond its format. An edge refuses a bundle with a feature it does not know, so an
 // old edge never enforces half of a newer policy.
-import type { Slice, SliceDeny, SliceGrant } from './slice.ts';
+import type { Slice, SliceDeny, SliceGrant, SliceOperation } from './slice.ts';
 
 const rulesOf = (slice: Slice): readonly (SliceGrant | SliceDeny)[] => [...slice.grants, ...slice.denies];
+const operationsOf = (slice: Slice): readonly SliceOperation[] =>
+  slice.interfaces.flatMap(({ operations }) => operations);
 const reads = ({ conditions }: SliceGrant | SliceDeny): boolean => conditions?.attributes !== undefined;
 
 /** Each feature with the test whether a slice uses it. */
@@ -11,6 +13,11 @@ const features = {
   modbus: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'modbus'),
   mqtt: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'mqtt'),
   tls: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'tls'),
+  'modbus-bounds': (slice: Slice) =>
+    operationsOf(slice).some(
+      (operation) =>
+        operation.protocol === 'modbus' && (operation.maxQuantity ?? operation.maxChangePerMinute) !== undefined,
+    ),
   port: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'port'),
   casbin: (slice: Slice) => slice.casbin.length > 0,
   rego: (slice: Slice) => slice.rego !== undefined,

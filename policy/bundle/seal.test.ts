@@ -8,7 +8,7 @@ import { knownFeatures, requiredFeatures } from './features.ts';
 import { newPublisher, openOptions, sampleGrant, sampleMeta, sampleSlice } from './sample-slice.ts';
 import { openBundle } from './open.ts';
 import { sealBundle } from './seal.ts';
-import type { Slice } from './slice.ts';
+import type { Slice, SliceOperation } from './slice.ts';
 import { profile } from '../../test/break-glass/people.ts';
 
 const joined = (slice: Slice): string =>
@@ -74,6 +74,8 @@ test('the largest Rego package opens again, in chunks that edges take', async ()
   await assert.rejects(openBundle(openOptions(refused, publisher)), { code: 'BUNDLE_MALFORMED' });
 });
 
+const bounded = ({ protocol }: SliceOperation) => (protocol === 'modbus' ? { maxQuantity: 1 } : {});
+
 test('features are what the slice uses, and every one can be told', () => {
   assert.deepEqual(requiredFeatures(sampleSlice()), ['modbus']);
   const [entry] = sampleSlice().interfaces;
@@ -86,7 +88,7 @@ test('features are what the slice uses, and every one can be told', () => {
         auditDurable: true,
         onEnforcerDeath: 'hold',
         observeUntil: 1,
-        operations: entry.operations.map((operation) => ({ ...operation, island: true })),
+        operations: entry.operations.map((operation) => ({ ...operation, island: true, ...bounded(operation) })),
       },
       { ...entry, name: 'web', protocol: 'http', normalise: ['case'], operations: [], allowsSampled: 0 },
       { ...entry, name: 'ssh', protocol: 'port', operations: [] },

@@ -1,7 +1,7 @@
 // What a bundle holds: the slice of the fleet's policy that one device needs, and nothing else. Made by the build,
 // carried in content-addressed chunks under a signed manifest, read by the edge after verification.
 import { z } from 'zod';
-import { MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
+import { MAX_MODBUS_QUANTITY, MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
 import { pathNormalisations } from './path-normalisations.ts';
 import {
   attributeValueSchema,
@@ -77,6 +77,10 @@ export const sliceOperationSchema = z.discriminatedUnion('protocol', [
     addresses: z.array(range).min(1),
     /** Inclusive range each written value has to lie in; absent for any. */
     values: range.optional(),
+    /** Registers or coils of one access. */
+    maxQuantity: z.int().min(1).max(MAX_MODBUS_QUANTITY).optional(),
+    /** Of a written value to any value that its register had in the last 60 s; absent for any. */
+    maxChangePerMinute: z.int().min(1).max(0xffff).optional(),
     class: safetyClass,
     island: z.boolean(),
   }),
@@ -232,6 +236,7 @@ export const selfTestVectorSchema = z.strictObject({
       address: z.int(),
       quantity: z.int(),
       values: z.array(z.int()),
+      change: z.int().exactOptional(),
     }),
     mqttVectorSchema,
     tlsVectorSchema,

@@ -6,8 +6,6 @@ export const MAX_PATH_LENGTH = 8_192;
 export const MAX_TARGET_LENGTH = 16_384;
 /** Segments of a request path; deeper than any real API, and the bound of a trie walk. */
 export const MAX_PATH_SEGMENTS = 256;
-/** Registers or coils of one Modbus access (Modbus application protocol 1.1b3, 6.1: 2,000 coils). */
-export const MAX_MODBUS_QUANTITY = 2_000;
 /** Milliseconds an attribute may be dated in the future; clocks of edge and cloud differ a little. */
 export const MAX_FUTURE_MS = 5 * 60_000;
 /** Milliseconds since the epoch that a date can hold (ECMA-262, 21.4.1.1). */

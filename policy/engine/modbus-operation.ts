@@ -1,7 +1,8 @@
-// Modbus operations: function codes, units, address ranges and value ranges (Modbus application protocol 1.1b3). An
-// access has to lie inside one range with every register it touches; a deny is reached by the first one it touches.
+// Modbus operations: function codes, units, address ranges, value ranges, how many registers at once and by how much a
+// register may change (Modbus application protocol 1.1b3). An access has to lie inside one range with every register it
+// touches; a deny is reached by the first one it touches.
 import type { SliceOperation } from '../bundle/slice.ts';
-import { MAX_MODBUS_QUANTITY } from './limits.ts';
+import { MAX_MODBUS_QUANTITY } from '../limits.ts';
 import { noMatch, type MatchOperation } from './operation-match.ts';
 import type { Operation } from './request.ts';
 
@@ -50,8 +51,8 @@ export function hasAddress(functionCode: number): boolean {
 }
 
 function isWellFormed(request: ModbusRequest): boolean {
-  const { unit, functionCode, address, quantity, values } = request;
-  if (!within(unit, 0, 255) || !within(functionCode, 1, 127)) return false;
+  const { unit, functionCode, address, quantity, values, change = 0 } = request;
+  if (!within(unit, 0, 255) || !within(functionCode, 1, 127) || !within(change, 0, 0xffff)) return false;
   if (!Array.isArray(values) || !values.every((value) => within(value, 0, 0xffff))) return false;
   if (!hasAddress(functionCode)) return true;
   if (!within(address, 0, 0xffff) || !within(quantity, 1, MAX_MODBUS_QUANTITY)) return false;
@@ -64,20 +65,26 @@ function within(value: unknown, low: number, high: number): boolean {
 
 function isInside(request: ModbusRequest, { operation, units }: Rule): boolean {
   if (units.size > 0 && !units.has(request.unit)) return false;
-  if (!hasAddress(request.functionCode)) return operation.values === undefined;
+  const { values, maxQuantity, maxChangePerMinute } = operation;
+  const bounded = values !== undefined || maxChangePerMinute !== undefined;
+  // Whatever such a function carries, nobody counts it here.
+  if (!hasAddress(request.functionCode)) return !bounded && maxQuantity === undefined;
   const last = request.address + request.quantity - 1;
   if (!operation.addresses.some(([low, high]) => low <= request.address && last <= high)) return false;
-  return operation.values === undefined || valuesAreInside(request, operation.values);
+  if (maxQuantity !== undefined && request.quantity > maxQuantity) return false;
+  return !bounded || writesInside(request, operation);
 }
 
-function valuesAreInside(request: ModbusRequest, [low, high]: readonly [number, number]): boolean {
+function writesInside(request: ModbusRequest, { values, maxChangePerMinute }: ModbusOperation): boolean {
   if (reading.has(request.functionCode)) return true;
   // What a mask leaves in the register depends on what is in it: nobody can promise that it stays in the range.
   if (request.functionCode === maskWrite) return false;
   // The reading half of function 23 is asked on its own, without values.
   if (request.functionCode === readWrite && request.values.length === 0) return true;
   if (request.values.length !== request.quantity) return false;
-  return written(request).every((value) => low <= value && value <= high);
+  const { change } = request;
+  if (maxChangePerMinute !== undefined && (change === undefined || change > maxChangePerMinute)) return false;
+  return values === undefined || written(request).every((value) => values[0] <= value && value <= values[1]);
 }
 
 function touches(request: ModbusRequest, { operation, units }: Rule): boolean {
@@ -85,10 +92,14 @@ function touches(request: ModbusRequest, { operation, units }: Rule): boolean {
   if (!hasAddress(request.functionCode)) return true;
   const last = request.address + request.quantity - 1;
   if (!operation.addresses.some(([low, high]) => low <= last && request.address <= high)) return false;
-  if (operation.values === undefined || request.functionCode === maskWrite) return true;
-  const [low, high] = operation.values;
-  if (reading.has(request.functionCode) || request.values.length !== request.quantity) return true;
-  return written(request).some((value) => low <= value && value <= high);
+  // An access of more registers than the most is also one of fewer, so that the quantity spares nothing.
+  if (request.functionCode === maskWrite || reading.has(request.functionCode)) return true;
+  if (request.values.length !== request.quantity) return true;
+  const { values, maxChangePerMinute } = operation;
+  // The change is that of the register which changes most; of several the others may change by less.
+  const tooFast = maxChangePerMinute !== undefined && (request.change ?? 0) > maxChangePerMinute;
+  if (tooFast && request.quantity === 1) return false;
+  return values === undefined || written(request).some((value) => values[0] <= value && value <= values[1]);
 }
 
 /** A coil is 1 or 0; on the wire function 5 says 0xff00 for 1. */

@@ -66,7 +66,7 @@ function mayBeSame(one: string | undefined, other: string | undefined): boolean 
   return other === undefined ? one !== '' : foldSegment(one) === foldSegment(other);
 }
 
-/** Unit 0 is broadcast; values are not looked at. */
+/** Unit 0 is broadcast; values, changes and quantities are not looked at. */
 function overlapsModbus(inner: Of<'modbus'>, other: Of<'modbus'>): boolean {
   const everyUnit = [inner, other].some(({ units }) => units.length === 0 || units.includes(0));
   const codes = inner.functionCodes.filter((code) => other.functionCodes.includes(code));
@@ -95,8 +95,24 @@ function containsModbus(outer: Of<'modbus'>, inner: Of<'modbus'>): boolean {
   return (
     units &&
     (values === undefined || within) &&
+    isAtMost(inner.maxChangePerMinute, outer.maxChangePerMinute) &&
+    quantityIsInside(outer, inner) &&
     inner.functionCodes.every((code) => outer.functionCodes.includes(code)) &&
     inner.addresses.every((range) => outer.addresses.some((candidate) => holds(candidate, range)))
+  );
+}
+
+/** Whether the bound `inner` keeps what `outer` asks for; absent is no bound. */
+function isAtMost(inner: number | undefined, outer: number | undefined): boolean {
+  return outer === undefined || (inner !== undefined && inner <= outer);
+}
+
+/** Without a bound of its own an access is no longer than the range it has to lie in. */
+function quantityIsInside({ maxQuantity }: Of<'modbus'>, inner: Of<'modbus'>): boolean {
+  if (isAtMost(inner.maxQuantity, maxQuantity) || maxQuantity === undefined) return true;
+  return (
+    inner.functionCodes.every((code) => hasAddress(code)) &&
+    inner.addresses.every(([from, to]) => to - from < maxQuantity)
   );
 }
 

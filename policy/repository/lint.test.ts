@@ -7,6 +7,7 @@ import { loadRepository } from './load.ts';
 import { preparedCompiler, regoTree } from './rego/sample-rego.ts';
 import { lintRules } from './rules.ts';
 import type { RuleId } from './rules.ts';
+import type { boundRules } from './rules/bound-rules.ts';
 import type { firewallRules } from './rules/firewall-rules.ts';
 import type { meaningRules } from './rules/meaning-rules.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
@@ -78,7 +79,10 @@ const withProfiles = (more: Record<string, string>, ...profiles: string[]): Poli
   withFile('break-glass/line.yaml', `profiles:${profiles.join('')}`, more);
 
 /** One repository for each rule, and where the rule points; lint/casbin.test.ts, lint/meaning.test.ts and lint/firewall.test.ts have the others. */
-type RepositoryRule = Exclude<RuleId, `CASBIN_${string}` | keyof typeof meaningRules | keyof typeof firewallRules>;
+type RepositoryRule = Exclude<
+  RuleId,
+  `CASBIN_${string}` | keyof typeof meaningRules | keyof typeof firewallRules | keyof typeof boundRules
+>;
 const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, place: string][]>> = {
   POLICY_FORMAT: [[sampleWith('edgeward.yaml', 'format: 1', 'format: 2'), 'edgeward.yaml:1:9']],
   POLICY_FILE_UNKNOWN: [

@@ -3,6 +3,7 @@
 import type { SelfTestVector, SliceOperation } from '../bundle/slice.ts';
 
 export type SampleRequest = SelfTestVector['operation'];
+type ModbusSample = Extract<SampleRequest, { protocol: 'modbus' }>;
 
 /** Modbus functions whose request is one range of registers or coils, read or written. */
 const plainCodes: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 15, 16]);
@@ -18,7 +19,9 @@ export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
       const functionCode = operation.functionCodes.find((code) => plainCodes.has(code));
       if (functionCode === undefined) return undefined;
       const address = operation.addresses[0]?.[0] ?? 0;
-      return modbusSample(functionCode, operation.units[0] ?? 1, address, operation.values?.[0] ?? 0);
+      const sample = modbusSample(functionCode, operation.units[0] ?? 1, address, operation.values?.[0] ?? 0);
+      const isBounded = operation.maxChangePerMinute !== undefined && writingCodes.has(functionCode);
+      return isBounded ? { ...sample, change: 0 } : sample;
     }
     case 'mqtt':
     case 'tls':
@@ -28,7 +31,7 @@ export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
   }
 }
 
-export function modbusSample(functionCode: number, unit: number, address: number, value: number): SampleRequest {
+export function modbusSample(functionCode: number, unit: number, address: number, value: number): ModbusSample {
   const written = coilCodes.has(functionCode) ? Math.min(value, 1) : value;
   const values = writingCodes.has(functionCode) ? [written] : [];
   return { protocol: 'modbus', unit, functionCode, address, quantity: 1, values };
@@ -58,7 +61,11 @@ export function matches(operation: SliceOperation, request: SampleRequest): bool
         operation.addresses.some(
           ([from, to]) => request.address >= from && request.address + request.quantity - 1 <= to,
         ) &&
-        request.values.every((value) => inRange(value, operation.values))
+        request.values.every((value) => inRange(value, operation.values)) &&
+        request.quantity <= (operation.maxQuantity ?? request.quantity) &&
+        (operation.maxChangePerMinute === undefined ||
+          !writingCodes.has(request.functionCode) ||
+          (request.change ?? Infinity) <= operation.maxChangePerMinute)
       );
     case 'mqtt':
     case 'tls':

@@ -186,6 +186,8 @@ function operationsOf(entry: InterfaceEntry): SliceOperation[] {
         units: operation.units,
         addresses: operation.addresses,
         ...(operation.values === undefined ? {} : { values: operation.values }),
+        ...(operation.maxQuantity === undefined ? {} : { maxQuantity: operation.maxQuantity }),
+        ...(operation.maxChangePerMinute === undefined ? {} : { maxChangePerMinute: operation.maxChangePerMinute }),
         class: operation.class ?? entry.class,
         island: operation.island,
       }));

@@ -4,6 +4,7 @@ import { casbinModelRules } from './rules/casbin-model-rules.ts';
 import { casbinLineRules, casbinMeaningRules, casbinPatternRules } from './rules/casbin-policy-rules.ts';
 import type { LintRule } from './rules/lint-rule.ts';
 import { firewallRules } from './rules/firewall-rules.ts';
+import { boundRules } from './rules/bound-rules.ts';
 import { regoRules } from './rules/rego-rules.ts';
 import { meaningRules } from './rules/meaning-rules.ts';
 import { repositoryRules } from './rules/repository-rules.ts';
@@ -15,6 +16,7 @@ export const ruleGroups = {
   'The repository': repositoryRules,
   'The repository: what rules mean together, and what nothing uses': meaningRules,
   'The repository: packet rules and threat feeds': firewallRules,
+  'The repository: bounds of operations, and what proxies do': boundRules,
   'Casbin: model.conf': casbinModelRules,
   'Casbin: lines of policy.csv': casbinLineRules,
   'Casbin: patterns': casbinPatternRules,
@@ -26,6 +28,7 @@ export const lintRules = {
   ...repositoryRules,
   ...meaningRules,
   ...firewallRules,
+  ...boundRules,
   ...casbinModelRules,
   ...casbinLineRules,
   ...casbinPatternRules,

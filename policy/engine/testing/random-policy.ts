@@ -21,6 +21,9 @@ const range = fc
 const classes = fc.constantFrom('safety', 'normal', 'normal', 'sensitive');
 const everyOperation = { class: classes, island: fc.boolean() };
 
+const seldom = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
+
 const httpOperation = fc.record({
   protocol: fc.constant('http'),
   methods: fc.subarray(['GET', 'POST'], { minLength: 1 }),
@@ -34,9 +37,11 @@ const modbusOperation = fc
     units: fc.subarray([1, 2]),
     addresses: fc.array(range, { minLength: 1, maxLength: 2 }),
     values: fc.option(range, { nil: undefined }),
+    maxQuantity: seldom(fc.integer({ min: 1, max: 3 })),
+    maxChangePerMinute: seldom(fc.integer({ min: 1, max: 3 })),
     ...everyOperation,
   })
-  .map(({ values, ...rest }) => (values === undefined ? rest : { ...rest, values }));
+  .map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
 const portOperation = fc.record({ protocol: fc.constant('port'), ...everyOperation });
 
 const named = (operations: readonly object[]): object[] =>
@@ -171,8 +176,12 @@ const operation: fc.Arbitrary<{ name: string; operation: Operation }> = fc.oneof
       address: fc.integer({ min: 0, max: 13 }),
       quantity: fc.integer({ min: 0, max: 3 }),
       values: fc.array(fc.integer({ min: 0, max: 13 }), { maxLength: 3 }),
+      change: fc.option(fc.integer({ min: 0, max: 5 }), { nil: undefined }),
     })
-    .map((drawn) => ({ name: 'registers', operation: drawn })),
+    .map(({ change, ...drawn }) => ({
+      name: 'registers',
+      operation: change === undefined ? drawn : { ...drawn, change },
+    })),
   fc.constant({ name: 'socket', operation: { protocol: 'port' as const } }),
 );
 

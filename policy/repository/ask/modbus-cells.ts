@@ -1,7 +1,8 @@
-// Modbus requests that stand for all of them. Where an access begins and ends decides, not how long it is: so the ends
-// of all ranges cut the address space into stretches, and each pair of stretches gives one access, the shortest. The
-// same for written values, where the smallest, the largest and one between them decide. Quantities stay within what
-// the specification lets travel (application protocol 1.1b3, section 6).
+// Modbus requests that stand for all of them. Where an access begins and ends decides: so the ends of all ranges cut the
+// address space into stretches, and each pair of stretches gives one access, the shortest, and the next longer than each
+// bound on its quantity. The same for written values, where the smallest, the largest and one between them decide, and for
+// changes, of which one may be unknown. Quantities stay within what the specification lets travel (application protocol
+// 1.1b3, section 6).
 import type { SliceOperation } from '../../bundle/slice.ts';
 import type { Operation } from '../../engine/index.ts';
 import { hasAddress } from '../../engine/modbus-operation.ts';
@@ -80,22 +81,30 @@ function accessesOf(
     0xffff,
   );
   const written = valuesOf(code, operations);
+  const changes = changesOf(code, operations);
+  const bounds = [...new Set(operations.flatMap(({ maxQuantity: most }) => most ?? []))];
   const single = registersOf(read.filter(({ functionCodes }) => functionCodes.includes(code)));
   return [
     ...stretches.flatMap(([from, to], index) =>
       stretches.slice(index).flatMap(([otherFrom, otherTo], distance) =>
         written.flatMap((values) => {
           const shortest = distance === 0 ? 1 : otherFrom - to + 1;
-          const quantity = Math.max(shortest, values.length);
+          const fewest = Math.max(shortest, values.length);
           const room = Math.min(otherTo - from + 1, maxQuantity[code] ?? 1);
-          if (quantity > room) return [];
-          const first = distance === 0 ? from : Math.max(from, to - Math.max(quantity - shortest, 0));
-          return [access(first, quantity, spread(code, values, quantity))];
+          const longer = bounds.filter((most) => most >= fewest).map((most) => most + 1);
+          return [fewest, ...longer]
+            .filter((quantity) => quantity <= room)
+            .flatMap((quantity) => {
+              const first = distance === 0 ? from : Math.max(from, to - Math.max(quantity - shortest, 0));
+              return withChanges(access(first, quantity, spread(code, values, quantity)), changes);
+            });
         }),
       ),
     ),
     ...(single.length > MAX_SINGLE_REGISTERS ? [] : single).flatMap((address) =>
-      written.slice(0, 1).map((values) => access(address, 1, spread(code, values.slice(0, 1), 1))),
+      written
+        .slice(0, 1)
+        .flatMap((values) => withChanges(access(address, 1, spread(code, values.slice(0, 1), 1)), changes)),
     ),
   ];
 }
@@ -125,6 +134,17 @@ function valuesOf(code: number, operations: readonly ModbusOperation[]): readonl
   );
   // Function 23 is asked twice: what it reads without values, what it writes with them.
   return code === readWrite ? [[], ...sets] : sets;
+}
+
+/** What a write may change its registers by, one for each stretch between the bounds; beside it always the unknown. */
+function changesOf(code: number, operations: readonly ModbusOperation[]): readonly number[] {
+  const bounds = operations.flatMap(({ maxChangePerMinute }) => maxChangePerMinute ?? []);
+  if (bounds.length === 0 || reading.has(code) || code === maskWrite) return [];
+  return [...new Set([0, ...bounds.map((most) => most + 1)])].filter((by) => by <= 0xffff);
+}
+
+function withChanges(access: ModbusRequest, changes: readonly number[]): ModbusRequest[] {
+  return [access, ...(access.values.length === 0 ? [] : changes).map((by) => ({ ...access, change: by }))];
 }
 
 /** Values of a write of so many registers that make a difference to the operations; one empty set for a read. */

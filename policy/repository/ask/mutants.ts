@@ -235,7 +235,7 @@ function widerPaths(path: string): string[] {
 }
 
 function modbusChanges(operation: Of<'modbus'>): Change<SliceOperation>[] {
-  const { addresses, values, units, functionCodes } = operation;
+  const { addresses, values, units, functionCodes, maxQuantity, maxChangePerMinute } = operation;
   const writing = [6, 5, 16].find((code) => !functionCodes.includes(code));
   const ranged = addresses.flatMap(([from, to], index): Change<SliceOperation>[] =>
     beside([from, to]).map((range) => [
@@ -244,6 +244,8 @@ function modbusChanges(operation: Of<'modbus'>): Change<SliceOperation>[] {
     ]),
   );
   const { values: _, ...anyValue } = operation;
+  const { maxQuantity: __, ...anyQuantity } = operation;
+  const { maxChangePerMinute: ___, ...anyChange } = operation;
   return [
     ...ranged,
     ...(values === undefined
@@ -251,6 +253,21 @@ function modbusChanges(operation: Of<'modbus'>): Change<SliceOperation>[] {
       : [
           change('any value', anyValue),
           ...beside(values).map((range) => change(`values are ${range.join('-')}`, { ...operation, values: range })),
+        ]),
+    ...(maxQuantity === undefined
+      ? []
+      : [
+          change('any quantity', anyQuantity),
+          change(`at most ${maxQuantity + 1} at once`, { ...operation, maxQuantity: maxQuantity + 1 }),
+        ]),
+    ...(maxChangePerMinute === undefined
+      ? []
+      : [
+          change('any change', anyChange),
+          change(`changes by ${maxChangePerMinute + 1} at most`, {
+            ...operation,
+            maxChangePerMinute: maxChangePerMinute + 1,
+          }),
         ]),
     ...(units.length === 0 ? [] : [change('any unit', { ...operation, units: [] })]),
     ...(writing === undefined

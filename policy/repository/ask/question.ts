@@ -106,12 +106,12 @@ export function describeOperation({ http, modbus, mqtt, tls }: Partial<When>): s
   if (mqtt !== undefined) return describeMqtt(mqtt);
   if (tls !== undefined) return `TLS to ${tls.serverName || 'no server name'}`;
   if (modbus === undefined) return 'connect';
-  const { unit, address, quantity, values } = modbus;
+  const { unit, address, quantity, values, change } = modbus;
   const last = address + Math.max(quantity, 1) - 1;
   const registers = last === address ? `${address}` : `${address}-${last}`;
   const written = values.length === 0 ? '' : ` = ${values.slice(0, 4).join(', ')}${values.length > 4 ? ', …' : ''}`;
   const name = codeNames.get(modbus.function) ?? `function ${modbus.function}`;
-  return `${name} unit ${unit} address ${registers}${written}`;
+  return `${name} unit ${unit} address ${registers}${written}${change === undefined ? '' : `, a change of ${change}`}`;
 }
 
 function describeMqtt({ action, clientId, topic, share, qos, retain, will, payloadBytes, json }: MqttWhen): string {
@@ -164,13 +164,14 @@ export function testEntry(name: string, question: Question, answer: Answer): obj
   };
 }
 
-function modbusEntry({ function: code, unit, address, quantity, values }: NonNullable<When['modbus']>): object {
+function modbusEntry({ function: code, unit, address, quantity, values, change }: NonNullable<When['modbus']>): object {
   return {
     function: functionName(code),
     ...(unit === 1 ? {} : { unit }),
     address,
     ...(quantity === 1 ? {} : { quantity }),
     ...(values.length === 0 ? {} : { values }),
+    ...(change === undefined ? {} : { change }),
   };
 }
 

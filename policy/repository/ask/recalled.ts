@@ -36,6 +36,7 @@ const asked: ReadonlySet<string> = new Set([
   'asked_ms',
   'attributes',
   'binding',
+  'change',
   'floor_ms',
   'freshness',
   'fulfils',

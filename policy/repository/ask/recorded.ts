@@ -74,6 +74,7 @@ const overModbus = z.looseObject({
   quantity: z.int(),
   /** Older records do not hold them. */
   values: z.array(z.int()).default([]),
+  change: z.int().optional(),
 });
 
 /** Events of a file. Throws POLICY_RECORD_INVALID with file and line for what is none of the three forms. */
@@ -156,6 +157,7 @@ function requestIn(kind: 'authz' | 'modbus', data: unknown): Operation | undefin
   }
   const modbus = overModbus.safeParse(data);
   if (!modbus.success) return undefined;
-  const { unit, function_code: functionCode, address, quantity, values } = modbus.data;
-  return { protocol: 'modbus', unit, functionCode, address, quantity, values };
+  const { unit, function_code: functionCode, address, quantity, values, change } = modbus.data;
+  const known = change === undefined ? {} : { change };
+  return { protocol: 'modbus', unit, functionCode, address, quantity, values, ...known };
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { pathNormalisations } from '../../bundle/path-normalisations.ts';
 import { MAX_SAMPLE, regoNamePattern } from '../../bundle/slice.ts';
 import { isServerNamePattern, MAX_SERVER_NAMES } from '../../bundle/tls.ts';
+import { MAX_MODBUS_QUANTITY } from '../../limits.ts';
 import { modbusFunction } from './modbus-function.ts';
 import { mqttOperation } from './mqtt.ts';
 import { id, labelSelector, port, range16, safetyClass, until, worded } from './scalars.ts';
@@ -21,6 +22,8 @@ const modbusOperation = z.strictObject({
   units: z.array(z.int().min(0).max(255)).default([]),
   addresses: z.array(range16).min(1),
   values: range16.optional(),
+  maxQuantity: z.int().min(1).max(MAX_MODBUS_QUANTITY).optional(),
+  maxChangePerMinute: z.int().min(1).max(0xffff).optional(),
   ...everyOperation,
 });
 

@@ -90,6 +90,8 @@ const when = z.strictObject({
       address: z.int().min(0).max(65535).optional(),
       quantity: z.int().min(0).max(65535).optional(),
       values: z.array(z.int().min(0).max(65535)).optional(),
+      /** Largest difference to what the registers held in the last minute; left out, nobody knows it. */
+      change: z.int().min(0).max(65535).optional(),
     })
     .optional(),
   mqtt: mqttWhen.optional(),
@@ -203,6 +205,7 @@ export interface When {
     readonly address: number;
     readonly quantity: number;
     readonly values: readonly number[];
+    readonly change?: number;
   };
   readonly mqtt?: MqttWhen;
   readonly tls?: Omit<TlsRequest, 'protocol'>;
@@ -351,8 +354,8 @@ function caseOf(name: string, part: Part): TestCase {
 }
 
 function modbusOf(asked: NonNullable<NonNullable<Entry['when']>['modbus']>): NonNullable<When['modbus']> {
-  const { function: code = 0, unit = 1, address = 0, quantity = 1, values = [] } = asked;
-  return { function: code, unit, address, quantity, values };
+  const { function: code = 0, unit = 1, address = 0, quantity = 1, values = [], change } = asked;
+  return { function: code, unit, address, quantity, values, ...optional('change', change) };
 }
 
 function expectationOf({ then: wanted = 'deny', reason: because }: Part): Expectation {

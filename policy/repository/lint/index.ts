@@ -3,6 +3,7 @@ import type { Problems } from '../problems.ts';
 import type { Repository } from '../repository.ts';
 import { lintAddresses, lintCidrs, lintPorts } from './addresses.ts';
 import { lintAudit } from './audit.ts';
+import { lintBounds } from './bounds.ts';
 import { lintBreakGlass } from './break-glass.ts';
 import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
@@ -33,6 +34,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintPorts(repository, problems);
   lintCidrs(repository, problems);
   lintPaths(repository, problems);
+  lintBounds(repository, problems);
   lintEntries(repository, problems);
   lintCasbin(repository, problems);
   lintRego(repository, problems);

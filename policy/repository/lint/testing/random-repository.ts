@@ -36,6 +36,8 @@ const modbus = three(
       units: fc.subarray([1, 2]),
       addresses: fc.array(range, { minLength: 1, maxLength: 2 }),
       values: range,
+      maxQuantity: fc.integer({ min: 1, max: 2 }),
+      maxChangePerMinute: fc.integer({ min: 1, max: 2 }),
       ...everyOperation,
     },
     { requiredKeys: ['functions', 'addresses', 'class', 'island'] },
@@ -280,11 +282,13 @@ const operation: fc.Arbitrary<[string, string, Operation]> = fc.oneof(
         address: fc.integer({ min: 0, max: 7 }),
         quantity: fc.constantFrom(1, 1, 2),
         value: fc.integer({ min: 0, max: 7 }),
+        change: fc.constantFrom(undefined, 0, 1, 2, 3),
       })
-      .map(({ value, ...rest }) => {
+      .map(({ value, change, ...rest }) => {
         const quantity = rest.functionCode === 6 ? 1 : rest.quantity;
         const values = rest.functionCode === 3 ? [] : Array.from({ length: quantity }, () => value);
-        return { ...rest, quantity, protocol: 'modbus' as const, values };
+        const known = change === undefined || values.length === 0 ? {} : { change };
+        return { ...rest, quantity, protocol: 'modbus' as const, values, ...known };
       }),
   ),
   fc.tuple(fc.constant('socket'), fc.constant('gateway-1'), fc.constant({ protocol: 'port' as const })),

@@ -1,0 +1,13 @@
+// Rules about the bounds of an operation and about what a proxy does on an interface.
+import type { LintRule } from './lint-rule.ts';
+
+export const boundRules = {
+  POLICY_CHANGE_BOUND: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'maxChangePerMinute is about registers that are written: of an operation that only reads it bounds nothing, and a coil has no way between 0 and 1.',
+    example: 'functions: [read-holding-registers], maxChangePerMinute: 50',
+    fix: 'give the bound to an operation that writes registers, and coils an operation of their own',
+  },
+} as const satisfies Record<string, LintRule>;
