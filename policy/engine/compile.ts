@@ -13,9 +13,10 @@ import {
 import { engineErrors, placeOf, sliceError } from './errors.ts';
 import { compileHttp } from './http-operation.ts';
 import { compileModbus } from './modbus-operation.ts';
+import { compileMqtt } from './mqtt-operation.ts';
 import { compileNamed } from './named-operation.ts';
 import { strictlyInside } from './operation-contains.ts';
-import { noMatch, type MatchOperation } from './operation-match.ts';
+import type { MatchOperation } from './operation-match.ts';
 import { compileInput, type RegoQuestion } from './rego/input-document.ts';
 import { compileRego, type RegoVerdict } from './rego/rego-package.ts';
 import type { Binding, Obligation, Operation } from './request.ts';
@@ -185,7 +186,8 @@ function compileInterface(
       sensitiveRivals: sensitiveRivals(operation, entry),
       grants: granted[index] ?? new Map(),
     })),
-    match: (operation) => (operation.protocol === 'named' ? named.match(operation.name) : match(operation)),
+    match: (operation, subject) =>
+      operation.protocol === 'named' ? named.match(operation.name) : match(operation, subject),
     requestsOf: (operation) => (operation.protocol === 'named' ? named.requestsOf(operation.name) : [operation]),
     denies: compileDenies(denies, operationIndex, schemas),
     casbin,
@@ -219,7 +221,7 @@ function compileMatch(entry: SliceInterface): MatchOperation {
     case 'modbus':
       return compileModbus(of('modbus'));
     case 'mqtt':
-      return () => noMatch;
+      return compileMqtt(entry, of('mqtt'));
     case 'tls':
       return compileTls(of('tls'));
     case 'port': {

@@ -190,7 +190,7 @@ function explain(
 function operationsOf(policy: CompiledPolicy, request: AccessRequest): NamedOperations | undefined {
   const entry = findInterface(policy, request);
   if (entry === undefined) return undefined;
-  const matched = entry.match(request.operation);
+  const matched = entry.match(request.operation, request.subject.id);
   if (matched.kind === 'ambiguous') return { sure: [], possible: entry.operations.map(({ name }) => name) };
   const names = (indexes: readonly number[]): string[] => indexes.map((index) => entry.operations[index]?.name ?? '');
   return { sure: names(matched.sure), possible: names(matched.possible()) };

@@ -18,6 +18,7 @@ export type { Fulfilment } from './obligations.ts';
 export { lookOnly, noUsage, unusedUsage } from './usage.ts';
 export type { Usage, UseAnswer, UseLimit } from './usage.ts';
 export { createUseCounts, simulatedUsage } from './usage-counts.ts';
+export { narrowedFilters } from './mqtt-narrowing.ts';
 export { readPath } from './http-path.ts';
 export type { PathReading } from './http-path.ts';
 export { compileCasbin } from './casbin/casbin-model.ts';
@@ -30,9 +31,11 @@ export type {
   AttributeValue,
   Binding,
   Decision,
+  MqttRequest,
   Obligation,
   Opening,
   Operation,
   Reason,
   SubjectState,
+  TlsRequest,
 } from './request.ts';

@@ -100,7 +100,7 @@ function judgeInterface(
     trace?.('state', `${subject.state}: nothing at all`);
     return { reason: 'state' };
   }
-  const matched = entry.match(request.operation);
+  const matched = entry.match(request.operation, subject.id);
   if (matched.kind === 'ambiguous') {
     trace?.('operation', `ambiguous: ${matched.why}`);
     return { reason: 'ambiguous' };

@@ -6,6 +6,11 @@ export const MAX_PATH_LENGTH = 8_192;
 export const MAX_TARGET_LENGTH = 16_384;
 /** Segments of a request path; deeper than any real API, and the bound of a trie walk. */
 export const MAX_PATH_SEGMENTS = 256;
+/** Characters of a topic, a filter or a client id: what the length of an MQTT string can say (MQTT 5.0, 1.5.4). */
+export const MAX_TOPIC_LENGTH = 65_535;
+export const MAX_CLIENT_ID_LENGTH = 65_535;
+/** Levels of a topic: mosquitto refuses more, and it is the depth of a trie walk. */
+export const MAX_TOPIC_LEVELS = 200;
 /** Milliseconds an attribute may be dated in the future; clocks of edge and cloud differ a little. */
 export const MAX_FUTURE_MS = 5 * 60_000;
 /** Milliseconds since the epoch that a date can hold (ECMA-262, 21.4.1.1). */

@@ -23,7 +23,7 @@ const rule = (more: Partial<Rule> = {}): Rule => ({
 });
 
 function judged(request: Operation, more: Partial<Rule>): string {
-  const matched = compileModbus([rule(more)])(request);
+  const matched = compileModbus([rule(more)])(request, '');
   if (matched.kind === 'ambiguous') return 'ambiguous';
   if (matched.sure.length > 0) return 'sure';
   return matched.possible().length > 0 ? 'possible' : 'no';
@@ -148,7 +148,7 @@ test('modbus: what is sure and what is possible is what an oracle over single re
   let [sure, possible] = [0, 0];
   fc.assert(
     fc.property(rules, requests, (one, request) => {
-      const matched = compileModbus([one])(request);
+      const matched = compileModbus([one])(request, '');
       assert.ok(matched.kind === 'matched');
       assert.equal(matched.sure.length > 0, surely(one, request), 'sure');
       const doubt = matched.possible().length > 0;
@@ -177,7 +177,7 @@ test('modbus: an operation that contains another holds all its requests, and one
       const [wide, overlap] = [contains(outer, inner, ''), mayOverlap(inner, outer, '')];
       for (const request of asked.filter((each) => surely(inner, each))) {
         if (wide) assert.ok(surely(outer, request), 'contained');
-        const matched = compileModbus([outer])(request);
+        const matched = compileModbus([outer])(request, '');
         if (!overlap) assert.ok(matched.kind === 'matched' && matched.possible().length === 0, 'apart');
         inside += Number(wide);
         apart += Number(!overlap);

@@ -24,7 +24,7 @@ const operation = (more: Partial<ModbusOperation> = {}): ModbusOperation => ({
 });
 
 function judged(request: Operation, more: Partial<ModbusOperation> = {}): string {
-  const matched = compileModbus([operation(more)])(request);
+  const matched = compileModbus([operation(more)])(request, '');
   if (matched.kind === 'ambiguous') return 'ambiguous';
   if (matched.sure.length > 0) return 'sure';
   return matched.possible().length > 0 ? 'possible' : 'no';
@@ -104,7 +104,7 @@ test('modbus: what is sure is possible, whatever the numbers', () => {
         const match = compileModbus([
           operation({ addresses, functionCodes, ...(values === undefined ? {} : { values }) }),
         ]);
-        const matched = match(access(code, address, quantity, written, unit));
+        const matched = match(access(code, address, quantity, written, unit), '');
         assert.ok(matched.kind === 'matched');
         if (matched.sure.length > 0) assert.deepEqual(matched.possible(), matched.sure);
         if (matched.sure.length > 0 && code !== 43) {

@@ -4,7 +4,9 @@
 import type { SliceOperation } from '../bundle/slice.ts';
 import { foldSegment } from './http-operation.ts';
 import { hasAddress } from './modbus-operation.ts';
+import { containsMqtt, overlapsMqtt } from './mqtt-contains.ts';
 import { readPathPattern, type PathPattern } from './path-trie.ts';
+import { containsTls, overlapsTls } from './tls-operation.ts';
 
 type Of<P extends SliceOperation['protocol']> = Extract<SliceOperation, { protocol: P }>;
 
@@ -16,6 +18,8 @@ export function strictlyInside(inner: SliceOperation, outer: SliceOperation, pla
 export function contains(outer: SliceOperation, inner: SliceOperation, place: string): boolean {
   if (outer.protocol === 'http' && inner.protocol === 'http') return containsHttp(outer, inner, place);
   if (outer.protocol === 'modbus' && inner.protocol === 'modbus') return containsModbus(outer, inner);
+  if (outer.protocol === 'mqtt' && inner.protocol === 'mqtt') return containsMqtt(outer, inner);
+  if (outer.protocol === 'tls' && inner.protocol === 'tls') return containsTls(outer, inner);
   return outer.protocol === inner.protocol;
 }
 
@@ -34,6 +38,8 @@ function containsHttp(outer: Of<'http'>, inner: Of<'http'>, place: string): bool
 export function mayOverlap(inner: SliceOperation, other: SliceOperation, place: string): boolean {
   if (inner.protocol === 'http' && other.protocol === 'http') return overlapsHttp(inner, other, place);
   if (inner.protocol === 'modbus' && other.protocol === 'modbus') return overlapsModbus(inner, other);
+  if (inner.protocol === 'mqtt' && other.protocol === 'mqtt') return overlapsMqtt(inner, other);
+  if (inner.protocol === 'tls' && other.protocol === 'tls') return overlapsTls(inner, other);
   return inner.protocol === other.protocol;
 }
 

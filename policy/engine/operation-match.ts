@@ -14,7 +14,8 @@ export type OperationMatch =
     }
   | { readonly kind: 'ambiguous'; readonly why: string };
 
-export type MatchOperation = (operation: Operation) => OperationMatch;
+/** `subject`: id of who asks; what an operation says of its own subject is read by it. */
+export type MatchOperation = (operation: Operation, subject: string) => OperationMatch;
 
 export const noMatch: OperationMatch = { kind: 'matched', sure: [], possible: () => [] };
 

@@ -2,7 +2,7 @@
 import { sliceSchema, type Slice } from '../../bundle/slice.ts';
 import { subjectAttributes } from '../attributes.ts';
 import type { EngineMeta } from '../engine.ts';
-import type { AccessRequest, Operation } from '../request.ts';
+import type { AccessRequest, MqttRequest, Operation } from '../request.ts';
 
 export const now = Date.UTC(2026, 10, 22, 12, 0);
 export const meta: EngineMeta = {
@@ -161,6 +161,19 @@ export const access = (
   address,
   quantity,
   values,
+});
+
+export const mqtt = (action: MqttRequest['action'], topic: string, more: Partial<MqttRequest> = {}): MqttRequest => ({
+  protocol: 'mqtt',
+  action,
+  topic,
+  clientId: 'dev',
+  qos: 0,
+  retain: false,
+  will: false,
+  payloadBytes: 0,
+  version: 4,
+  ...more,
 });
 
 type Facts = Parameters<typeof subjectAttributes>[0];

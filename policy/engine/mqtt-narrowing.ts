@@ -1,0 +1,24 @@
+// What is left of a subscription that is not granted as a whole: its intersections with the filters that the interface
+// names. Each is a question of its own to the engine; here nothing is decided.
+import type { SliceOperation } from '../bundle/slice.ts';
+import { devicePlaceholder, intersectTopicFilters, isTopicLevel } from './mqtt-topic.ts';
+
+/**
+ * Filters, each once, that lie both in the one that is asked for and in one of the operations that subscribe. Without
+ * `$share/<name>/`. Empty for a filter that is none, and for a subject that could not be established where only its own
+ * topics are named.
+ */
+export function narrowedFilters(
+  operations: readonly SliceOperation[],
+  filter: string,
+  subject: string,
+): readonly string[] {
+  const named = operations.flatMap((operation) =>
+    operation.protocol === 'mqtt' && operation.actions.includes('subscribe') ? operation.topics : [],
+  );
+  const known = named.flatMap((topic) => {
+    if (!topic.includes(devicePlaceholder)) return [topic];
+    return isTopicLevel(subject) ? [topic.replaceAll(devicePlaceholder, () => subject)] : [];
+  });
+  return [...new Set(known.flatMap((topic) => intersectTopicFilters(topic, filter) ?? []))];
+}
