@@ -157,7 +157,7 @@ class Proxied implements Connection {
     lane.receive(chunk);
     // What one direction has taken in can be what the other has waited for.
     const other = lane === this.#requests ? this.#answers : this.#requests;
-    if (!this.#ended && !other.isEmpty()) other.pump();
+    if (!this.#ended && other.isHeld()) other.pump();
     this.#endIfDrained();
   }
 

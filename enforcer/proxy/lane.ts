@@ -29,6 +29,8 @@ export interface Lane {
   /** Goes on with what waits. */
   readonly pump: () => void;
   readonly isEmpty: () => boolean;
+  /** Its source is not read from: `pump` finds out whether it may be again. */
+  readonly isHeld: () => boolean;
   /** Since when a message is begun and not finished; monotonic milliseconds. */
   readonly partialSince: () => number | undefined;
   /** Takes no further message and no further byte. */
@@ -53,6 +55,7 @@ class OneWay implements Lane {
   #resting = false;
   #pumping = false;
   #stopped = false;
+  #held = false;
   #partialSince: number | undefined;
 
   constructor(ports: LanePorts) {
@@ -72,6 +75,10 @@ class OneWay implements Lane {
 
   isEmpty(): boolean {
     return this.#next >= this.#queue.length && !this.#recording;
+  }
+
+  isHeld(): boolean {
+    return this.#held;
   }
 
   partialSince(): number | undefined {
@@ -102,7 +109,8 @@ class OneWay implements Lane {
       this.#queue = [];
       this.#next = 0;
     }
-    if (this.#hasNext() || this.#isBlocked()) flow(false);
+    this.#held = this.#hasNext() || this.#isBlocked();
+    if (this.#held) flow(false);
     else if (this.#fault !== undefined) onFault(this.#fault);
     else flow(!this.#stopped);
   }

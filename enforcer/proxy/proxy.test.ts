@@ -219,6 +219,23 @@ test('proxy: no more requests are on their way than the bound; overdue ones make
   await untilTrue(() => server.bytes().length === 8 * 12);
 });
 
+test('proxy: a client that sent as much as may be under way is read from again with the first answer', async () => {
+  let answer = (): void => undefined;
+  await using server = await recordingServer((request, respond) => {
+    answer = () => respond(frame(request.readUInt16BE(0), 1, [3, 2, 0, 7]));
+    return null;
+  });
+  // Time stands still: nothing but the answers can wake the connection.
+  await using w = await world(server.port, { limits: { maxOutstanding: 1 } });
+  await using client = await rawClient(w.port);
+  await client.send(readRegisters(1, 0));
+  await untilTrue(() => server.bytes().length === 12);
+  await client.send(readRegisters(2, 0));
+  answer();
+  assert.equal((await client.answer())?.transaction, 1);
+  await untilTrue(() => server.bytes().length === 24);
+});
+
 test('proxy: a client that does not read its answers is not read from, and is ended in the end', async () => {
   await using server = await recordingServer();
   let judged = 0;
