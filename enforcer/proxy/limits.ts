@@ -1,7 +1,7 @@
 // Named bounds of the protocol proxies, each with its unit and reason.
 
 export interface ProxyLimits {
-  /** Connections at the same time; a PLC behind it accepts a handful. */
+  /** Connections at the same time, about 17 kB each; a PLC behind it accepts a handful, a broker many. */
   readonly maxConnections: number;
   /** Connections of one address: masters open one to a few, a flood opens all. */
   readonly maxConnectionsPerPeer: number;
@@ -24,7 +24,7 @@ export interface ProxyLimits {
 }
 
 export const defaultLimits: ProxyLimits = {
-  maxConnections: 256,
+  maxConnections: 1_024,
   maxConnectionsPerPeer: 16,
   maxOutstanding: 16,
   responseTimeoutMs: 10_000,
