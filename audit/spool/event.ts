@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 /**
  * Our kinds, each mapped to an OCSF class (audit note, table "Event to OCSF class"):
- * authz 6003 API Activity; packet 4001 Network Activity; modbus, mqtt 6003; tls 4001; device 3004 Entity Management;
+ * authz 6003 API Activity; packet 4001 Network Activity; modbus, mqtt, http 6003; tls 4001; device 3004 Entity Management;
  * attestation 5002 Device Config State; policy 5019; order 7004 Network Remediation; firewall 4001;
  * log 1008 Event Log Activity; process 6002 Application Lifecycle; finding 2004; admin 6003.
  */
@@ -12,6 +12,7 @@ export const eventKinds = {
   authz: 6003,
   modbus: 6003,
   mqtt: 6003,
+  http: 6003,
   tls: 4001,
   packet: 4001,
   firewall: 4001,
@@ -39,6 +40,7 @@ export const eventFields = [
   'attributes',
   'author',
   'binding',
+  'body_bytes',
   'by',
   'change',
   'client_id',

@@ -6,6 +6,7 @@ import type { Abilities } from '../../enforcer/activation/index.ts';
 import {
   type ConnectionInfo,
   createProxy,
+  httpProtocol,
   modbusProtocol,
   type Protocol,
   type ProtocolProxy,
@@ -113,7 +114,7 @@ export function createProxies(parts: ProxyParts): Proxies {
 
 /** What is not served here is read as Modbus, in which it is garbage. */
 function protocolsOf(now: () => number): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
-  return { modbus: modbusProtocol(now) };
+  return { modbus: modbusProtocol(now), http: httpProtocol() };
 }
 
 function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {

@@ -5,7 +5,7 @@ import type { NewEvent } from '../../audit/spool/index.ts';
 import { FakeClock } from '../../runtime/fake-clock.ts';
 import { sliceSchema } from '../../policy/bundle/slice.ts';
 import { modbusProtocol } from '../../enforcer/proxy/modbus/exchange.ts';
-import type { ConnectionInfo, ProxyOperation } from '../../enforcer/proxy/protocol.ts';
+import type { ConnectionInfo, Protocol, ProxyOperation } from '../../enforcer/proxy/protocol.ts';
 import { createProxy, type ProtocolProxy, type ProxyOptions } from '../../enforcer/proxy/proxy.ts';
 
 const operation = (name: string, functionCodes: number[], addresses: [number, number], more: object = {}): object => ({
@@ -84,12 +84,16 @@ export interface World extends AsyncDisposable {
   readonly finish: () => Promise<readonly NewEvent[]>;
 }
 
-export async function world(upstreamPort: number, more: Partial<ProxyOptions> = {}): Promise<World> {
+export async function world(
+  upstreamPort: number,
+  more: Partial<ProxyOptions> = {},
+  protocolOf: (clock: FakeClock) => Protocol = (clock) => modbusProtocol(() => clock.monotonic()),
+): Promise<World> {
   const clock = new FakeClock();
   const events: NewEvent[] = [];
   const stop = new AbortController();
-  const modbus = modbusProtocol(() => clock.monotonic());
-  const proxy = createProxy(() => modbus, {
+  const protocol = protocolOf(clock);
+  const proxy = createProxy(() => protocol, {
     listen: { host: '127.0.0.1', port: 0, destination: { address: '127.0.0.1', port: upstreamPort } },
     decide: decideBySlice(),
     subjectOf: () => ({ id: 'gateway-1', binding: 'ip' }),
