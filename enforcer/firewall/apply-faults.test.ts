@@ -145,6 +145,17 @@ test('a plan that follows a candidate nobody could take back is proven before it
   assert.equal(host.page(), '');
 });
 
+test('an order for a peer that only a candidate names, whose answer was lost, ends that candidate', async () => {
+  const host = await Host.open();
+  await host.firewall.restore(lockdown);
+  // What went live cannot be read back.
+  host.faults.read.push(lost);
+  await assert.rejects(host.firewall.apply(confirmed), lost);
+  assert.equal(host.page(), '');
+  assert.equal(await host.firewall.contain({ device: 'gateway-1', containment: 'revoked', sequence: 9 }), undefined);
+  assert.equal(host.page(), 'default-in');
+});
+
 /** A host whose disk has a confirmed plan and one that was never confirmed, at its next start. */
 async function atStart(): Promise<Host> {
   const host = await Host.open();

@@ -158,8 +158,13 @@ type Small =
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'set-clock'; readonly byMs: number };
 type Proof = 'reached' | 'not reached' | 'too late';
-/** At the n-th operation on the kernel from now: it refuses, or what it did is not told, or the process is dead afterwards. */
-type Fault = undefined | { readonly what: 'refuse' | 'silent' | 'kill before' | 'kill after'; readonly at: number };
+/**
+ * At the n-th operation on the kernel from now, and at so many in a row: it fails, or what it did is not told, or the process
+ * is dead afterwards.
+ */
+type Fault =
+  | undefined
+  | { readonly what: 'fail' | 'silent' | 'kill before' | 'kill after'; readonly at: number; readonly times: number };
 
 const device = fc.constantFrom(...devices);
 const small = fc.oneof(
@@ -176,8 +181,9 @@ const small = fc.oneof(
 );
 const fault = fc.option(
   fc.record({
-    what: fc.constantFrom('refuse' as const, 'silent' as const, 'kill before' as const, 'kill after' as const),
+    what: fc.constantFrom('fail' as const, 'silent' as const, 'kill before' as const, 'kill after' as const),
     at: fc.integer({ min: 1, max: 6 }),
+    times: fc.integer({ min: 1, max: 6 }),
   }),
   { nil: undefined },
 );
@@ -202,6 +208,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 class Dead extends Error {}
 
+const isDone = (): boolean => true;
+const isNotDone = (): boolean => false;
+
 class World {
   readonly clock = new FakeClock(start);
   control = input.host.controlEndpoints;
@@ -221,10 +230,12 @@ class World {
   /** A plan is on its way: what gives way to it may be gone before that is told. */
   #moving: { readonly bundle: number; readonly isProven: boolean } | undefined;
   #instance = 0;
-  #fault: { what: NonNullable<Fault>['what']; left: number } | undefined;
+  #fault: { what: NonNullable<Fault>['what']; left: number; times: number } | undefined;
   #disk: SimulatedFiles | undefined;
   #proof: () => Promise<boolean> = () => Promise.resolve(true);
   #asked = false;
+  /** Whoever gave the answer, it was asked for. */
+  #isProven = false;
 
   constructor() {
     this.kernel = memoryKernel(
@@ -275,7 +286,11 @@ class World {
       log: createLogger({ name: 'test', level: 'silent' }),
       emit: () => Promise.resolve(),
       control: () => this.control,
-      confirm: () => Promise.resolve(() => this.#proof()),
+      confirm: () =>
+        Promise.resolve(() => {
+          this.#isProven = true;
+          return this.#proof();
+        }),
       closeStreams: () => 0,
       flows: { end: () => Promise.resolve({ flows: 0, sockets: 0, failures: [] }), seen: () => Promise.resolve([]) },
     });
@@ -287,12 +302,12 @@ class World {
     if (planned === undefined) return;
     if (when === 'before') planned.left -= 1;
     if (planned.left > 0) return;
-    if (planned.what === 'refuse' && when === 'before') {
-      this.#fault = undefined;
-      throw new Dead('refused');
+    if (planned.what === 'fail' && when === 'before') {
+      this.#failed(planned);
+      throw new Dead('failed');
     }
     if (planned.what === 'silent' && when === 'after') {
-      this.#fault = undefined;
+      this.#failed(planned);
       throw new Dead('done, and not told');
     }
     if (planned.what === `kill ${when}`) {
@@ -300,6 +315,11 @@ class World {
       this.#die();
       throw new Dead('killed');
     }
+  }
+
+  #failed(planned: { times: number }): void {
+    planned.times -= 1;
+    if (planned.times === 0) this.#fault = undefined;
   }
 
   #die(): void {
@@ -343,10 +363,15 @@ class World {
 
   async #apply(source: { bundle: number; content: number }, made: FirewallPlan): Promise<void> {
     this.#asked = false;
+    this.#isProven = false;
     this.#moving = { bundle: source.bundle, isProven: false };
     const entry = { bundle: source.bundle, askers: everyone[source.content] ?? [] };
+    const kept = this.#unconfirmed();
     try {
       await this.firewall.apply(made, this.heard.get(made));
+      const lost = [...kept].filter((denies) => !this.#unconfirmed().has(denies));
+      if (!this.#isProven && lost.length > 0)
+        this.finding ??= new Error('kept denies gave way to a plan without a proof');
       this.closed = [...this.closed.filter(({ bundle }) => bundle > source.bundle), entry];
       this.active = source;
     } catch (error) {
@@ -355,10 +380,17 @@ class World {
     } finally {
       // The watch looks every few seconds, and at once when somebody writes.
       if (!this.isDead) {
-        await this.firewall.repair().catch(() => undefined);
+        while (!(await this.firewall.repair().then(isDone, isNotDone)) && !this.isDead);
         this.#moving = undefined;
       }
     }
+  }
+
+  /** Denies that nobody confirmed. */
+  #unconfirmed(): Set<string> {
+    const { candidate, closing = [] } = this.firewall.state() ?? {};
+    const layers = candidate === undefined ? closing : [...closing, candidate];
+    return new Set(layers.map(({ plan: { denies } }) => JSON.stringify(denies)));
   }
 
   readonly heard = new WeakMap<FirewallPlan, number>();
@@ -393,7 +425,7 @@ class World {
       if (proof === 'reached' && this.#moving !== undefined) this.#moving = { bundle: source.bundle, isProven: true };
       return proof !== 'not reached';
     };
-    this.#fault = planned === undefined ? undefined : { what: planned.what, left: planned.at };
+    this.#fault = planned === undefined ? undefined : { what: planned.what, left: planned.at, times: planned.times };
     await this.#apply(source, made).catch((error: unknown) => {
       if (error instanceof assert.AssertionError) throw error;
     });
@@ -534,4 +566,18 @@ test('a clock that is set ahead does not end island mode early', async () => {
   world.clock.set(world.clock.now() + 3_600_000);
   assert.equal(await world.firewall.repair(), undefined);
   assert.deepEqual([before.length, ends()], [2, before]);
+});
+
+test('time told after a start with a clock that was ahead ends no block early', async () => {
+  const world = new World();
+  await world.begin();
+  await world.take({ kind: 'set-clock', byMs: 3_600_000 });
+  await world.take({ kind: 'kill', waitMs: 0 });
+  await world.take({ kind: 'block', address: '10.20.0.3' });
+  await world.take({ kind: 'repair' });
+  const blocked = world.kernel.table()?.sets.find(({ name }) => name === 'blocked4')?.elements;
+  assert.deepEqual(
+    blocked?.map(({ key }) => key),
+    [['10.20.0.3']],
+  );
 });

@@ -36,6 +36,17 @@ for (const name of goldenNames) {
   });
 }
 
+test('a plan with an element that ends says when to compile again', () => {
+  const plans = goldenNames.map((name) => readGolden(name).plan);
+  const ending = plans.filter(({ base, denies, generation }) =>
+    [...base, ...denies.sets, ...generation.sets].some(({ elements }) =>
+      elements.some(({ until }) => until !== undefined),
+    ),
+  );
+  assert.ok(ending.length > 0);
+  for (const plan of ending) assert.ok(plan.nextChange !== undefined);
+});
+
 test('a rule of one family looks at something that only this family has: no text says the family by itself', () => {
   const told = /"source"|"destination"|"icmp"|"neighbour"|"divert"/;
   for (const name of goldenNames) {

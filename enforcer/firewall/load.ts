@@ -15,9 +15,14 @@ import { tableOf } from './table.ts';
 import type { TableState } from './table.ts';
 import type { Kept } from './watch/blocked.ts';
 
-/** A clock that went back must not lengthen a grant beyond what was meant when it was compiled. */
-const timeFor = ({ clock }: Parts, state: TableState): number =>
-  Math.max(clock.now(), (state.candidate ?? state.live).plan.compiledAt);
+/**
+ * A clock that went back must not lengthen a grant beyond what was meant when it was compiled. In a plan without ends nothing
+ * can be lengthened, and lock-down may have been compiled by a clock that was ahead: blocks and island mode keep their time.
+ */
+function timeFor({ clock }: Parts, { live, candidate }: TableState): number {
+  const { compiledAt, nextChange } = (candidate ?? live).plan;
+  return nextChange === undefined ? clock.now() : Math.max(clock.now(), compiledAt);
+}
 
 /** From nothing that is known, or from what somebody changed: the whole table anew. */
 export async function replace(parts: Parts, memory: Memory, state: TableState, kept?: Kept): Promise<void> {

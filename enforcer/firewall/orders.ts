@@ -3,7 +3,7 @@ import { saveState } from './candidate.ts';
 import { flowTarget, withContainment } from './containment.ts';
 import type { ContainmentOrder } from './firewall.ts';
 import { withoutDevice } from './found.ts';
-import { move } from './load.ts';
+import { move, replace } from './load.ts';
 import type { HeardOrder, Memory, Parts, Transaction } from './memory.ts';
 import type { Containment, FirewallPlan } from './plan.ts';
 import { conclude } from './receipt.ts';
@@ -91,7 +91,12 @@ async function carryOut(parts: Parts, memory: Memory, order: HeardOrder): Promis
   for (const plan of answering(before?.state)) memory.found = withoutDevice(memory.found, plan, order.device);
   // A candidate that names it no more may fall back to a plan that does.
   const isKnown = answering(before?.state).some((plan) => plan.peers[order.device] !== undefined);
-  if (before === undefined || !isKnown) return undefined;
+  if (before === undefined) return undefined;
+  if (!isKnown) {
+    // A candidate whose answer was lost may be live and name it: the table goes back to what is known.
+    if (memory.isUnsure) await replace(parts, memory, before.state);
+    return undefined;
+  }
   const started = clock.monotonic();
   await move(parts, memory, before, contained(before.state, order), 'elements');
   return clock.monotonic() - started;
