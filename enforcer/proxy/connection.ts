@@ -65,7 +65,7 @@ class Proxied implements Connection {
     this.#exchange = protocol.open({
       connection: describe,
       entry,
-      onDeny: () => 'answer',
+      onDeny: () => entry()?.onDeny ?? 'answer',
       clock,
       limits,
     });

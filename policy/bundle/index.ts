@@ -1,4 +1,5 @@
 // The signed bundle of one device: shapes, sealing (publisher), opening (edge).
+export { auditClassOf, type AuditLevel } from './audit-classes.ts';
 export {
   approveBreakGlass,
   type BreakGlassRequest,
@@ -13,6 +14,7 @@ export {
 } from './break-glass.ts';
 export { cutChunks, type BundleChunk } from './chunks.ts';
 export { attributeNamePattern } from './conditions.ts';
+export { enforcerDeathOf, type EnforcerDeath } from './enforcer-death.ts';
 export {
   cgroupPattern,
   type FlowRate,

@@ -2,6 +2,8 @@
 // carried in content-addressed chunks under a signed manifest, read by the edge after verification.
 import { z } from 'zod';
 import { MAX_MODBUS_QUANTITY, MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
+import { auditClassesSchema, MAX_SAMPLE } from './audit-classes.ts';
+import { enforcerDeathSchema, isEnforcerDeath } from './enforcer-death.ts';
 import { pathNormalisations } from './path-normalisations.ts';
 import {
   attributeValueSchema,
@@ -31,9 +33,6 @@ import { sliceTlsOperationSchema, tlsVectorSchema } from './tls.ts';
 /** Name of a Rego package and of its folder: an identifier of the language. */
 export const regoNamePattern: RegExp = /^[a-z][a-z0-9_]{0,62}$/;
 const labels = z.record(z.string().max(64), z.string().max(256));
-
-/** One request in so many: a busy interface has thousands a second. */
-export const MAX_SAMPLE = 1_000_000;
 
 const safetyClass = z.enum(['safety', 'normal', 'sensitive']);
 
@@ -99,30 +98,38 @@ const interfaceProtocols = ['http', 'modbus', 'mqtt', 'tls', 'port'] as const;
 export const proxiedProtocols: ReadonlySet<(typeof interfaceProtocols)[number]> = new Set(['modbus', 'mqtt', 'tls']);
 
 /** A service that this device offers (`local`) or that it may reach on a peer. */
-export const sliceInterfaceSchema = z.strictObject({
-  name: id,
-  /** Device that serves it. */
-  device: id,
-  protocol: z.enum(interfaceProtocols),
-  transport: z.enum(['tcp', 'udp']),
-  port: z.int().min(1).max(65535),
-  operations: z.array(sliceOperationSchema).min(1),
-  /** Of http: what the server does to paths before it looks at them; absent where paths are taken as they are. */
-  normalise: z.array(z.enum(pathNormalisations)).min(1).optional(),
-  /** Name of the Casbin model that narrows its grants; absent for none. */
-  casbin: id.optional(),
-  /** Name of the Rego package that narrows its grants; absent for none. */
-  rego: z.string().regex(regoNamePattern).optional(),
-  /** What the enforcement point does when the enforcer dies. */
-  onEnforcerDeath: z.enum(['closed', 'hold', 'open']),
-  /** Audit has to be on disk before the answer leaves. */
-  auditDurable: z.boolean(),
-  /** Of allowed requests one in so many is recorded whole and the others counted; 0: all only counted. Absent: all whole. */
-  allowsSampled: z.int().min(0).max(MAX_SAMPLE).optional(),
-  /** Observe mode until this time (milliseconds since the epoch): denials are logged and let through. */
-  observeUntil: z.int().optional(),
-  place,
-});
+export const sliceInterfaceSchema = z
+  .strictObject({
+    name: id,
+    /** Device that serves it. */
+    device: id,
+    protocol: z.enum(interfaceProtocols),
+    transport: z.enum(['tcp', 'udp']),
+    port: z.int().min(1).max(65535),
+    operations: z.array(sliceOperationSchema).min(1),
+    /** Of http: what the server does to paths before it looks at them; absent where paths are taken as they are. */
+    normalise: z.array(z.enum(pathNormalisations)).min(1).optional(),
+    /** Name of the Casbin model that narrows its grants; absent for none. */
+    casbin: id.optional(),
+    /** Name of the Rego package that narrows its grants; absent for none. */
+    rego: z.string().regex(regoNamePattern).optional(),
+    /** What the enforcement point does when the enforcer dies. */
+    onEnforcerDeath: enforcerDeathSchema,
+    /** Of `open`: when its waiver ends, milliseconds since the epoch (enforcer-death.ts). */
+    openUntil: z.int().optional(),
+    /** What a denied message gets of a proxy: the protocol's answer, or the end of its connection. Absent: the answer. */
+    onDeny: z.literal('close').optional(),
+    /** Audit has to be on disk before the answer leaves. */
+    auditDurable: z.boolean(),
+    /** Of allowed requests one in so many is recorded whole and the others counted; 0: all only counted. Absent: all whole. */
+    allowsSampled: z.int().min(0).max(MAX_SAMPLE).optional(),
+    /** Of the other proxied protocols: how allowed messages of each class are recorded (audit-classes.ts). */
+    auditClasses: auditClassesSchema.optional(),
+    /** Observe mode until this time (milliseconds since the epoch): denials are logged and let through. */
+    observeUntil: z.int().optional(),
+    place,
+  })
+  .refine(isEnforcerDeath, 'open goes with openUntil');
 
 export const sliceGrantSchema = z.strictObject({
   id,

@@ -70,3 +70,96 @@ test('quantity and change of a Modbus operation are as tests say, and the bundle
   );
   assert.deepEqual(compileSlice(slice, meta).selfTest().failures, []);
 });
+
+const broker = (rest: string): Record<string, string> => ({
+  'interfaces/more.yaml': `interfaces:
+  - name: drive
+    device: plc-1
+    protocol: modbus
+    port: 503
+    ${rest}
+    operations: {read: {functions: [3], addresses: ['0-9']}}
+`,
+});
+const featuresOf = (repository: Repository): string[] =>
+  [...buildSlices(repository).values()].flatMap((slice) => requiredFeatures(slice));
+
+test('what a proxy does with denials and records of classes goes into the bundle, with the feature that it needs', () => {
+  const repository = repositoryOf(broker('onDeny: close\n    audit: {classes: {write: all, read: {sample: 9}}}'));
+  const entry = buildSlices(repository)
+    .get('plc-1')
+    ?.interfaces.find(({ name }) => name === 'drive');
+  assert.deepEqual([entry?.onDeny, entry?.auditClasses], ['close', { write: 'all', read: { sample: 9 } }]);
+  assert.deepEqual(
+    ['on-deny', 'audit-classes'].filter((name) => !featuresOf(repository).includes(name)),
+    [],
+  );
+  const plain = buildSlices(repositoryOf(broker('onDeny: answer'))).get('plc-1')?.interfaces[0];
+  assert.deepEqual([plain?.onDeny, plain?.auditClasses], [undefined, undefined]);
+});
+
+test('the class request of http is its allows, and classes of another protocol are refused', () => {
+  const web = (audit: string) =>
+    treeOf({
+      ...sampleFiles,
+      'interfaces/cell.yaml': (sampleFiles['interfaces/cell.yaml'] ?? '').replace(
+        '    casbin: hmi',
+        `    casbin: hmi\n    audit: ${audit}`,
+      ),
+    });
+  const sampled = (audit: string) =>
+    loadRepository(web(audit), sampleNow).repository?.interfaces.find(({ name }) => name === 'hmi-web')?.allowsSampled;
+  assert.equal(sampled('{classes: {request: {sample: 5}}}'), 5);
+  assert.equal(sampled('{allows: counted}'), 0);
+  for (const wrong of [
+    '{classes: {read: all}}',
+    '{allows: all, classes: {request: all}}',
+    '{classes: {request: none}}',
+  ]) {
+    assert.equal(loadRepository(web(wrong), sampleNow).repository, undefined, wrong);
+  }
+});
+
+const openWaiver = (about: string, until: string): string =>
+  `  - {id: w${until}, rule: POLICY_ENFORCER_DEATH_OPEN, ${about}, owner: ops, reason: the kiln, until: ${until}}\n`;
+
+test('an interface fails open only while a waiver with owner, reason and end says so, and until its last end', () => {
+  const tree = (waivers: string, rest = 'onEnforcerDeath: open') =>
+    treeOf({
+      ...sampleFiles,
+      ...broker(rest),
+      ...(waivers === '' ? {} : { 'waivers/w.yaml': `waivers:\n${waivers}` }),
+    });
+  const built = (waivers: string) => {
+    const { repository } = loadRepository(tree(waivers), sampleNow);
+    return (
+      repository &&
+      buildSlices(repository)
+        .get('plc-1')
+        ?.interfaces.find(({ name }) => name === 'drive')
+    );
+  };
+  assert.equal(built(''), undefined, 'refused without a waiver');
+  assert.equal(built(openWaiver('interface: plc-modbus', '2027-01-01')), undefined, 'of another interface');
+  assert.equal(built(openWaiver('interface: drive', '2026-11-21')), undefined, 'of the past');
+  const [one, other] = [
+    openWaiver('interface: drive', '2027-01-01'),
+    openWaiver('at: interfaces/more.yaml', '2027-03-01'),
+  ];
+  assert.equal(built(one)?.openUntil, Date.UTC(2027, 0, 2));
+  assert.equal(built(other)?.openUntil, Date.UTC(2027, 2, 2));
+  assert.equal(built(one)?.onEnforcerDeath, 'open');
+  const { repository, waived } = loadRepository(tree(one), sampleNow);
+  assert.ok(repository);
+  assert.ok(featuresOf(repository).includes('open'));
+  assert.deepEqual(
+    waived.map(({ rule, waiver }) => [rule, waiver.owner]),
+    [['POLICY_ENFORCER_DEATH_OPEN', 'ops']],
+  );
+  // Whatever lint was told: without a waiver the bundle is closed.
+  const unwaived = buildSlices({ ...repository, waivers: [] }).get('plc-1');
+  assert.equal(unwaived?.interfaces.find(({ name }) => name === 'drive')?.onEnforcerDeath, 'closed');
+  const nobody = `waivers:\n  - {id: w, rule: POLICY_ENFORCER_DEATH_OPEN, interface: drive, until: 2027-01-01}\n`;
+  const { problems } = loadRepository(treeOf({ ...sampleFiles, ...broker(''), 'waivers/w.yaml': nobody }), sampleNow);
+  assert.ok(problems.some(({ rule }) => rule === 'POLICY_FORMAT'));
+});

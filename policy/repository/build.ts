@@ -12,7 +12,8 @@ import { indexCatalogue, memberSet, type Catalogue, type CatalogueInterface, typ
 import { PeerRecords } from './peer-records.ts';
 import { placeText } from './repository.ts';
 import { attributesRead, type RuleConditions } from './resolve-conditions.ts';
-import type { BreakGlassProfile, Deny, Device, Grant, Repository } from './repository.ts';
+import type { BreakGlassProfile, Deny, Device, Grant, Interface, Repository, Waiver } from './repository.ts';
+import { openUntilOf } from './waiver.ts';
 import { firewallFor } from './build-firewall.ts';
 import { selfTestVectors, strangerTo } from './self-test.ts';
 
@@ -56,7 +57,7 @@ function startBuild(repository: Repository): Build {
 function buildSlice({ repository, catalogue, peers }: Build, device: Device): Omit<Slice, 'selfTest'> {
   const views = catalogue.interfacesOf(device.id).map((entry) => viewFrom(entry, device.id));
   const grants = inOrder(views, ({ of }) => of.grants).flatMap(([grant, view]) => grantFor(grant, view));
-  const interfaces = views.flatMap(interfacesFor);
+  const interfaces = views.flatMap((view) => interfacesFor(view, repository.waivers));
   const denies = inOrder(views, ({ of }) => of.denies).flatMap(([deny, view]) => denyFor(deny, view));
   // Only who serves an interface is asked about requests to it.
   const breakGlass = inOrder(
@@ -181,8 +182,9 @@ function denyFor(deny: Deny, { device, of, serves, granted }: View): SliceDeny[]
 }
 
 /** Own interfaces complete; those of peers with the operations that a grant gives, without Casbin model and Rego package. */
-function interfacesFor({ device, of, serves, granted }: View): SliceInterface[] {
-  const { devices, at, operations: all, ...entry } = of.entry;
+function interfacesFor({ device, of, serves, granted }: View, waivers: readonly Waiver[]): SliceInterface[] {
+  const { devices, at, operations: all, ...written } = of.entry;
+  const entry = { ...written, ...deathOf(of.entry, waivers) };
   const place = placeText(at('name'));
   const operations = [...all].sort(byName);
   const { casbin: _, rego: __, ...narrowed } = entry;
@@ -193,6 +195,13 @@ function interfacesFor({ device, of, serves, granted }: View): SliceInterface[] 
       ? { ...entry, device, operations, place }
       : { ...narrowed, device: server, operations: seen, place },
   );
+}
+
+/** Without a waiver nothing fails open, whatever is written; lint says so. */
+function deathOf(entry: Interface, waivers: readonly Waiver[]): Pick<SliceInterface, 'onEnforcerDeath' | 'openUntil'> {
+  const openUntil = openUntilOf(entry, waivers);
+  if (openUntil !== undefined) return { onEnforcerDeath: 'open', openUntil };
+  return { onEnforcerDeath: entry.onEnforcerDeath === 'open' ? 'closed' : entry.onEnforcerDeath };
 }
 
 function namedBy(

@@ -87,7 +87,7 @@ function resolve(files: Files, problems: Problems, findCompiler: FindRegoCompile
   const kept = <T extends { readonly id: string }>(list: readonly T[]): T[] =>
     list.filter((entry) => packets.has(entry)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   checkOnePerDevice(island, problems);
-  const waivers = unique(resolveWaivers(files, resolver, grants), (waiver) => waiver.id, 'id', problems);
+  const waivers = unique(resolveWaivers(files, resolver, grants, interfaces), (waiver) => waiver.id, 'id', problems);
   const tests = resolveTests(files, resolver, interfaces);
   for (const test of tests) checkGivenAttributes(test.given.attributes, test.at, files, attributes, resolver);
   const invariants = resolveInvariants(files, resolver, interfaces);

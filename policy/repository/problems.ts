@@ -16,6 +16,8 @@ export interface Problem {
   readonly message: string;
   /** The grant it is about, where it is about one. */
   readonly grant?: string;
+  /** The interface it is about, where a waiver names that. */
+  readonly interface?: string;
 }
 
 /** A problem that a waiver excuses. */
@@ -28,7 +30,7 @@ export type Report = Pick<Problems, 'add'>;
 
 /** Collects problems while a repository is read and checked. */
 export interface Problems {
-  add(rule: RuleId, place: Place, message: string, about?: { readonly grant: string }): void;
+  add(rule: RuleId, place: Place, message: string, about?: Pick<Problem, 'grant' | 'interface'>): void;
   /** Takes out every problem so far for which there is a waiver; `waived` lists them. */
   waive(waiverOf: (problem: Problem) => Waiver | undefined): void;
   /** By file, line, column; not capped. */

@@ -105,6 +105,7 @@ export interface Waiver {
   readonly rule: RuleId;
   /** The grant it is about, or `excuses`: a file, or one line of it as `file:line`. */
   readonly grant?: string;
+  readonly interface?: string;
   readonly excuses?: string;
   readonly owner: string;
   readonly reason: string;

@@ -149,6 +149,7 @@ export function resolveInterfaces(
         onEnforcerDeath: entry.onEnforcerDeath,
         auditDurable: entry.audit.durable,
         ...samplingOf(entry),
+        ...('onDeny' in entry && entry.onDeny === 'close' ? { onDeny: entry.onDeny } : {}),
         ...(entry.observe === undefined ? {} : { observeUntil: entry.observe.until }),
         at,
       };
@@ -162,9 +163,16 @@ function normaliseOf(entry: InterfaceEntry): Pick<Interface, 'normalise'> {
   return terms === undefined ? {} : { normalise: pathNormalisations.filter((term) => terms.includes(term)) };
 }
 
-function samplingOf(entry: InterfaceEntry): Pick<Interface, 'allowsSampled'> {
-  if (entry.protocol !== 'http' || entry.audit.allows === 'all') return {};
-  return { allowsSampled: entry.audit.allows === 'counted' ? 0 : entry.audit.allows.sample };
+function samplingOf(entry: InterfaceEntry): Pick<Interface, 'allowsSampled' | 'auditClasses'> {
+  if (entry.protocol === 'port') return {};
+  if (entry.protocol !== 'http') {
+    const { classes = {} } = entry.audit;
+    return Object.keys(classes).length === 0 ? {} : { auditClasses: classes };
+  }
+  const { allows, classes } = entry.audit;
+  const level = allows ?? classes?.request ?? 'all';
+  if (level === 'all') return {};
+  return { allowsSampled: level === 'counted' ? 0 : level.sample };
 }
 
 function operationsOf(entry: InterfaceEntry): SliceOperation[] {
@@ -316,11 +324,21 @@ export function periodOf({ notBefore, until }: { notBefore?: number | undefined;
   return { ...(notBefore === undefined ? {} : { notBefore }), ...(until === undefined ? {} : { until }) };
 }
 
-export function resolveWaivers(files: Files, resolver: Resolver, grants: ReadonlyMap<string, Grant>): Waiver[] {
+export function resolveWaivers(
+  files: Files,
+  resolver: Resolver,
+  grants: ReadonlyMap<string, Grant>,
+  interfaces: ReadonlyMap<string, Interface>,
+): Waiver[] {
   return files.waivers.flatMap((file) =>
     file.value.waivers.map((entry, index) => {
       const at = entryAt(file, 'waivers', index);
-      const { grant, at: excuses, ...rest } = entry;
+      const { grant, interface: name, at: excuses, ...rest } = entry;
+      if (name !== undefined) {
+        if (!interfaces.has(name))
+          unknown(resolver, 'interfaces', 'interface', name, interfaces.keys(), at('interface'));
+        return { ...rest, interface: name, at };
+      }
       if (grant === undefined) return { ...rest, ...(excuses === undefined ? {} : { excuses }), at };
       if (!grants.has(grant)) unknown(resolver, 'grants', 'grant', grant, grants.keys(), at('grant'));
       return { ...rest, grant, at };

@@ -1,7 +1,9 @@
 // interfaces/*.yaml: the catalogue of services, each with named operations in the terms of its protocol.
 import { z } from 'zod';
+import { auditClasses, auditLevelSchema } from '../../bundle/audit-classes.ts';
+import { enforcerDeathSchema } from '../../bundle/enforcer-death.ts';
 import { pathNormalisations } from '../../bundle/path-normalisations.ts';
-import { MAX_SAMPLE, regoNamePattern } from '../../bundle/slice.ts';
+import { regoNamePattern } from '../../bundle/slice.ts';
 import { isServerNamePattern, MAX_SERVER_NAMES } from '../../bundle/tls.ts';
 import { MAX_MODBUS_QUANTITY } from '../../limits.ts';
 import { modbusFunction } from './modbus-function.ts';
@@ -43,20 +45,28 @@ const everyInterface = {
   class: safetyClass.default('normal'),
   casbin: id.optional(),
   rego: worded(regoNamePattern, 'the name of a Rego package: lower case letters, digits, _').optional(),
-  onEnforcerDeath: z.enum(['closed', 'hold', 'open']).default('closed'),
+  onEnforcerDeath: enforcerDeathSchema.default('closed'),
   observe: z.strictObject({ until }).optional(),
 };
 
 const durable = z.boolean().default(false);
-const audit = z.strictObject({ durable }).prefault({});
-/** Modbus counts alike requests by itself, and an opaque port knows none. */
+const onDeny = z.enum(['answer', 'close']).default('answer');
+
+/** What is written of an interface whose protocol has these classes of messages. */
+const auditOf = <Name extends string>(names: readonly [Name, ...Name[]]) =>
+  z.strictObject({ durable, classes: z.partialRecord(z.enum(names), auditLevelSchema).optional() }).prefault({});
+
+/** `allows` is the class `request`, from before there were classes. */
 const httpAudit = z
   .strictObject({
     durable,
-    allows: z
-      .union([z.enum(['all', 'counted']), z.strictObject({ sample: z.int().min(2).max(MAX_SAMPLE) })])
-      .default('all'),
+    allows: auditLevelSchema.optional(),
+    classes: z.strictObject({ request: auditLevelSchema.optional() }).optional(),
   })
+  .refine(
+    ({ allows, classes }) => allows === undefined || classes === undefined,
+    'expected allows or classes, not both',
+  )
   .prefault({});
 
 const some = (value: object): boolean => Object.keys(value).length > 0;
@@ -73,6 +83,7 @@ const interfaceSchema = z
         .refine((terms) => new Set(terms).size === terms.length, 'expected each step once')
         .optional(),
       transport: z.literal('tcp').default('tcp'),
+      onDeny,
       audit: httpAudit,
       operations: z.record(id, httpOperation).refine(some, none),
     }),
@@ -80,28 +91,30 @@ const interfaceSchema = z
       ...everyInterface,
       protocol: z.literal('modbus'),
       transport: z.literal('tcp').default('tcp'),
-      audit,
+      onDeny,
+      audit: auditOf(auditClasses.modbus),
       operations: z.record(id, modbusOperation).refine(some, none),
     }),
     z.strictObject({
       ...everyInterface,
       protocol: z.literal('mqtt'),
       transport: z.literal('tcp').default('tcp'),
-      audit,
+      onDeny,
+      audit: auditOf(auditClasses.mqtt),
       operations: z.record(id, mqttOperation).refine(some, none),
     }),
     z.strictObject({
       ...everyInterface,
       protocol: z.literal('tls'),
       transport: z.literal('tcp').default('tcp'),
-      audit,
+      audit: auditOf(auditClasses.tls),
       operations: z.record(id, tlsOperation).refine(some, none),
     }),
     z.strictObject({
       ...everyInterface,
       protocol: z.literal('port'),
       transport: z.enum(['tcp', 'udp']).default('tcp'),
-      audit,
+      audit: z.strictObject({ durable }).prefault({}),
       operations: z.record(id, portOperation).refine(some, none),
     }),
   ])

@@ -16,6 +16,8 @@ const waiver = z
     rule: waivable,
     /** What it excuses: everything the rule says about one grant, ... */
     grant: id.optional(),
+    /** ... or one interface, ... */
+    interface: id.optional(),
     /** ... or at one place: a file, or one line of it. */
     at: worded(/^[^:\s]+(:[1-9][0-9]{0,6})?$/, 'a file of the repository or file:line').optional(),
     /** A person or team that answers for it. */
@@ -23,9 +25,9 @@ const waiver = z
     reason: z.string().min(1).max(1024),
     until,
   })
-  .refine((entry) => (entry.grant === undefined) !== (entry.at === undefined), {
+  .refine((entry) => [entry.grant, entry.interface, entry.at].filter((about) => about !== undefined).length === 1, {
     path: ['id'],
-    message: 'expected either grant: <id> or at: <file:line> beside the rule',
+    message: 'expected one of grant: <id>, interface: <name> or at: <file:line> beside the rule',
   });
 
 export const waiversSchema = z.strictObject({ waivers: z.array(waiver).default([]) });

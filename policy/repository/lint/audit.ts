@@ -3,7 +3,12 @@ import type { Problems } from '../problems.ts';
 import type { Repository } from '../repository.ts';
 
 export function lintAudit({ interfaces }: Repository, problems: Problems): void {
-  for (const { name, auditDurable, allowsSampled, operations, at } of interfaces) {
+  for (const { name, auditDurable, allowsSampled, auditClasses, operations, at } of interfaces) {
+    const partly = Object.entries(auditClasses ?? {}).find(([, level]) => level !== 'all')?.[0];
+    if (auditDurable && partly !== undefined) {
+      const message = `${name} wants every answer on disk, and not every ${partly} recorded`;
+      problems.add('POLICY_AUDIT_CONTRADICTORY', at('audit', 'classes', partly), message);
+    }
     if (allowsSampled === undefined) continue;
     const place = at('audit', 'allows');
     if (auditDurable) {

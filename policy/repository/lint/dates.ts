@@ -18,9 +18,6 @@ export function lintDates(repository: Repository, problems: Problems, now: numbe
   for (const rule of repository.firewall) check(`rule ${rule.id}`, rule.until, () => rule.at('until'));
   for (const entry of repository.interfaces) {
     check(`observe mode of ${entry.name}`, entry.observeUntil, () => entry.at('observe', 'until'), MAX_OBSERVE_MS);
-    if (entry.onEnforcerDeath === 'open') {
-      problems.add('POLICY_ENFORCER_DEATH_OPEN', entry.at('onEnforcerDeath'), `${entry.name} would fail open`);
-    }
   }
   for (const waiver of repository.waivers) {
     check(`waiver ${waiver.id}`, waiver.until, () => waiver.at('until'), MAX_WAIVER_MS);

@@ -8,6 +8,7 @@ import { lintBreakGlass } from './break-glass.ts';
 import { lintCasbin } from './casbin.ts';
 import { lintDates } from './dates.ts';
 import { lintAssumptions } from './denies.ts';
+import { lintEnforcerDeath } from './enforcer-death.ts';
 import { lintEntries } from './entries.ts';
 import {
   lintBindings,
@@ -39,6 +40,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintCasbin(repository, problems);
   lintRego(repository, problems);
   lintDates(repository, problems, now);
+  lintEnforcerDeath(repository, problems);
   lintPeriods(repository, problems, now);
   lintAssumptions(repository, problems);
   lintSelfGrants(repository, problems);

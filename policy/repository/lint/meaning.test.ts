@@ -425,7 +425,11 @@ const cases: Readonly<Record<Rule, RuleCase>> = {
   },
   POLICY_AUDIT_CONTRADICTORY: {
     fires: [[audited('{durable: true, allows: counted}'), 'interfaces/more.yaml:6:36']],
-    silent: [audited('{durable: true, allows: all}'), audited('{allows: counted}')],
+    silent: [
+      audited('{durable: true, allows: all}'),
+      audited('{allows: counted}'),
+      audited('{durable: true, classes: {request: all}}'),
+    ],
   },
   POLICY_AUDIT_SAMPLED: {
     fires: [

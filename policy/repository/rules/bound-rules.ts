@@ -10,4 +10,12 @@ export const boundRules = {
     example: 'functions: [read-holding-registers], maxChangePerMinute: 50',
     fix: 'give the bound to an operation that writes registers, and coils an operation of their own',
   },
+  POLICY_ENFORCER_DEATH_IGNORED: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'While the enforcer is dead an open interface is the bare server: what else is written of it must not seem to hold then.',
+    example: 'onEnforcerDeath: open beside audit: {durable: true}',
+    fix: 'use closed or hold, or remove what cannot hold: durable, onDeny: close; a plain port has no enforcer in its way',
+  },
 } as const satisfies Record<string, LintRule>;

@@ -92,11 +92,11 @@ export const repositoryRules = {
   },
   POLICY_ENFORCER_DEATH_OPEN: {
     severity: 'error',
-    waivable: false,
+    waivable: true,
     explanation:
-      'Failing open needs a waiver with owner, end date and alarm, which this version does not carry to the edge yet.',
-    example: 'onEnforcerDeath: open',
-    fix: 'use closed, or hold to let flows that were allowed go on',
+      'While the enforcer is dead everybody reaches the server. That needs a waiver with owner, reason and end date; on that date edges close the interface again.',
+    example: 'onEnforcerDeath: open without a waiver that names the interface',
+    fix: 'use closed, or hold to let flows that were allowed go on, or add a waiver to waivers/ that names the interface',
   },
   POLICY_BINDING_UNREACHABLE: {
     severity: 'error',
