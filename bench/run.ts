@@ -11,6 +11,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   'authz-endurance': async (options) => (await import('./authz.ts')).measureEndurance(options),
   decide: async (options) => (await import('./decide.ts')).measureDecide(options),
   firewall: async (options) => (await import('./firewall.ts')).measureFirewall(options),
+  proxy: async (options) => (await import('./proxy.ts')).measureProxy(options),
   reloads: async (options) => (await import('./reloads.ts')).measureReloads(options),
 };
 

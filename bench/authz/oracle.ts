@@ -5,7 +5,7 @@ import { certificatesFromPem, verifyChain } from '../../identity/index.ts';
 import { type CheckRequest, CheckRequestSchema } from '../../proto/gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type { TestAuthority } from '../../test/support/pki.ts';
 import type { Expected } from './corpus-file.ts';
-import type { KnownEdge } from './edge-state.ts';
+import type { KnownEdge } from '../edge-state.ts';
 import { deviceOf, type Evidence } from './check-requests.ts';
 import { trustDomain } from './policy.ts';
 

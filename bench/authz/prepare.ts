@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createTestAuthority, type TestAuthority } from '../../test/support/pki.ts';
 import { certificatesOf, checkRequests, type Evidence, marksOf } from './check-requests.ts';
 import { type Corpus, writeCorpus } from './corpus-file.ts';
-import { writeEdgeState } from './edge-state.ts';
+import { writeEdgeState } from '../edge-state.ts';
 import { createOracle, type Oracle } from './oracle.ts';
 import { type FleetPolicy, fleetPolicy, trustDomain } from './policy.ts';
 

@@ -1,7 +1,7 @@
 // Cheap ways to good figures of apply are no figures.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attempt } from '../firewall.ts';
+import { attempt } from '../parts.ts';
 import { applyFigures, type Deltas, type WholeApply } from './apply.ts';
 
 const times = (value: number): number[] => Array.from({ length: 5 }, () => value);

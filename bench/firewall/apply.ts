@@ -17,7 +17,7 @@ import { TABLE } from '../../enforcer/firewall/render.ts';
 import { createNetwork, type Network } from '../../test/support/netns.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { type Figure, figure, type FigureSpec, percentile, unmeasured } from '../machine.ts';
-import { inTemporaryFolder } from './temporary-folder.ts';
+import { inTemporaryFolder } from '../temporary-folder.ts';
 import { MOST_PEERS, namespacePath, planOfPeers, serverHost } from './world.ts';
 
 export interface WholeApply {

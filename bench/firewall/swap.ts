@@ -10,7 +10,7 @@ import { createNetwork } from '../../test/support/netns.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { type Figure, figure, type FigureSpec, spread, unmeasured } from '../machine.ts';
 import { type Flooded, floodFrom } from './flood.ts';
-import { inTemporaryFolder } from './temporary-folder.ts';
+import { inTemporaryFolder } from '../temporary-folder.ts';
 import {
   CLOSED_PORT,
   clientHost,

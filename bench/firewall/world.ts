@@ -29,7 +29,7 @@ export const serverHost = (address: string = SERVER): HostSpec => ({
   interfaces: { eth0: { network: 'cell', addresses: [`${address}/24`], mac: macOf(address) } },
 });
 
-const macOf = (address: string): string =>
+export const macOf = (address: string): string =>
   `02:00:00:00:00:${Number(address.split('.')[3]).toString(16).padStart(2, '0')}`;
 
 export const peerAddress = (index: number): string => `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
