@@ -33,6 +33,7 @@ export type EventKind = keyof typeof eventKinds;
  */
 export const eventFields = [
   'address',
+  'address_subject',
   'addresses',
   'alpn',
   'ambiguous',

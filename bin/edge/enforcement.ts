@@ -27,6 +27,7 @@ import { createConnectionGuard, type ConnectionGuard } from './connection-guard.
 import type { FirewallMode, FirstRules } from './first-rules.ts';
 import { serveLocalOrders } from './local-socket.ts';
 import { createProxies, type Proxies } from './proxies.ts';
+import { proxyIdentity } from './proxy-identity.ts';
 import { remoteProxies } from './remote-proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
 import { openResolvedNames, type ResolvedNames } from './resolved-names.ts';
@@ -93,6 +94,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     decide,
     usage: () => opened(late.usage).claim(),
     subjectOf: (address) => opened(late.subjects).fromAddress(address, slice()),
+    subjectOfChain: (chain) => opened(late.subjects).fromChain(chain).subject,
+    identity: proxyIdentity(core.own, () => opened(late.subjects)),
     slice,
     now: () => trusted.now(),
   });
@@ -127,6 +130,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     onBlocks: async (blocks, pardons) => await firewall.blocks(blocks, pardons),
     onChange: async (change) => {
       late.points?.recheck();
+      proxies.recheck();
       await firewall.contain(change);
     },
   });

@@ -6,11 +6,14 @@ import type { Abilities } from '../../enforcer/activation/index.ts';
 import {
   type ConnectionInfo,
   createProxy,
+  createTermination,
   httpProtocol,
   modbusProtocol,
   type Protocol,
   type ProtocolProxy,
   type ProxyOptions,
+  type TerminationParts,
+  tlsProtocol,
 } from '../../enforcer/proxy/index.ts';
 import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
 import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
@@ -31,6 +34,9 @@ export interface ProxyParts {
   readonly decide: (request: AccessRequest, abilities: Abilities) => Decision;
   readonly usage: NonNullable<ProxyOptions['usage']>;
   readonly subjectOf: (address: string) => AccessRequest['subject'];
+  /** The device that a certificate proves. Throws when it proves none, or no longer does. */
+  readonly subjectOfChain: (chainDer: readonly Buffer[]) => AccessRequest['subject'];
+  readonly identity: TerminationParts;
   readonly slice: () => Slice | undefined;
   readonly now: () => number;
 }
@@ -40,6 +46,8 @@ export interface Proxies {
   readonly task: Task;
   /** Ends the connections of a subject on both sides; how many there were. */
   close(deviceId: string): number;
+  /** Ends at once the connections whose certificate or standing verdict no longer holds. */
+  recheck(): void;
   /** Ends every connection when the answers under way are there; bounded. */
   drain(): Promise<void>;
 }
@@ -47,11 +55,19 @@ export interface Proxies {
 export function createProxies(parts: ProxyParts): Proxies {
   const { config, transparent } = parts;
   const proxies: ProtocolProxy[] = [];
+  const termination = createTermination(parts.identity);
+  const recheck = (): void => {
+    for (const proxy of proxies) proxy.recheck();
+  };
+  parts.identity.follow(recheck);
 
   const decide: ProxyOptions['decide'] = (connection, operation, abilities) =>
     parts.decide(
       {
-        subject: parts.subjectOf(connection.source.address),
+        subject:
+          connection.peer === undefined
+            ? parts.subjectOf(connection.source.address)
+            : parts.subjectOfChain(connection.peer.chain),
         operation,
         resource: { interface: connection.interface, attributes: {} },
         context: {
@@ -81,6 +97,7 @@ export function createProxies(parts: ProxyParts): Proxies {
       subjectOf: parts.subjectOf,
       interfaceOf: () => proxy.interface,
       entryOf,
+      termination,
       admits: (source) => parts.admits(proxy.interface, source.address),
       emit: parts.emit,
       clock: systemClock,
@@ -108,13 +125,14 @@ export function createProxies(parts: ProxyParts): Proxies {
       );
     },
     close: (deviceId) => proxies.reduce((closed, proxy) => closed + proxy.close(deviceId), 0),
+    recheck,
     drain: async () => void (await Promise.all(proxies.map((proxy) => proxy.drain()))),
   };
 }
 
 /** What is not served here is read as Modbus, in which it is garbage. */
 function protocolsOf(now: () => number): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
-  return { modbus: modbusProtocol(now), http: httpProtocol() };
+  return { modbus: modbusProtocol(now), http: httpProtocol(), tls: tlsProtocol };
 }
 
 function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {

@@ -1,13 +1,13 @@
 // Proxies on other hosts that may ask this edge (`authz.tls`): who they have to be, by our identity and the orders of now.
 import { type RemoteProxies } from '../../enforcer/authz/index.ts';
 import type { OrdersStore } from '../../enforcer/activation/index.ts';
-import { certificatesToPem, exportPkcs8Pem, parseSpiffeId } from '../../identity/index.ts';
+import { exportPkcs8Pem, parseSpiffeId } from '../../identity/index.ts';
 import { rowOf } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { errorTable } from '../../runtime/errors.ts';
 import type { EdgeCore } from './core.ts';
 import { subjectErrors } from './subjects.ts';
-import { createVerifiedPeers } from './verified-peers.ts';
+import { createVerifiedChains, createVerifiedPeers } from './verified-peers.ts';
 
 export const remoteProxyErrors = errorTable({
   AUTHZ_PROXY_TRUST_DOMAIN: {
@@ -24,17 +24,10 @@ export function remoteProxies(
   const { tls } = config.authz;
   if (tls === undefined) return undefined;
   for (const uri of tls.proxies) mustBeOurs(uri, own.anchors().trustDomain);
-  const verifyPeer = createVerifiedPeers(own, () => orders.view().revoked);
-  const texts = new WeakMap<readonly Buffer[], string>();
-  const textOf = (chainDer: readonly Buffer[]): string => {
-    const known = texts.get(chainDer);
-    if (known !== undefined) return known;
-    // What Node hands on is not always whole (identity/path.ts), and the intermediate that issued us issued our peers too.
-    const rest = own.current().chain.slice(1);
-    const text = certificatesToPem([...chainDer, ...rest.filter((der) => !chainDer.some((have) => have.equals(der)))]);
-    texts.set(chainDer, text);
-    return text;
-  };
+  const verifyChain = createVerifiedChains(
+    own,
+    createVerifiedPeers(own, () => orders.view().revoked),
+  );
   return {
     listen: tls.listen,
     proxies: new Set(tls.proxies),
@@ -44,7 +37,7 @@ export function remoteProxies(
     },
     follow: (changed) => own.follow(changed),
     verify: (chainDer) => {
-      const svid = chainDer.length === 0 ? undefined : verifyPeer(textOf(chainDer), trusted.now());
+      const svid = verifyChain(chainDer, trusted.now());
       if (svid === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'no client certificate');
       return svid.id;
     },

@@ -7,7 +7,7 @@ import { errorTable } from '../../runtime/errors.ts';
 import type { Slice } from '../../policy/bundle/index.ts';
 import type { AccessRequest } from '../../policy/engine/index.ts';
 import type { BearerTokens } from './bearer-tokens.ts';
-import { createVerifiedPeers, type PeerIdentity } from './verified-peers.ts';
+import { createVerifiedChains, createVerifiedPeers, type PeerIdentity } from './verified-peers.ts';
 
 type Subject = AccessRequest['subject'];
 
@@ -39,6 +39,8 @@ export interface Subjects {
    * look at: it alone has seen it.
    */
   fromAssertion(peer: PeerEvidence, binding: Subject['binding'] | undefined): Subject;
+  /** The device that the client of a TLS connection of ours proved to be by its SVID. Throws as `fromEvidence` does. */
+  fromChain(chainDer: readonly Buffer[]): { readonly subject: Subject; readonly serialHex: string };
   /** Nobody (`id` empty, state unknown) when no device of the slice has the address. */
   fromAddress(address: string, slice: Slice | undefined): Subject;
 }
@@ -55,6 +57,7 @@ export function createSubjects(
   const withState = (id: string, binding: Subject['binding']): Subject => ({ id, binding, ...orders.subjectState(id) });
 
   const verifyPeer = createVerifiedPeers(own, () => orders.view().revoked);
+  const verifyChain = createVerifiedChains(own, verifyPeer);
 
   function deviceOf(id: SpiffeId): string {
     if (id.trustDomain !== own.anchors().trustDomain) {
@@ -104,6 +107,11 @@ export function createSubjects(
         );
       }
       return withState(asserted, binding);
+    },
+    fromChain: (chainDer) => {
+      const svid = verifyChain(chainDer, now());
+      if (svid === undefined) throw subjectErrors.error('SUBJECT_NOT_IDENTIFIED', 'the client sent no certificate');
+      return { subject: withState(deviceOf(svid.id), 'svid'), serialHex: svid.serialHex };
     },
     fromAddress: (address, slice) => {
       const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');

@@ -1,6 +1,12 @@
 // Certificates of peers, verified once and asked again at each request for what may have changed: dates and revocation. A new
 // identity or new roots of ours begin anew.
-import { certificatesFromPem, type VerifiedSvid, verifyAgain, verifyChain } from '../../identity/index.ts';
+import {
+  certificatesFromPem,
+  certificatesToPem,
+  type VerifiedSvid,
+  verifyAgain,
+  verifyChain,
+} from '../../identity/index.ts';
 import type { DeviceIdentity } from '../../ca/edge/index.ts';
 
 /** What of our own identity peers are verified with; another object when it changes. */
@@ -54,4 +60,21 @@ export function createVerifiedPeers(
     if (svid !== undefined) known.set(pem, { svid, notRevokedIn: serials });
     return svid;
   };
+}
+
+/** A chain as TLS hands it on, leaf first. Undefined for an empty one; throws like `verifyChain`. */
+export type VerifyChain = (chainDer: readonly Buffer[], now: number) => VerifiedSvid | undefined;
+
+export function createVerifiedChains(own: Pick<PeerIdentity, 'current'>, verifyPeer: VerifyPeer): VerifyChain {
+  const texts = new WeakMap<readonly Buffer[], string>();
+  const textOf = (chainDer: readonly Buffer[]): string => {
+    const known = texts.get(chainDer);
+    if (known !== undefined) return known;
+    // What Node hands on is not always whole (identity/path.ts), and the intermediate that issued us issued our peers too.
+    const rest = own.current().chain.slice(1);
+    const text = certificatesToPem([...chainDer, ...rest.filter((der) => !chainDer.some((have) => have.equals(der)))]);
+    texts.set(chainDer, text);
+    return text;
+  };
+  return (chainDer, now) => (chainDer.length === 0 ? undefined : verifyPeer(textOf(chainDer), now));
 }

@@ -10,6 +10,22 @@ export const proxyErrors = errorTable({
     status: 'UNAVAILABLE',
     remedy: 'Check that the protected server runs and listens on the address named',
   },
+  PROXY_TLS_HANDSHAKE: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Dial with TLS 1.3, and with a protocol that this interface speaks (ALPN)',
+  },
+  PROXY_TLS_PEER: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Present the SVID of a device of this trust domain, and do not resume sessions',
+  },
+  PROXY_TLS_BUSY: {
+    status: 'RESOURCE_EXHAUSTED',
+    remedy: 'Dial again later; look for who opens so many connections',
+  },
+  PROXY_TLS_OWN_IDENTITY: {
+    status: 'FAILED_PRECONDITION',
+    remedy: 'Look at the identity of this device (edgeward edge status); enrol it again where it is lost',
+  },
 } as const);
 
 export type ProxyErrorCode = keyof typeof proxyErrors.codes;

@@ -3,6 +3,7 @@
 import type { EmitEvent, NewEvent, NewEventData } from '../../audit/spool/index.ts';
 import { type Decision, type Fulfilment, obligationName, recordAsked } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { CodedError } from '../../runtime/errors.ts';
 import { createEventWindow } from '../event-window.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { ConnectionInfo, JudgedOperation, Protocol, ProxyOperation } from './protocol.ts';
@@ -18,6 +19,8 @@ export interface ProxyEvents {
   readonly denied: (connection: ConnectionInfo, judged: JudgedOperation) => void;
   /** Input that is no request, or none that may be asked. */
   readonly refused: (connection: ConnectionInfo, why: string, operation?: ProxyOperation) => void;
+  /** A client that did not prove who it is, or whose proof no longer holds. */
+  readonly unproven: (connection: ConnectionInfo, error: CodedError) => void;
   readonly flush: (all?: boolean) => void;
 }
 
@@ -47,7 +50,7 @@ export function createProxyEvents(
       const event = (): NewEvent => decisionEvent(protocol, connection, judged);
       // What has to be done with a request is done with each one.
       if (decision.obligations !== undefined || isDurable(connection, decision)) return record(event());
-      const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
+      const who = whoOf(connection);
       allows.add({
         key: keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle),
         event,
@@ -58,7 +61,7 @@ export function createProxyEvents(
     denied(connection, judged) {
       const { operation, decision } = judged;
       const event = (): NewEvent => decisionEvent(protocol, connection, judged);
-      const who = keyOf(connection.source.address, connection.subject.id, connection.interface);
+      const who = whoOf(connection);
       denials.add({
         key: keyOf(who, decision.reason, decision.rule, decision.bundle, ...protocol.record(operation).key),
         event,
@@ -78,12 +81,30 @@ export function createProxyEvents(
         coarse: () => ({ key: keyOf(connection.interface, 'malformed'), event: () => event }),
       });
     },
+    unproven(connection, { code, message }) {
+      const data = { ...peerData(protocol, connection, 'deny', 'unproven'), code };
+      const event = (more: NewEventData = {}): NewEvent => ({
+        kind: protocol.kind,
+        activity: 'refuse',
+        severity: 'medium',
+        data: { ...data, ...more },
+      });
+      denials.add({
+        key: keyOf(connection.source.address, connection.interface, code, message),
+        event: () => event({ message }),
+        coarse: () => ({ key: keyOf(connection.interface, code), event }),
+      });
+    },
     flush(all) {
       denials.flush(all);
       allows.flush(all);
     },
   };
 }
+
+/** What is said with an address is not said with a certificate. */
+const whoOf = ({ source, subject, interface: name, peer }: ConnectionInfo): string =>
+  keyOf(source.address, subject.id, name, peer?.serial ?? '');
 
 /** Lengths in front keep parts apart whatever they hold. */
 function keyOf(...parts: readonly (string | number)[]): string {
@@ -140,7 +161,7 @@ function peerData(
   answer: 'allow' | 'deny',
   reason: string,
 ): NewEventData {
-  const { source, destination, subject } = connection;
+  const { source, destination, subject, peer, addressOf } = connection;
   return {
     subject: subject.id,
     peer: source.address,
@@ -152,5 +173,7 @@ function peerData(
     source_port: source.port,
     destination_ip: destination.address,
     destination_port: destination.port,
+    ...(peer === undefined ? {} : { serial: peer.serial }),
+    ...(addressOf === undefined ? {} : { address_subject: addressOf }),
   };
 }

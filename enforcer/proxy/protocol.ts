@@ -7,6 +7,7 @@ import type { Asked, Binding, Decision, Fulfilment, Operation, Usage } from '../
 import type { Clock } from '../../runtime/clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ProxyLimits } from './limits.ts';
+import type { ProvenPeer } from './tls/termination.ts';
 
 export interface ProxySubject {
   /** Device id; empty when nobody could be established. */
@@ -21,6 +22,10 @@ export interface ConnectionInfo {
   readonly destination: Endpoint;
   readonly interface: string;
   readonly subject: ProxySubject;
+  /** Who has proven to be the subject by a certificate; absent where the address alone says who it is. */
+  readonly peer?: ProvenPeer;
+  /** Device whose address it comes from, where that is another than the certificate names: there is NAT. Empty for nobody's. */
+  readonly addressOf?: string;
 }
 
 /** What one message may ask for; `named` is for who asks without a request. */
@@ -129,6 +134,11 @@ export interface OperationRecord {
 
 export interface Protocol {
   readonly name: string;
+  /**
+   * Names of it under TLS (RFC 7301), the best first; when empty, whatever a client offers is ignored. Absent: TLS on its
+   * interfaces is not ended here.
+   */
+  readonly alpn?: readonly string[];
   readonly kind: EventKind;
   /** One per connection. What connections of a listener share lives in the closure of whoever made the protocol. */
   open(ports: ExchangePorts): Exchange;

@@ -8,12 +8,14 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { isAbort } from '../../runtime/tasks.ts';
 import type { SliceInterface } from '../../policy/bundle/index.ts';
+import { arrive } from './arrival.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
 import { serve, type Connection } from './connection.ts';
 import { createProxyEvents, type ProxyEvents } from './events.ts';
 import { defaultLimits, DRAIN_MS, TICK_MS, type ProxyLimits } from './limits.ts';
 import type { ConnectionInfo, Decide, Protocol, ProxySubject } from './protocol.ts';
+import type { ProvenPeer, Termination } from './tls/termination.ts';
 import { connectDirectly } from './upstream.ts';
 import { noRequestUsage, type RequestUsage } from '../request-usage.ts';
 
@@ -34,6 +36,8 @@ export interface ProxyOptions {
   readonly entryOf?: (interfaceName: string) => SliceInterface | undefined;
   /** Asked at accept, before anything is read: false resets the connection. Default: every source. */
   readonly admits?: (source: Endpoint) => boolean;
+  /** Ends TLS for clients that prove who they are. Default: nobody looks for TLS. */
+  readonly termination?: Termination;
   readonly emit: EmitEvent;
   readonly clock: Clock;
   /** Whether the record of this allowed request has to be on disk before it goes on. Default: never. */
@@ -53,6 +57,8 @@ export interface ProtocolProxy {
   readonly drain: () => Promise<void>;
   /** Ends the connections of a subject at once, on both sides; how many there were. */
   readonly close: (subjectId: string) => number;
+  /** Looks at once at what connections need to go on: certificates, verdicts that they stand on. */
+  readonly recheck: () => void;
   readonly connections: () => readonly ConnectionInfo[];
 }
 
@@ -75,6 +81,9 @@ export function createProxy(protocolOf: (interfaceName: string) => Protocol, opt
   };
   const open: Open = { connections: new Set(), ofPeer: new Map() };
   const { connections } = open;
+  const recheck = (): void => {
+    for (const connection of connections) connection.tick();
+  };
   const guarded = guardLoops(options, limits);
   // Without half-open connections: a master that says goodbye wants no more answers.
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: false });
@@ -85,7 +94,7 @@ export function createProxy(protocolOf: (interfaceName: string) => Protocol, opt
       'destination' in options.listen
         ? options.listen.destination
         : endpoint(dropped?.localAddress, dropped?.localPort);
-    const connection = describeConnection(source, where, options);
+    const connection = describeConnection(source, where, options, undefined);
     eventsOf(protocolOf(connection.interface)).refused(connection, 'too many connections');
   });
   server.on('connection', (client) => {
@@ -101,7 +110,7 @@ export function createProxy(protocolOf: (interfaceName: string) => Protocol, opt
       try {
         while (!signal.aborted) {
           await clock.sleep(TICK_MS, signal);
-          for (const connection of connections) connection.tick();
+          recheck();
           flush();
         }
       } catch (error) {
@@ -123,6 +132,7 @@ export function createProxy(protocolOf: (interfaceName: string) => Protocol, opt
       for (const connection of concerned) connection.reset();
       return concerned.length;
     },
+    recheck,
     connections: () => [...connections].map((connection) => connection.describe()),
   };
 }
@@ -171,7 +181,7 @@ function accept(
   const source = endpoint(client.remoteAddress, client.remotePort);
   const destination =
     'destination' in options.listen ? options.listen.destination : endpoint(client.localAddress, client.localPort);
-  const describe = (): ConnectionInfo => describeConnection(source, destination, options);
+  const describe = (peer?: ProvenPeer): ConnectionInfo => describeConnection(source, destination, options, peer);
   const protocol = protocolOf(describe().interface);
   const events = eventsOf(protocol);
   const before = ofPeer.get(source.address) ?? 0;
@@ -181,38 +191,50 @@ function accept(
     return;
   }
   ofPeer.set(source.address, before + 1);
-  const connection = serve(client, protocol, {
-    describe,
-    decide: options.decide,
-    usage: options.usage ?? (() => noRequestUsage),
-    connectUpstream: options.connectUpstream,
-    entry: () => options.entryOf?.(describe().interface),
-    onAllowed: events.allowed,
-    onDenied: events.denied,
-    onRefused: events.refused,
-    onClosed: () => {
-      connections.delete(connection);
-      const left = (ofPeer.get(source.address) ?? 1) - 1;
-      if (left === 0) ofPeer.delete(source.address);
-      else ofPeer.set(source.address, left);
-    },
-    clock: options.clock,
-    limits,
-  });
+  const onClosed = (): void => {
+    connections.delete(connection);
+    const left = (ofPeer.get(source.address) ?? 1) - 1;
+    if (left === 0) ofPeer.delete(source.address);
+    else ofPeer.set(source.address, left);
+  };
+  const serveAs = (socket: Socket, peer?: ProvenPeer): Connection =>
+    serve(socket, protocol, {
+      describe: () => describe(peer),
+      decide: options.decide,
+      usage: options.usage ?? (() => noRequestUsage),
+      connectUpstream: options.connectUpstream,
+      entry: () => options.entryOf?.(describe(peer).interface),
+      onAllowed: events.allowed,
+      onDenied: events.denied,
+      onRefused: events.refused,
+      onClosed,
+      clock: options.clock,
+      limits,
+    });
+  const { termination, clock } = options;
+  const { alpn } = protocol;
+  const connection =
+    termination === undefined || alpn === undefined
+      ? serveAs(client)
+      : arrive(client, { termination, alpn, describe, serve: serveAs, onRefused: events.unproven, onClosed, clock });
   connections.add(connection);
 }
 
 /** Who cannot be looked up is nobody. */
-function describeConnection(source: Endpoint, destination: Endpoint, options: ProxyOptions): ConnectionInfo {
+function describeConnection(
+  source: Endpoint,
+  destination: Endpoint,
+  options: ProxyOptions,
+  peer: ProvenPeer | undefined,
+): ConnectionInfo {
+  const proven = peer === undefined ? undefined : { peer, subject: { id: peer.device, binding: 'svid' } as const };
   try {
-    return {
-      source,
-      destination,
-      interface: options.interfaceOf(destination),
-      subject: options.subjectOf(source.address),
-    };
+    const known = { source, destination, interface: options.interfaceOf(destination) };
+    const subject = options.subjectOf(source.address);
+    if (proven === undefined) return { ...known, subject };
+    return { ...known, ...proven, ...(subject.id === proven.subject.id ? {} : { addressOf: subject.id }) };
   } catch {
-    return { source, destination, interface: '', subject: { id: '', binding: 'ip' } };
+    return { source, destination, interface: '', ...(proven ?? { subject: { id: '', binding: 'ip' } }) };
   }
 }
 

@@ -4,5 +4,5 @@ import { recordHttp } from './operation.ts';
 import type { Protocol } from '../protocol.ts';
 
 export function httpProtocol(): Protocol {
-  return { name: 'http', kind: 'http', open: openHttp1, record: recordHttp };
+  return { name: 'http', alpn: ['http/1.1'], kind: 'http', open: openHttp1, record: recordHttp };
 }

@@ -41,6 +41,8 @@ export function modbusProtocol(now: () => number): Protocol {
   const image = createRegisterImage(now);
   return {
     name: 'modbus',
+    // Modbus/TCP Security names none.
+    alpn: [],
     kind: 'modbus',
     open: (ports) => new ModbusExchange(ports, image),
     record: recordOf,

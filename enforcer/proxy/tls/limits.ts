@@ -16,3 +16,16 @@ export const MAX_APPLICATION_PROTOCOLS = 32;
 /** Characters of a host name and of one of its labels (RFC 1035, 2.3.4). */
 export const MAX_NAME_CHARACTERS = 253;
 export const MAX_LABEL_CHARACTERS = 63;
+
+/** Milliseconds from the first byte of a TLS client until its handshake is done: slow links take seconds. */
+export const HANDSHAKE_MS = 10_000;
+
+/** Milliseconds that a client of TLS which is passed through may take until it has said hello; clients do at once. */
+export const HELLO_MS = 10_000;
+
+/** Handshakes of all proxies: at a time (a millisecond of CPU each), until one counts as slow, and in line. */
+export const HANDSHAKE_LIMITS = {
+  maxHandshakesInFlight: 8,
+  handshakeSlotMs: 250,
+  maxHandshakesWaiting: 256,
+} as const;
