@@ -9,6 +9,7 @@ import {
   createTermination,
   httpProtocol,
   modbusProtocol,
+  mqttProtocol,
   type Protocol,
   type ProtocolProxy,
   type ProxyOptions,
@@ -132,7 +133,7 @@ export function createProxies(parts: ProxyParts): Proxies {
 
 /** What is not served here is read as Modbus, in which it is garbage. */
 function protocolsOf(now: () => number): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
-  return { modbus: modbusProtocol(now), http: httpProtocol(), tls: tlsProtocol };
+  return { modbus: modbusProtocol(now), http: httpProtocol(), mqtt: mqttProtocol(), tls: tlsProtocol };
 }
 
 function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {

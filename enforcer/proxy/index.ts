@@ -4,6 +4,7 @@ export type { ProtocolProxy, ProxyOptions } from './proxy.ts';
 export type { ConnectionInfo, Protocol, ProxyOperation, ProxySubject } from './protocol.ts';
 export { httpProtocol } from './http/protocol.ts';
 export { modbusProtocol } from './modbus/exchange.ts';
+export { mqttProtocol } from './mqtt/exchange.ts';
 export type { Endpoint } from './endpoint.ts';
 export { connectDirectly } from './upstream.ts';
 export { defaultLimits } from './limits.ts';

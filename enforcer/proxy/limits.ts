@@ -53,3 +53,30 @@ export const DRAIN_MS = 2_000;
 
 /** Modbus registers of which a listener remembers the values: more are forgotten from the one seen longest ago on. */
 export const MAX_IMAGE_REGISTERS = 16_384;
+
+/** Bytes of an MQTT packet that is read and forwarded; images and files have other ways. */
+export const MAX_MQTT_PACKET_BYTES = 1024 * 1024;
+
+/** Bytes of an MQTT CONNECT: it comes before anybody is known, and holds a name, an account and a will. */
+export const MAX_MQTT_CONNECT_BYTES = 128 * 1024;
+
+/** Milliseconds for a CONNECT to come, and for its answer. */
+export const MQTT_CONNECT_TIMEOUT_MS = 10_000;
+
+/** Topic aliases of a client of MQTT 5.0, each a name of up to 64 KiB that is kept. */
+export const MAX_MQTT_TOPIC_ALIASES = 16;
+
+/** Messages of QoS 1 and 2 of one connection without their last answer; brokers take 20 to some hundreds at once. */
+export const MAX_MQTT_UNACKNOWLEDGED = 4_096;
+
+/** SUBSCRIBE and UNSUBSCRIBE packets of one connection that the server has not answered: then the client waits. */
+export const MAX_MQTT_PENDING = 64;
+
+/** Filters of one SUBSCRIBE or UNSUBSCRIBE, and how many all of them may become when they are narrowed. */
+export const MAX_MQTT_FILTERS = 1_024;
+
+/** Characters of the filters that one connection has subscribed to: they are kept, to be taken back. */
+export const MAX_MQTT_FILTER_CHARACTERS = 256 * 1024;
+
+/** Bytes of a payload that is read as JSON, where policy bounds what is in it; a longer one counts as unread. */
+export const MAX_MQTT_JSON_BYTES = 64 * 1024;

@@ -19,6 +19,7 @@ export { lookOnly, noUsage, unusedUsage } from './usage.ts';
 export type { Usage, UseAnswer, UseLimit } from './usage.ts';
 export { createUseCounts, simulatedUsage } from './usage-counts.ts';
 export { narrowedFilters } from './mqtt-narrowing.ts';
+export { intersectTopicFilters } from './mqtt-topic.ts';
 export { readPath } from './http-path.ts';
 export type { PathReading } from './http-path.ts';
 export { compileCasbin } from './casbin/casbin-model.ts';

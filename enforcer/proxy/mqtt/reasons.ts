@@ -18,6 +18,7 @@ export const reasons = {
   receiveMaximumExceeded: 0x93,
   topicAliasInvalid: 0x94,
   packetTooLarge: 0x95,
+  quotaExceeded: 0x97,
 } as const;
 
 /** Return codes of a CONNACK of 3.1.1 (3.2.2.3). */
