@@ -83,6 +83,8 @@ export interface Libc {
   getsockname(fd: number, address: Buffer, addressLength: Buffer): number;
   setns(fd: number, kind: number): number;
   close(fd: number): number;
+  /** syscall(2) with integers alone, for calls that the C library does not name everywhere. */
+  syscall(number: number, a: number, b: number, c: number, d: number): number | bigint;
   if_indextoname(index: number, into: Buffer): unknown;
   /** Name of `number`, or of the last call's errno, e.g. `ENOENT`. */
   errnoName(number?: number): string;
@@ -129,6 +131,7 @@ function loadLibc(): Libc {
     getsockname: call('int getsockname(int fd, _Out_ uint8_t *address, _Inout_ uint8_t *addressLength)'),
     setns: call('int setns(int fd, int kind)'),
     close: call('int close(int fd)'),
+    syscall: call('int64_t syscall(int64_t number, int64_t a, int64_t b, int64_t c, int64_t d)'),
     if_indextoname: call('void *if_indextoname(unsigned int index, _Out_ uint8_t *into)'),
     errnoName: (number = koffi.errno()) => names.get(number) ?? `errno ${number}`,
     poll: koffi.node.poll,

@@ -118,6 +118,7 @@ export const eventFields = [
   'source_ip',
   'source_mac',
   'source_port',
+  'spared',
   'state',
   'status',
   'streams',

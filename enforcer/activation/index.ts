@@ -15,6 +15,7 @@ export { hostBoot } from './host-boot.ts';
 export { MAX_BLOCK_MS, MAX_ORDER_DEVICES, MAX_ORDERED_BLOCKS, STATE_MAX_AGE_MS } from './limits.ts';
 export { openOrdersStore, type OrdersStore, type OrdersStoreOptions, type StateHandler } from './orders-store.ts';
 export type { OrderedBlock, OrderedIsland, SiteOrders } from './site-orders.ts';
+export { createSafety, type Safety, type SafetyParts, sparing } from './safety.ts';
 export type { SelfTesting } from './self-test.ts';
 export { createSubjectState, type Subject, type SubjectView } from './subject-state.ts';
 export {

@@ -8,6 +8,7 @@ export const clientReasons: Readonly<Record<Reason, string>> = {
   'hard-expired': 'not available now',
   'soft-expired': 'not available now',
   overload: 'not available now',
+  standby: 'not available now',
   fault: 'not available now',
   state: 'not permitted',
   island: 'not available now',

@@ -174,6 +174,8 @@ export type Reason =
   | 'ambiguous'
   /** The enforcement point had no room or no time to ask. */
   | 'overload'
+  /** The enforcer is dead, and its stand-in serves safety operations, and who is held. */
+  | 'standby'
   | 'fault';
 
 export interface Decision {
@@ -197,4 +199,6 @@ export interface Decision {
   readonly stepUp?: string;
   /** Set in observe mode: the answer is allow, and this is what it would have denied. */
   readonly observed?: Reason;
+  /** Set on an allow of a safety operation that a fault of ours would have denied: that fault. */
+  readonly spared?: Reason;
 }

@@ -69,6 +69,7 @@ const circumstantial: ReadonlySet<Reason> = new Set([
   'binding',
   'rego',
   'obligation',
+  'standby',
   'fault',
 ]);
 

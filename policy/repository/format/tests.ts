@@ -43,6 +43,7 @@ export const reason = namesOf<Reason>({
   'unknown-operation': true,
   ambiguous: true,
   overload: true,
+  standby: true,
   fault: true,
 });
 
