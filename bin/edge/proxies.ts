@@ -120,10 +120,16 @@ export function createProxies(parts: ProxyParts): Proxies {
     },
     task: async (signal) => {
       if (proxies.length === 0) return await aborted(signal);
-      await runTasks(
-        signal,
+      const drained = new AbortController();
+      const tasks = runTasks(
+        drained.signal,
         Object.fromEntries(proxies.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])),
       );
+      // Answers under way are waited for; new connections find the stand-in meanwhile.
+      await Promise.race([tasks, aborted(signal)]);
+      await Promise.all(proxies.map((proxy) => proxy.drain()));
+      drained.abort();
+      await tasks;
     },
     close: (deviceId) => proxies.reduce((closed, proxy) => closed + proxy.close(deviceId), 0),
     recheck,

@@ -6,7 +6,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import { createJudging, type Judging, type JudgingPorts } from './judging.ts';
 import { createLane, type Lane } from './lane.ts';
-import { KEEP_ALIVE_MS, MAX_BACKLOG_BYTES, type ProxyLimits } from './limits.ts';
+import { KEEP_ALIVE_MS, LAST_WORDS_MS, MAX_BACKLOG_BYTES, type ProxyLimits } from './limits.ts';
 import type { ConnectionInfo, Exchange, Outcome, Protocol, ProxyOperation } from './protocol.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
 
@@ -211,7 +211,7 @@ class Proxied implements Connection {
 
   #endIfDrained(): void {
     if (!this.#draining || this.#ended || !this.#exchange.isIdle() || !this.#answers.isEmpty()) return;
-    this.#end(() => this.#client.destroySoon());
+    this.#end(() => lastWords(this.#client, this.#ports.clock));
   }
 
   #end(closeClient?: () => void): void {
@@ -223,6 +223,18 @@ class Proxied implements Connection {
     this.#upstream.end(false);
     this.#ports.onClosed();
   }
+}
+
+/** What it still sends is thrown away: a socket that is closed with bytes unread resets, and that can swallow the last answer. */
+function lastWords(client: Socket, clock: Clock): void {
+  client.end();
+  client.resume();
+  const ended = new AbortController();
+  client.once('close', () => ended.abort());
+  clock.sleep(LAST_WORDS_MS, ended.signal).then(
+    () => client.destroy(),
+    () => undefined,
+  );
 }
 
 /** A side that takes anything at all is slow, and not stalled. */

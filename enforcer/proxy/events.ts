@@ -49,10 +49,19 @@ export function createProxyEvents(
       const { decision } = judged;
       const event = (): NewEvent => decisionEvent(protocol, connection, judged);
       // What has to be done with a request is done with each one.
-      if (decision.obligations !== undefined || isDurable(connection, decision)) return record(event());
+      const mustBeKept = decision.obligations !== undefined || isDurable(connection, decision);
+      // Spared is what passes although it could not be kept: it waits for nothing.
+      if (mustBeKept && decision.spared === undefined) return record(event());
       const who = whoOf(connection);
       allows.add({
-        key: keyOf(who, decision.operation, decision.rule, decision.observed ?? '', decision.bundle),
+        key: keyOf(
+          who,
+          decision.operation,
+          decision.rule,
+          decision.observed ?? '',
+          decision.spared ?? '',
+          decision.bundle,
+        ),
         event,
         coarse: () => ({ key: who, event: () => withoutOperation(protocol, event(), connection, decision) }),
       });
@@ -135,13 +144,14 @@ function decisionEvent(
         ? {}
         : { obligations: decision.obligations.map(obligationName).join(' ') }),
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
+      ...(decision.spared === undefined ? {} : { spared: decision.spared }),
     },
   };
 }
 
 function severityOf(changes: boolean, decision: Decision): 'info' | 'medium' | 'high' {
   const notifies = decision.obligations?.some(({ id }) => id === 'notification') ?? false;
-  if (decision.allow) return notifies ? 'high' : 'info';
+  if (decision.allow) return notifies || decision.spared !== undefined ? 'high' : 'info';
   return changes ? 'high' : 'medium';
 }
 

@@ -1,8 +1,10 @@
 // The verdict on a message, and its record: each operation is asked about at the moment when the message would go on, and
 // again when something had to be waited for. A fault of ours denies.
-import { type Asked, type Decision, lookOnly, type Usage, withdrawn } from '../../policy/engine/index.ts';
+import { type Asked, type Decision, lookOnly, type Reason, type Usage, withdrawn } from '../../policy/engine/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import { proxyFulfilment } from './events.ts';
+import { RECORD_MS, SAFETY_RECORD_MS } from './limits.ts';
 import {
   type Ask,
   type Decide,
@@ -10,6 +12,7 @@ import {
   type JudgedOperation,
   type Message,
   type ProxyOperation,
+  type Spare,
 } from './protocol.ts';
 import type { ConnectionInfo } from './protocol.ts';
 
@@ -22,6 +25,12 @@ export interface JudgingPorts {
   /** A promise where the record has to be on disk before the message goes on; rejecting it denies. */
   readonly onAllowed: (connection: ConnectionInfo, judged: JudgedOperation) => Promise<void> | undefined;
   readonly onDenied: (connection: ConnectionInfo, judged: JudgedOperation) => void;
+  /**
+   * The allow that takes the place of a denial for which something of ours is to blame: of a safety operation that policy
+   * grants. Default: none.
+   */
+  readonly spare?: Spare | undefined;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
 
 type Operations = Extract<Ask, { kind: 'operations' }>;
@@ -68,6 +77,19 @@ export function createJudging(ports: JudgingPorts): Judging {
     return same || isDenied(judged) ? judged : { ...judged, decision: withdrawn(judged.decision, 'fault') };
   };
 
+  const spared = (
+    connection: ConnectionInfo,
+    { operation }: JudgedOperation,
+    because: Reason,
+    usage: Usage,
+  ): Decision | undefined => {
+    try {
+      return ports.spare?.(connection, operation, because, { usage, fulfilment: proxyFulfilment });
+    } catch {
+      return undefined;
+    }
+  };
+
   return {
     judge(message, { operations, combine }) {
       const connection = ports.describe();
@@ -96,11 +118,9 @@ export function createJudging(ports: JudgingPorts): Judging {
         recorded: Promise<unknown>,
         counting: Promise<boolean> | undefined,
       ): Promise<readonly JudgedOperation[]> {
-        const written = await recorded.then(
-          () => true,
-          () => false,
-        );
-        const counted = counting === undefined || (await counting);
+        const isSafety = judged.every((was) => isDenied(was) || spared(connection, was, 'fault', usage) !== undefined);
+        const patience = isSafety ? SAFETY_RECORD_MS : RECORD_MS;
+        const { written, counted } = await inTime(ports.clock, patience, recorded, counting);
         // Much can happen until the disk has answered: what is in force now decides.
         const now = ports.describe();
         const asked = message.ask();
@@ -111,10 +131,16 @@ export function createJudging(ports: JudgingPorts): Judging {
           if (operation === undefined) return { ...was, decision: withdrawn(was.decision, 'fault') };
           const before = { ...was, operation };
           // What cannot be remembered is not allowed where somebody asked for durable audit, or counts the uses.
-          if (!written) return { ...before, decision: withdrawn(before.decision, 'fault') };
-          if (!counted) return { ...before, decision: unrecorded(before.decision) };
-          return again(now, before, usage.settled);
+          const lost = !written
+            ? withdrawn(before.decision, 'fault')
+            : counted
+              ? undefined
+              : unrecorded(before.decision);
+          if (lost === undefined) return again(now, before, usage.settled);
+          return { ...before, decision: spared(now, before, lost.reason, usage) ?? lost };
         });
+        // What passes all the same is told as far as there is room; the spool counts what it has to drop.
+        for (const entry of settled) if (entry.decision.spared !== undefined) void ports.onAllowed(now, entry);
         const fallen = settled.filter((entry, index) => isDenied(entry) && !isDenied(judged[index] ?? entry));
         for (const entry of ask.combine === 'all' ? fallen.slice(0, 1) : fallen) ports.onDenied(now, entry);
         return ask.combine === 'all' && fallen[0] !== undefined ? [fallen[0]] : settled;
@@ -122,6 +148,30 @@ export function createJudging(ports: JudgingPorts): Judging {
     },
     look: (operation) => one(ports.describe(), operation, lookOnly(ports.usage())).decision,
   };
+}
+
+/** A disk that neither writes nor fails is one that fails. */
+async function inTime(
+  clock: Pick<Clock, 'sleep'>,
+  withinMs: number,
+  recorded: Promise<unknown>,
+  counting: Promise<boolean> | undefined,
+): Promise<{ readonly written: boolean; readonly counted: boolean }> {
+  const settled = new AbortController();
+  const late = clock.sleep(withinMs, settled.signal).then(
+    () => false,
+    () => false,
+  );
+  const written = recorded.then(
+    () => true,
+    () => false,
+  );
+  const answer = {
+    written: await Promise.race([written, late]),
+    counted: counting === undefined || (await Promise.race([counting, late])),
+  };
+  settled.abort();
+  return answer;
 }
 
 /** One message is told once, and each thing that has to be done with it besides; a denial alone. */

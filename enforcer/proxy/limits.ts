@@ -39,6 +39,15 @@ export const defaultLimits: ProxyLimits = {
 /** Milliseconds between looks at windows and timeouts. */
 export const TICK_MS = 500;
 
+/** Connections above the bound that are kept for holders of a safety operation: a cell has a handful of such people's panels. */
+export const SAFETY_PLACES = 32;
+/** Of those, each peer's own: one that is half-open, and the new one. */
+export const SAFETY_PLACES_PER_PEER = 2;
+
+/** Milliseconds that a message waits for its record: clients give up after about as long. A safety operation waits for less. */
+export const RECORD_MS = 5_000;
+export const SAFETY_RECORD_MS = 250;
+
 /** Written values of one request that its event holds: all registers of a write, and its first coils. */
 export const maxRecordedValues = 256;
 
@@ -50,6 +59,9 @@ export const MAX_BACKLOG_BYTES = 256 * 1024;
 
 /** Milliseconds that a proxy which ends waits for answers that are under way. */
 export const DRAIN_MS = 2_000;
+
+/** Milliseconds that a client has to end its side, once its last answer was sent and before it is closed. */
+export const LAST_WORDS_MS = 1_000;
 
 /** Modbus registers of which a listener remembers the values: more are forgotten from the one seen longest ago on. */
 export const MAX_IMAGE_REGISTERS = 16_384;

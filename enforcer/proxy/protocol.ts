@@ -3,7 +3,7 @@
 // (connection.ts) does everything else: sockets, back-pressure, the decision, its record, timeouts.
 import type { EventKind, NewEventData } from '../../audit/spool/index.ts';
 import type { SliceInterface } from '../../policy/bundle/index.ts';
-import type { Asked, Binding, Decision, Fulfilment, Operation, Usage } from '../../policy/engine/index.ts';
+import type { Asked, Binding, Decision, Fulfilment, Operation, Reason, Usage } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ProxyLimits } from './limits.ts';
@@ -41,6 +41,14 @@ export type Decide = (
     readonly heard: (asked: Asked) => void;
   },
 ) => Decision;
+
+/** The allow of a safety operation instead of a denial for that reason, when something of ours is to blame; else undefined. */
+export type Spare = (
+  connection: ConnectionInfo,
+  operation: ProxyOperation,
+  because: Reason,
+  abilities: { readonly usage: Usage; readonly fulfilment: Fulfilment },
+) => Decision | undefined;
 
 /** A verdict, and what the engine was asked, where it was. */
 export interface JudgedOperation {

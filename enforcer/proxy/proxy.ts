@@ -13,8 +13,8 @@ import { endpoint, type Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
 import { serve, type Connection } from './connection.ts';
 import { createProxyEvents, type ProxyEvents } from './events.ts';
-import { defaultLimits, DRAIN_MS, TICK_MS, type ProxyLimits } from './limits.ts';
-import type { ConnectionInfo, Decide, Protocol, ProxySubject } from './protocol.ts';
+import { defaultLimits, DRAIN_MS, type ProxyLimits, SAFETY_PLACES, SAFETY_PLACES_PER_PEER, TICK_MS } from './limits.ts';
+import type { ConnectionInfo, Decide, Protocol, ProxySubject, Spare } from './protocol.ts';
 import type { ProvenPeer, Termination } from './tls/termination.ts';
 import { connectDirectly } from './upstream.ts';
 import { noRequestUsage, type RequestUsage } from '../request-usage.ts';
@@ -38,6 +38,10 @@ export interface ProxyOptions {
   readonly admits?: (source: Endpoint) => boolean;
   /** Ends TLS for clients that prove who they are. Default: nobody looks for TLS. */
   readonly termination?: Termination;
+  /** See JudgingPorts. Default: nothing is spared. */
+  readonly spare?: Spare;
+  /** Whether the peer holds a safety operation, for which room is kept. Default: nobody. */
+  readonly isSafety?: (connection: ConnectionInfo) => boolean;
   readonly emit: EmitEvent;
   readonly clock: Clock;
   /** Whether the record of this allowed request has to be on disk before it goes on. Default: never. */
@@ -87,7 +91,7 @@ export function createProxy(protocolOf: (interfaceName: string) => Protocol, opt
   const guarded = guardLoops(options, limits);
   // Without half-open connections: a master that says goodbye wants no more answers.
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: false });
-  server.maxConnections = limits.maxConnections;
+  server.maxConnections = limits.maxConnections + SAFETY_PLACES;
   server.on('drop', (dropped) => {
     const source = endpoint(dropped?.remoteAddress, dropped?.remotePort);
     const where =
@@ -184,13 +188,13 @@ function accept(
   const describe = (peer?: ProvenPeer): ConnectionInfo => describeConnection(source, destination, options, peer);
   const protocol = protocolOf(describe().interface);
   const events = eventsOf(protocol);
-  const before = ofPeer.get(source.address) ?? 0;
-  if (source.address === '' || before >= limits.maxConnectionsPerPeer) {
-    events.refused(describe(), 'too many connections of one peer');
+  const why = source.address === '' ? 'no address' : makeRoom(describe(), limits, options, { connections, ofPeer });
+  if (why !== undefined) {
+    events.refused(describe(), why);
     client.resetAndDestroy();
     return;
   }
-  ofPeer.set(source.address, before + 1);
+  ofPeer.set(source.address, (ofPeer.get(source.address) ?? 0) + 1);
   const onClosed = (): void => {
     connections.delete(connection);
     const left = (ofPeer.get(source.address) ?? 1) - 1;
@@ -207,6 +211,7 @@ function accept(
       onAllowed: events.allowed,
       onDenied: events.denied,
       onRefused: events.refused,
+      spare: options.spare,
       onClosed,
       clock: options.clock,
       limits,
@@ -218,6 +223,29 @@ function accept(
       ? serveAs(client)
       : arrive(client, { termination, alpn, describe, serve: serveAs, onRefused: events.unproven, onClosed, clock });
   connections.add(connection);
+}
+
+/**
+ * Why there is none. A holder of a safety operation always gets in: into a place that is kept for such, or into that of its
+ * own oldest connection, which may well be one that only we believe to be open.
+ */
+function makeRoom(
+  connection: ConnectionInfo,
+  limits: ProxyLimits,
+  { isSafety }: ProxyOptions,
+  { connections, ofPeer }: Open,
+): string | undefined {
+  const { address } = connection.source;
+  const own = ofPeer.get(address) ?? 0;
+  const ofPeerFull = own >= limits.maxConnectionsPerPeer;
+  const full = connections.size >= limits.maxConnections;
+  if (!ofPeerFull && !full) return undefined;
+  if (isSafety?.(connection) !== true) return ofPeerFull ? 'too many connections of one peer' : 'too many connections';
+  const placesLeft = connections.size < limits.maxConnections + SAFETY_PLACES;
+  if (!ofPeerFull && placesLeft && own < SAFETY_PLACES_PER_PEER) return undefined;
+  const oldest = [...connections].find((open) => open.describe().source.address === address);
+  oldest?.reset();
+  return oldest === undefined ? 'too many connections' : undefined;
 }
 
 /** Who cannot be looked up is nobody. */
