@@ -152,3 +152,32 @@ test('an address that no rule can name is refused with its place, before anythin
     assert.equal((await loadEdgeConfig(file)).control.address, address);
   }
 });
+
+test('a proxy and its stand-in have a port of their own each', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8');
+  const [, block = ''] = /^(proxies: \[\]\n(?:#.*\n)+)/m.exec(text) ?? [];
+  const load = async (proxies: string) => {
+    writeFileSync(file, text.replace(block, proxies));
+    return (await loadEdgeConfig(file)).proxies;
+  };
+  const documented = block.replace(' []', '').replaceAll(/^# /gm, '  ');
+  const [proxy] = await load(documented);
+  assert.deepEqual(proxy, { interface: 'plc-modbus', listen: 15_502, standby: 25_502, upstream: '127.0.0.1:502' });
+  const [short] = await load('proxies: [{interface: a, listen: 15502}]\n');
+  assert.equal(short?.standby, 25_502, 'the default that is documented');
+  for (const [proxies, expected] of [
+    ['[{interface: a, listen: 15502, standby: 15502}]', /standby.*15502 is taken by listen of a/],
+    ['[{interface: a, listen: 15502}, {interface: b, listen: 25502}]', /25502 is taken by standby of a/],
+    ['[{interface: a, listen: 60000}]', /70000 is none/],
+    ['[{interface: a, listen: 1}, {interface: b, listen: 1, standby: 2}]', /1 is taken by listen of a/],
+  ] as const) {
+    await assert.rejects(
+      async () => await load(`proxies: ${proxies}\n`),
+      (error) => error instanceof CodedError && error.code === 'CONFIG_INVALID' && expected.test(error.message),
+      proxies,
+    );
+  }
+});

@@ -39,6 +39,30 @@ export function isProxyId(text: string): boolean {
   }
 }
 
+/** How far above a proxy's port its stand-in listens, where nothing else is said. */
+const STANDBY_PORTS_ABOVE = 10_000;
+
+/** A listener that another one holds would leave an interface without its proxy, or without its stand-in. */
+function refuseTakenPorts(
+  proxies: readonly { readonly interface: string; readonly listen: number; readonly standby: number }[],
+  context: z.RefinementCtx,
+): void {
+  const taken = new Map<number, string>();
+  for (const [at, proxy] of proxies.entries()) {
+    for (const key of ['listen', 'standby'] as const) {
+      const path = [at, key];
+      const before = taken.get(proxy[key]);
+      if (proxy[key] > 65_535) {
+        context.addIssue({ code: 'custom', path, message: `port ${proxy[key]} is none: name a port for the stand-in` });
+      }
+      if (before !== undefined) {
+        context.addIssue({ code: 'custom', path, message: `port ${proxy[key]} is taken by ${before}` });
+      }
+      taken.set(proxy[key], `${key} of ${proxy.interface}`);
+    }
+  }
+}
+
 export const edgeConfigSchema = z.strictObject({
   state: z.string().default('/var/lib/edgeward'),
   run: z.string().default('/run/edgeward'),
@@ -105,7 +129,14 @@ export const edgeConfigSchema = z.strictObject({
       dns: z.array(plainAddress).default([]),
     })
     .prefault({}),
-  proxies: z.array(z.strictObject({ interface: z.string(), listen: port, upstream: address.optional() })).default([]),
+  proxies: z
+    .array(
+      z
+        .strictObject({ interface: z.string(), listen: port, standby: port.optional(), upstream: address.optional() })
+        .transform((proxy) => ({ ...proxy, standby: proxy.standby ?? proxy.listen + STANDBY_PORTS_ABOVE })),
+    )
+    .superRefine(refuseTakenPorts)
+    .default([]),
   attest: z.strictObject({ executables: z.array(z.string().startsWith('/')).default([]) }).prefault({}),
   audit: z.strictObject({ mask: z.array(z.enum(eventFields)).default([]) }).prefault({}),
   diagnostics: z.int().min(0).max(65535).default(9181),
@@ -131,5 +162,8 @@ export const edgePaths = (config: Pick<EdgeConfig, 'state' | 'run'>, index = 1) 
     forwardAuthSocket: join(config.run, `forward-auth${number}.sock`),
     breakGlassSocket: join(config.run, 'break-glass.sock'),
     localSocket: join(config.run, 'local.sock'),
+    standbySocket: join(config.run, 'standby.sock'),
+    standby: join(config.state, 'standby'),
+    standbyEvents: join(config.state, 'standby', 'events'),
   };
 };
