@@ -81,7 +81,7 @@ async function lockState(config: EdgeConfig, raise: () => Promise<unknown>): Pro
 
 async function openDiagnostics(core: EdgeCore, enforcement: Enforcement, link: CloudLink) {
   const { config, own, spool, trusted } = core;
-  const { activation, filtering, firewall, glass, island, serving, health, workers } = enforcement;
+  const { activation, filtering, firewall, glass, island, serving, health, standby, workers } = enforcement;
   const notReady = (): Record<string, string> => ({
     ...health.ailments(),
     ...(filtering.degraded === undefined ? {} : { firewall: `packets are not filtered: ${filtering.degraded}` }),
@@ -109,6 +109,7 @@ async function openDiagnostics(core: EdgeCore, enforcement: Enforcement, link: C
         .map((entry) => entry.name),
       breakGlass: glass.status(),
       island: island.status(),
+      standby: standby(),
       stream: link.stream.status(),
       clock: trusted.status(),
       spool: spool.status(),

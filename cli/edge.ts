@@ -81,6 +81,17 @@ export function registerEdge(program: Command): void {
     });
 
   edge
+    .command('standby')
+    .description(
+      'stand in for the edge while it is dead, and end it when it hangs; a process of its own, until SIGTERM',
+    )
+    .requiredOption('--config <file>', 'configuration of the edge; see examples/config/edge.yaml')
+    .action(async (options: { config: string }) => {
+      const { runStandby } = await import('../bin/edge-standby.ts');
+      await untilStopped(async (signal) => await runStandby(options.config, signal));
+    });
+
+  edge
     .command('status')
     .description('what this edge enforces now')
     .requiredOption('--config <file>', 'configuration; see examples/config/edge.yaml')
@@ -139,6 +150,8 @@ interface EdgeStatus {
   readonly observing: readonly string[];
   readonly breakGlass: { readonly open: readonly OpenGlass[]; readonly damaged: boolean };
   readonly island: IslandDocument;
+  /** Absent from edges of before. */
+  readonly standby?: 'heard' | 'alone' | 'none';
   readonly stream: { readonly connected: boolean; readonly lastError?: { readonly message: string } };
   readonly spool: {
     readonly sequence: number;
@@ -183,6 +196,12 @@ export function filteringText(filtering: EdgeStatus['filtering']): string[] {
   ];
 }
 
+const standbyText = {
+  heard: ['standby   listens'],
+  alone: ['STANDBY   NONE RUNS: when this edge dies, proxied interfaces are shut, emergency stops included'],
+  none: [],
+} as const;
+
 function firewallText({ firewall, filtering }: EdgeStatus): string {
   if (firewall === 'off') return 'OFF: packets are not filtered on this host';
   if (filtering !== undefined && filtering.mode !== 'enforce') return `NOT IN THE KERNEL (${filtering.mode})`;
@@ -203,6 +222,7 @@ function statusText(status: EdgeStatus): string {
     `cloud     ${stream.connected ? 'connected' : `away${stream.lastError === undefined ? '' : ` (${stream.lastError.message})`}`}`,
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
     `firewall  ${firewallText(status)}`,
+    ...standbyText[status.standby ?? 'none'],
     `contained ${contained.join(', ') || 'nobody'}`,
     ...(firewall === 'off' ? [] : (firewall.others ?? []).map((line) => `others    ${line}`)),
     ...blockedText(firewall),

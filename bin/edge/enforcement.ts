@@ -5,9 +5,11 @@ import {
   createActivation,
   createDecide,
   createHolds,
+  createSafety,
   freshnessOf,
   openOrdersStore,
   type OrdersStore,
+  sparing,
   STATE_MAX_AGE_MS,
 } from '../../enforcer/activation/index.ts';
 import { type BreakGlass, openBreakGlass } from '../../enforcer/break-glass/index.ts';
@@ -31,6 +33,7 @@ import { proxyIdentity } from './proxy-identity.ts';
 import { remoteProxies } from './remote-proxies.ts';
 import { openRequestPoints, type RequestPoints } from './request-points.ts';
 import { openResolvedNames, type ResolvedNames } from './resolved-names.ts';
+import { openStandbyLink, type StandbyLink } from './standby-link.ts';
 import { createSubjects, type Subjects } from './subjects.ts';
 import { openWorkers, type Workers } from './workers/index.ts';
 
@@ -47,6 +50,7 @@ export interface Enforcement {
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
   readonly health: RequestPoints['health'];
+  readonly standby: StandbyLink['status'];
   readonly tasks: Readonly<Record<string, Task>>;
 }
 
@@ -79,6 +83,11 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     // Nothing is decided before it is known.
     () => late.island?.active() ?? true,
   );
+  const safety = createSafety({
+    current: () => late.activation?.current(),
+    time: () => trusted.time(),
+    island: () => late.island?.active() ?? true,
+  });
   const guard = createConnectionGuard({
     mode: rules.mode,
     state: () => rules.firewall?.state(),
@@ -91,7 +100,8 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     admits: guard.admits,
     emit,
     log,
-    decide,
+    decide: sparing(decide, safety),
+    safety,
     usage: () => opened(late.usage).claim(),
     subjectOf: (address) => opened(late.subjects).fromAddress(address, slice()),
     subjectOfChain: (chain) => opened(late.subjects).fromChain(chain).subject,
@@ -181,6 +191,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   late.points = points;
   const workers = openWorkers({ core, activation, orders, usage, glass, island });
   late.workers = workers;
+  const standby = openStandbyLink(core, rules.mode, () => proxies.allowedPeers());
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   const local = await serveLocalOrders({ island, pardon: async (request) => await firewall.pardon(request) }, config);
   await proxies.listen();
@@ -201,10 +212,12 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     workers,
     serving: points.serving,
     health: points.health,
+    standby: standby.status,
     tasks: {
       glass: glass.task,
       island: island.task,
       proxies: proxies.task,
+      ...standby.tasks,
       ...points.tasks,
       workers: workers.task,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),

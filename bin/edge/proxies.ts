@@ -2,7 +2,7 @@
 // and ::1 where the firewall diverts to, or a plain listener where the firewall is off.
 import { connect, type Socket } from 'node:net';
 import type { EmitEvent } from '../../audit/spool/index.ts';
-import type { Abilities } from '../../enforcer/activation/index.ts';
+import type { Abilities, Safety } from '../../enforcer/activation/index.ts';
 import {
   type ConnectionInfo,
   createProxy,
@@ -16,6 +16,7 @@ import {
   type TerminationParts,
   tlsProtocol,
 } from '../../enforcer/proxy/index.ts';
+import { type HeldPeer, MAX_HELD } from '../../enforcer/standby/index.ts';
 import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
 import type { AccessRequest, Decision } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -32,7 +33,9 @@ export interface ProxyParts {
   readonly admits: (interfaceName: string, source: string) => boolean;
   readonly emit: EmitEvent;
   readonly log: Logger;
-  readonly decide: (request: AccessRequest, abilities: Abilities) => Decision;
+  /** `address` is that of the peer. */
+  readonly decide: (request: AccessRequest, abilities: Abilities, address: string) => Decision;
+  readonly safety: Pick<Safety, 'spare' | 'mayServe'>;
   readonly usage: NonNullable<ProxyOptions['usage']>;
   readonly subjectOf: (address: string) => AccessRequest['subject'];
   /** The device that a certificate proves. Throws when it proves none, or no longer does. */
@@ -49,8 +52,11 @@ export interface Proxies {
   close(deviceId: string): number;
   /** Ends at once the connections whose certificate or standing verdict no longer holds. */
   recheck(): void;
-  /** Ends every connection when the answers under way are there; bounded. */
+  /** Accepts no more at once, and ends every connection when the answers under way are there; bounded. */
   drain(): Promise<void>;
+  /** Who has a connection, and who of them has one that a decision allowed something on. */
+  peers(): readonly HeldPeer[];
+  allowedPeers(): readonly HeldPeer[];
 }
 
 export function createProxies(parts: ProxyParts): Proxies {
@@ -62,24 +68,28 @@ export function createProxies(parts: ProxyParts): Proxies {
   };
   parts.identity.follow(recheck);
 
-  const decide: ProxyOptions['decide'] = (connection, operation, abilities) =>
-    parts.decide(
-      {
-        subject:
-          connection.peer === undefined
-            ? parts.subjectOf(connection.source.address)
-            : parts.subjectOfChain(connection.peer.chain),
-        operation,
-        resource: { interface: connection.interface, attributes: {} },
-        context: {
-          time: parts.now(),
-          source: operation.protocol,
-          connection: `${connection.source.address}:${connection.source.port}`,
-          attributes: {},
-        },
-      },
-      abilities,
-    );
+  /** Peers that were allowed something, as long as they are connected. */
+  let allowed = new Set<string>();
+  const requestOf = (connection: ConnectionInfo, operation: AccessRequest['operation']): AccessRequest => ({
+    subject:
+      connection.peer === undefined
+        ? parts.subjectOf(connection.source.address)
+        : parts.subjectOfChain(connection.peer.chain),
+    operation,
+    resource: { interface: connection.interface, attributes: {} },
+    context: {
+      time: parts.now(),
+      source: operation.protocol,
+      connection: `${connection.source.address}:${connection.source.port}`,
+      attributes: {},
+    },
+  });
+  const decide: ProxyOptions['decide'] = (connection, operation, abilities) => {
+    const decision = parts.decide(requestOf(connection, operation), abilities, connection.source.address);
+    if (decision.allow && allowed.size < MAX_REMEMBERED) allowed.add(nameOf(peerOf(connection)));
+    return decision;
+  };
+  const peers = (): HeldPeer[] => proxies.flatMap((proxy) => proxy.connections().map(peerOf));
   const entryOf = (name: string): SliceInterface | undefined => {
     const slice = parts.slice();
     return slice?.interfaces.find((entry) => entry.name === name && entry.device === slice.device);
@@ -94,6 +104,9 @@ export function createProxies(parts: ProxyParts): Proxies {
         ? { fd: transparentListener(host, proxy.listen) }
         : { host, port: proxy.listen, destination: upstream ?? { address: host, port: proxy.listen } },
       decide,
+      spare: (connection, operation, because, abilities) =>
+        parts.safety.spare(requestOf(connection, operation), because, abilities),
+      isSafety: (connection) => parts.safety.mayServe(connection.subject.id, connection.interface),
       usage: parts.usage,
       subjectOf: parts.subjectOf,
       interfaceOf: () => proxy.interface,
@@ -134,8 +147,25 @@ export function createProxies(parts: ProxyParts): Proxies {
     close: (deviceId) => proxies.reduce((closed, proxy) => closed + proxy.close(deviceId), 0),
     recheck,
     drain: async () => void (await Promise.all(proxies.map((proxy) => proxy.drain()))),
+    peers,
+    allowedPeers: () => {
+      const connected = peers();
+      const names = connected.map(nameOf);
+      allowed = new Set(names.filter((name) => allowed.has(name)));
+      return connected.filter((_, at) => allowed.has(names[at] ?? ''));
+    },
   };
 }
+
+/** Names of peers kept between two looks at who is still connected: as many as all listeners take. */
+const MAX_REMEMBERED = 4 * MAX_HELD;
+
+const peerOf = ({ interface: name, source, subject }: ConnectionInfo): HeldPeer => ({
+  interface: name,
+  address: source.address,
+  subject: subject.id,
+});
+const nameOf = (peer: HeldPeer): string => JSON.stringify([peer.interface, peer.address, peer.subject]);
 
 /** What is not served here is read as Modbus, in which it is garbage. */
 function protocolsOf(now: () => number): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {

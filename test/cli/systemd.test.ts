@@ -15,7 +15,7 @@ const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
 const known: Readonly<Record<string, string>> = {
   Unit: 'Description Documentation Wants After Before Conflicts DefaultDependencies RequiresMountsFor',
   Service:
-    'Type RemainAfterExit ExecStart TimeoutStartSec User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
+    'Type RemainAfterExit ExecStart TimeoutStartSec User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode RuntimeDirectoryPreserve LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE OOMScoreAdjust UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
   Install: 'WantedBy',
 };
 const hardening = [
@@ -72,6 +72,27 @@ test('the rules are in force before the network may come up', () => {
   const start = edge.find((line) => line.startsWith('ExecStart=')) ?? '';
   assert.ok(rules.includes(start.replace(' edge run ', ' edge rules ')));
   for (const line of [...rules, ...edge]) assert.doesNotMatch(line, /^(ExecStop|BindsTo|PartOf)/);
+});
+
+test('the stand-in is there when the edge is not', () => {
+  const edge = linesOf('edgeward-edge.service');
+  const standby = linesOf('edgeward-standby.service');
+  for (const line of ['Restart=always', 'RuntimeDirectoryPreserve=yes', 'WatchdogSec=10']) {
+    assert.ok(standby.includes(line), line);
+  }
+  // Whatever happens to one of them happens to it alone.
+  for (const line of [...standby, ...edge]) assert.doesNotMatch(line, /^(BindsTo|PartOf|Requires|Conflicts|ExecStop)/);
+  assert.ok(!standby.some((line) => /^(After|Wants)=.*edgeward-edge/.test(line)));
+  // Both speak of the same edge; what that one keeps is read-only for this one, but for a folder of its own.
+  const start = edge.find((line) => line.startsWith('ExecStart=')) ?? '';
+  assert.ok(standby.includes(start.replace(' edge run ', ' edge standby ')));
+  assert.ok(edge.includes('StateDirectory=edgeward') && standby.includes('StateDirectory=edgeward/standby'));
+  const writable = standby.filter((line) =>
+    /^(ReadWritePaths|StateDirectory|CacheDirectory|LogsDirectory)=/.test(line),
+  );
+  assert.deepEqual(writable, ['StateDirectory=edgeward/standby']);
+  for (const line of ['RuntimeDirectory=edgeward', 'RuntimeDirectoryPreserve=yes'])
+    assert.ok(edge.includes(line), line);
 });
 
 /** The units with a program that exists here, in a folder of their own beside `more`; what systemd says of `top`. */
