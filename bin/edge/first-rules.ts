@@ -73,7 +73,11 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   let planned: readonly ControlEndpoint[] = control.endpoints();
   const hostNow = (localDeviceId: string): HostConfig => {
     planned = control.endpoints();
-    const proxies = config.proxies.map((proxy) => ({ interface: proxy.interface, listenPort: proxy.listen }));
+    const proxies = config.proxies.map(({ interface: name, listen: listenPort, standby: standbyPort }) => ({
+      interface: name,
+      listenPort,
+      standbyPort,
+    }));
     return { localDeviceId, controlEndpoints: planned, dns: control.resolvers(), proxies };
   };
   if (config.firewall.mode === 'off') {

@@ -9,6 +9,13 @@ import type { Wanted } from './sets.ts';
 import type { WorkloadUser } from './workloads.ts';
 
 /** What the host's own configuration says; nothing here comes from the control plane. */
+/** Ports on 127.0.0.1 and ::1. */
+export interface ProxyPorts {
+  readonly listenPort: number;
+  /** Of the stand-in, which gets what finds no listener there; absent for none. */
+  readonly standbyPort?: number;
+}
+
 export interface HostConfig {
   /** Device id that the host was enrolled with; has to be the slice's. */
   readonly localDeviceId: string;
@@ -16,8 +23,8 @@ export interface HostConfig {
   readonly controlEndpoints: readonly ControlEndpoint[];
   /** Resolvers, port 53 over UDP and TCP; closed while this device is contained. */
   readonly dns?: readonly string[];
-  /** Proxies running on this host: the slice's interface and the port on 127.0.0.1 and ::1 they listen on. */
-  readonly proxies: readonly { readonly interface: string; readonly listenPort: number }[];
+  /** Proxies running on this host, by the slice's interface. */
+  readonly proxies: readonly (ProxyPorts & { readonly interface: string })[];
   /** Addresses behind the names that rules name, as this host last resolved them. */
   readonly resolved?: Readonly<Record<string, readonly string[]>>;
   /** Inodes of the control groups that are there, by path; what is missing is in no set. */
@@ -38,7 +45,7 @@ export interface Build {
   readonly control: readonly ControlEndpoint[];
   readonly contained: boolean;
   /** Listening port of the proxy by interface name; `undefined` for an interface that needs one and has none. */
-  readonly proxyPorts: ReadonlyMap<string, number | undefined>;
+  readonly proxyPorts: ReadonlyMap<string, ProxyPorts | undefined>;
   readonly users: readonly WorkloadUser[];
 }
 

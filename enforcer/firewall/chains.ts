@@ -1,5 +1,6 @@
 // What a plan adds to the table: its denies, which stay closed whatever happens to it, and its generation, which opens
 // paths and falls back when nobody confirms it. The first chains, which both hang from, are base-chains.ts.
+import type { ProxyPorts } from './build.ts';
 import {
   admit,
   admitProxied,
@@ -135,18 +136,18 @@ function observeRules(family: Family, input: GenerationInput, view: View): Rule[
 }
 
 function prerouting(input: GenerationInput): Rule[] {
-  const divert = (family: Family, set: string, fields: Field[], port: number): Rule => ({
-    family,
-    match: [{ kind: 'local-destination' }, protocol('tcp'), lookup(set, ...fields)],
-    verdict: { kind: 'divert', port },
-  });
+  // A proxy that does not listen does not match: its stand-in comes behind it.
+  const diverts = (family: Family, fields: Field[]) => (to: ProxyPorts & { readonly set: string }) =>
+    [to.listenPort, ...(to.standbyPort === undefined ? [] : [to.standbyPort])].map((port): Rule => ({
+      family,
+      match: [{ kind: 'local-destination' }, protocol('tcp'), lookup(to.set, ...fields)],
+      verdict: { kind: 'divert', port },
+    }));
   return [
     { match: [state('established'), ofEpoch(epochSets.plain)], verdict: accept },
     ...families.flatMap((family) => [
-      ...input.families[family].proxied.map(({ set, listenPort }) =>
-        divert(family, set, ['source', 'protocol', 'dport'], listenPort),
-      ),
-      ...input.observedProxied.map(({ set, listenPort }) => divert(family, set, ['protocol', 'dport'], listenPort)),
+      ...input.families[family].proxied.flatMap(diverts(family, ['source', 'protocol', 'dport'])),
+      ...input.observedProxied.flatMap(diverts(family, ['protocol', 'dport'])),
     ]),
     // What no proxy takes is for the next hook to judge.
     { match: [], verdict: accept },

@@ -5,7 +5,7 @@ import type { Slice } from '../../policy/bundle/index.ts';
 import { neighbourhoodOf, plainAddress } from './addresses.ts';
 import { addBaseSets, peersOf } from './base-sets.ts';
 import { families } from './build.ts';
-import type { Build, HostConfig } from './build.ts';
+import type { Build, HostConfig, ProxyPorts } from './build.ts';
 import { denyChains, generationChains } from './chains.ts';
 import { firewallErrors } from './errors.ts';
 import { epochSets } from './generation-input.ts';
@@ -153,19 +153,19 @@ function emptySlice(device: string): Slice {
 }
 
 /** Some protocols never reach their server but through a proxy; an interface of theirs without one stays closed. */
-function proxyPortsOf(slice: Slice, host: HostConfig, warnings: string[]): Map<string, number | undefined> {
-  const listening = new Map(host.proxies.map((proxy) => [proxy.interface, proxy.listenPort]));
-  const ports = new Map<string, number | undefined>();
+function proxyPortsOf(slice: Slice, host: HostConfig, warnings: string[]): Map<string, ProxyPorts | undefined> {
+  const listening = new Map(host.proxies.map(({ interface: name, ...own }) => [name, own]));
+  const ports = new Map<string, ProxyPorts | undefined>();
   for (const service of slice.interfaces.filter((entry) => entry.device === slice.device)) {
-    const listenPort = listening.get(service.name);
-    if (listenPort === undefined && !proxiedProtocols.has(service.protocol)) continue;
-    if (listenPort === undefined) {
+    const own = listening.get(service.name);
+    if (own === undefined && !proxiedProtocols.has(service.protocol)) continue;
+    if (own === undefined) {
       warnings.push(`interface ${service.name}: no proxy runs for it here, so it stays closed (${service.place})`);
     }
     if (service.onEnforcerDeath === 'open') {
       warnings.push(`interface ${service.name}: opening it when the enforcer dies is not supported (${service.place})`);
     }
-    ports.set(service.name, listenPort);
+    ports.set(service.name, own);
   }
   return ports;
 }

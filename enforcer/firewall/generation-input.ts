@@ -1,4 +1,5 @@
 // What the chains of a plan are made of: names of its sets and maps, by family, kind of flow and tier.
+import type { ProxyPorts } from './build.ts';
 import type { Chain, Family, Match, Rule } from './plan.ts';
 
 /** Maps of one tier: address . protocol . port, and address . protocol for protocols without ports; absent when empty. */
@@ -19,7 +20,7 @@ export interface FamilySets {
   /** address . transport . port of paths to services here, without a proxy. */
   readonly served: string;
   /** The same for services behind a proxy, by the proxy's listening port. */
-  readonly proxied: readonly { readonly listenPort: number; readonly set: string }[];
+  readonly proxied: readonly (ProxyPorts & { readonly set: string })[];
   readonly reached: string;
   /** Addresses of peers that a grant links with this device; they may ping each other. */
   readonly linked: string;
@@ -58,7 +59,7 @@ export interface GenerationInput {
   readonly families: Readonly<Record<Family, FamilySets>>;
   /** transport . port of services in observe mode, open to everyone and logged; without and behind a proxy. */
   readonly observed: string | undefined;
-  readonly observedProxied: readonly { readonly listenPort: number; readonly set: string }[];
+  readonly observedProxied: readonly (ProxyPorts & { readonly set: string })[];
   /** Traps and meters, for requests to this host. */
   readonly reflex: readonly Rule[];
   /** Chains that tier maps lead to. */

@@ -1,7 +1,7 @@
 // Sets of what grants open, of whose an address is and where it may come from, and of services in observe mode.
 import type { PeerAddress, PlainAddress } from './addresses.ts';
 import { addressType, ending, pathType, resolvers, wantedOf } from './build.ts';
-import type { Build } from './build.ts';
+import type { Build, ProxyPorts } from './build.ts';
 import type { FamilySets } from './generation-input.ts';
 import { isContained } from './openings.ts';
 import type { FirewallState } from './openings.ts';
@@ -9,7 +9,8 @@ import type { Family } from './plan.ts';
 import type { Wanted } from './sets.ts';
 
 interface Observed {
-  readonly listenPort: number | undefined;
+  /** undefined for what no proxy takes. */
+  readonly ports: ProxyPorts | undefined;
   readonly wanted: Wanted;
 }
 
@@ -20,34 +21,34 @@ export function observedServices(build: Build, now: number): Observed[] {
     if (service.device !== build.slice.device) return [];
     if (service.observeUntil === undefined || service.observeUntil <= now) return [];
     const proxied = build.proxyPorts.has(service.name);
-    const listenPort = build.proxyPorts.get(service.name);
-    if (proxied && listenPort === undefined) return [];
+    const ports = build.proxyPorts.get(service.name);
+    if (proxied && ports === undefined) return [];
     const key = [service.transport, String(service.port)];
-    return [{ listenPort, wanted: { key, reason: service.name, until: service.observeUntil } }];
+    return [{ ports, wanted: { key, reason: service.name, until: service.observeUntil } }];
   });
 }
 
 export function observedSets(build: Build, observed: readonly Observed[]) {
   const set = (name: string, wanted: Wanted[]): string =>
     build.generation.add(name, 'in observe mode', ['inet_proto', 'inet_service'], wanted, ending);
-  const plain = observed.filter((entry) => entry.listenPort === undefined).map((entry) => entry.wanted);
+  const plain = observed.filter((entry) => entry.ports === undefined).map((entry) => entry.wanted);
   return {
     observed: plain.length === 0 ? undefined : set('observed', plain),
-    observedProxied: byListenPort(observed).map(({ listenPort, wanted }) => ({
-      listenPort,
-      set: set(`observed_${listenPort}`, wanted),
+    observedProxied: byListenPort(observed).map(({ ports, wanted }) => ({
+      ...ports,
+      set: set(`observed_${ports.listenPort}`, wanted),
     })),
   };
 }
 
 /** The wanted elements by the proxy they go through; those without one are left out. */
-function byListenPort(entries: readonly Observed[]): { listenPort: number; wanted: Wanted[] }[] {
-  const proxied = entries.flatMap(({ listenPort, wanted }) =>
-    listenPort === undefined ? [] : [{ listenPort, wanted }],
-  );
-  return [...Map.groupBy(proxied, (entry) => entry.listenPort)]
+function byListenPort(entries: readonly Observed[]): { ports: ProxyPorts; wanted: Wanted[] }[] {
+  const proxied = entries.flatMap(({ ports, wanted }) => (ports === undefined ? [] : [{ ports, wanted }]));
+  return [...Map.groupBy(proxied, ({ ports }) => ports.listenPort)]
     .sort(([a], [b]) => a - b)
-    .map(([listenPort, group]) => ({ listenPort, wanted: group.map((entry) => entry.wanted) }));
+    .flatMap(([, [first, ...more]]) =>
+      first === undefined ? [] : [{ ports: first.ports, wanted: [first, ...more].map(({ wanted }) => wanted) }],
+    );
 }
 
 /** Sets of what grants open, and of whose an address is and where it may come from. */
@@ -65,7 +66,7 @@ export function grantSets(family: Family, build: Build, states: FirewallState['s
   const withProxy = served.filter((opening) => build.proxyPorts.has(opening.interface));
   const withoutProxy = served.filter((opening) => !build.proxyPorts.has(opening.interface));
   const throughProxies = withProxy.map((opening) => ({
-    listenPort: build.proxyPorts.get(opening.interface),
+    ports: build.proxyPorts.get(opening.interface),
     wanted: wantedOf(opening),
   }));
   const dns = resolvers(family, build).flatMap((it) =>
@@ -74,9 +75,9 @@ export function grantSets(family: Family, build: Build, states: FirewallState['s
   return {
     ...whoSets(family, build, states),
     served: path(`served${family}`, 'served', withoutProxy.map(wantedOf)),
-    proxied: byListenPort(throughProxies).map(({ listenPort, wanted }) => ({
-      listenPort,
-      set: path(`proxied${family}_${listenPort}`, 'behind a proxy', wanted),
+    proxied: byListenPort(throughProxies).map(({ ports, wanted }) => ({
+      ...ports,
+      set: path(`proxied${family}_${ports.listenPort}`, 'behind a proxy', wanted),
     })),
     reached: path(`reached${family}`, 'reached', reached.map(wantedOf)),
     linked: generation.add(

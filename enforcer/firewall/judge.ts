@@ -39,7 +39,8 @@ export interface Packet {
   readonly tcpReset?: boolean;
   /** A local proxy has an open connection for it, or listens on its port. */
   readonly transparentSocket?: boolean;
-  readonly proxyListens?: boolean;
+  /** On every port, on none, or on these. */
+  readonly proxyListens?: boolean | readonly number[];
   /** Owner and control group (below /sys/fs/cgroup) of the local socket that sends it. */
   readonly uid?: number;
   readonly cgroup?: string;
@@ -169,7 +170,7 @@ function walk(chain: Chain, passage: Passage): Outcome | undefined {
       }
       case 'divert':
         // Without a listener tproxy does not match, and the packet goes on to the next rule.
-        if (passage.packet.proxyListens !== true) break;
+        if (!listens(passage.packet, next.port)) break;
         passage.packetMark = PROXY_MARK;
         return { verdict: 'accept', rule: '' };
       case 'to-proxy':
@@ -193,6 +194,9 @@ function walk(chain: Chain, passage: Passage): Outcome | undefined {
   }
   return undefined;
 }
+
+const listens = ({ proxyListens = false }: Packet, port: number): boolean =>
+  typeof proxyListens === 'boolean' ? proxyListens : proxyListens.includes(port);
 
 function chainNamed(table: Ruleset, name: string): Chain {
   const chain = indexOf(table).chains.get(name);

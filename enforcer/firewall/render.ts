@@ -196,7 +196,7 @@ function verdictText(
       return [[], [`meta mark set ${hex(PROXY_MARK)} accept`]];
     case 'divert': {
       const target = family === 6 ? 'ip6 to [::1]' : 'ip to 127.0.0.1';
-      // Without a listener tproxy ends the rule: the packet goes on without a mark, and no later rule opens the server.
+      // Without a listener tproxy ends the rule: the packet goes on without a mark, to the stand-in's rule if there is one.
       return [[`tproxy ${target}:${verdict.port}`, `meta mark set ${hex(PROXY_MARK)}`], ['accept']];
     }
     case 'admit':
