@@ -28,6 +28,13 @@ import { createSubjects } from './edge/subjects.ts';
 const SEEN_MS = 5_000;
 const drainMs = 5_000;
 
+/** Interfaces that a stand-in with this configuration would serve. Throws STANDBY_*. */
+export async function checkStandby(configFile: string): Promise<readonly string[]> {
+  const config = await loadEdgeConfig(configFile);
+  mustStandIn(config);
+  return config.proxies.map((proxy) => proxy.interface);
+}
+
 export async function runStandby(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadEdgeConfig(configFile);
   mustStandIn(config);

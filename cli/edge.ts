@@ -86,8 +86,15 @@ export function registerEdge(program: Command): void {
       'stand in for the edge while it is dead, and end it when it hangs; a process of its own, until SIGTERM',
     )
     .requiredOption('--config <file>', 'configuration of the edge; see examples/config/edge.yaml')
-    .action(async (options: { config: string }) => {
-      const { runStandby } = await import('../bin/edge-standby.ts');
+    .option('--check', 'check whether it could stand in and end; changes nothing', false)
+    .option('--json', 'one JSON document on standard output (with --check)', false)
+    .action(async (options: EdgeOptions & { check: boolean }) => {
+      const { checkStandby, runStandby } = await import('../bin/edge-standby.ts');
+      if (options.check) {
+        const interfaces = await checkStandby(options.config);
+        createIo(options.json).result({ ok: true, interfaces }, `stands in for ${interfaces.join(', ')}`);
+        return;
+      }
       await untilStopped(async (signal) => await runStandby(options.config, signal));
     });
 

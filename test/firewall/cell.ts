@@ -38,7 +38,14 @@ export const addresses = {
   control: { cell: '10.20.0.1' },
 } as const;
 
-export const ports = { status: 8080, telemetry: 5000, modbus: 502, proxy: 15502, control: 8443 } as const;
+export const ports = {
+  status: 8080,
+  telemetry: 5000,
+  modbus: 502,
+  proxy: 15502,
+  standby: 25502,
+  control: 8443,
+} as const;
 
 const mac = (last: string): string => `02:00:00:00:00:${last}`;
 
@@ -146,7 +153,7 @@ export function sliceWith(grants: readonly SliceGrant[], more: Partial<Slice> = 
 export const host: HostConfig = {
   localDeviceId: 'plc',
   controlEndpoints: [{ address: addresses.control.cell, port: ports.control, transport: 'tcp' }],
-  proxies: [{ interface: 'modbus', listenPort: ports.proxy }],
+  proxies: [{ interface: 'modbus', listenPort: ports.proxy, standbyPort: ports.standby }],
 };
 
 export const trusted: FirewallState['states'] = {

@@ -19,7 +19,7 @@ const now = Date.UTC(2026, 10, 23, 12);
 const host: HostConfig = {
   localDeviceId: 'plc-1',
   controlEndpoints: [{ address: '10.77.0.1', port: 8443, transport: 'tcp' }],
-  proxies: [{ interface: 'plc-modbus', listenPort: 15_502 }],
+  proxies: [{ interface: 'plc-modbus', listenPort: 15_502, standbyPort: 25_502 }],
   resolved: { 'updates.example.com': ['198.51.100.7', '2001:db8::7'] },
 };
 

@@ -21,12 +21,12 @@ for (const address of ['127.0.0.1', '::1']) {
     socket.on('error', () => {});
     process.stdin.on('data', () => socket.write('push'));
   });
-  server.listen({ fd: transparentListener(address, ${ports.proxy}) }, () => console.log('listening', address));
+  server.listen({ fd: transparentListener(address, Number(process.argv[1])) }, () => console.log('listening', address));
 }
 `;
 
-async function startProxy(cell: Cell): Promise<NetProcess> {
-  const proxy = cell.spawn('plc', [process.execPath, '--input-type=module', '-e', proxyProgram]);
+async function startProxy(cell: Cell, port: number = ports.proxy): Promise<NetProcess> {
+  const proxy = cell.spawn('plc', [process.execPath, '--input-type=module', '-e', proxyProgram, String(port)]);
   await proxy.waitFor(/listening ::1/);
   return proxy;
 }
@@ -91,6 +91,38 @@ test('a killed proxy leaves no way around it, not even over a port pair that it 
   assert.notEqual(await flow.exchange(500), 'answered');
   assert.equal(await cell.probeTcp('gateway', plc.cell, ports.modbus), 'silent');
   assert.equal((await server.received()).received, 0);
+});
+
+test('a killed proxy: its client is reset and finds the stand-in at once, and the proxy when that is back', async (t) => {
+  if (!requires(t, 'root', 'netns', 'nft')) return;
+  await using cell = await openCell();
+  await using firewall = await firewallOn(cell, 'plc');
+  const server = await cell.echo('plc', 'tcp', ports.modbus);
+  await firewall.apply(planWith(sliceWith([grant('gateway', 'modbus')])));
+  for (const address of [plc.cell, plc.cell6]) {
+    const standby = await startProxy(cell, ports.standby);
+    const proxy = await startProxy(cell);
+    const flow = await cell.flow('gateway', 'tcp', address, ports.modbus);
+    assert.equal(await flow.exchange(), 'answered');
+    assert.equal(standby.output().match(/^from/gm), null, 'while the proxy listens nothing comes to the stand-in');
+    await proxy.stop('SIGKILL');
+    assert.match(await flow.exchange(2_000), /reset|closed/);
+    const held = await cell.flow('gateway', 'tcp', address, ports.modbus);
+    assert.equal(await held.exchange(), 'answered');
+    await standby.waitFor(/from \S+ to \S+ 502\n/);
+    // The proxy is back: what the stand-in has goes on, what is new comes to the proxy.
+    const again = await startProxy(cell);
+    assert.equal(await held.exchange(), 'answered');
+    const next = await cell.flow('gateway', 'tcp', address, ports.modbus);
+    assert.equal(await next.exchange(), 'answered');
+    assert.equal(again.output().match(/^from/gm)?.length, 1);
+    assert.equal(standby.output().match(/^from/gm)?.length, 1);
+    await again.stop('SIGKILL');
+    assert.equal(await cell.probeTcp('camera', address, ports.modbus), 'silent');
+    await standby.stop('SIGKILL');
+    assert.equal(await cell.probeTcp('gateway', address, ports.modbus), 'silent', 'neither: shut');
+    assert.equal((await server.received()).received, 0);
+  }
 });
 
 test('a quarantined peer keeps the island operations of its grant through the proxy, and nothing else', async (t) => {
