@@ -21,6 +21,7 @@ import { lockInstance } from '../store/instance-lock.ts';
 import { type EdgeConfig, edgePaths, loadEdgeConfig } from './edge/config.ts';
 import { systemdWatchdog } from './edge/health.ts';
 import { openFollowing } from './edge/standby/following.ts';
+import { proxyIdentity } from './edge/proxy-identity.ts';
 import { createListeners, type Listeners } from './edge/standby/listeners.ts';
 import { createSubjects } from './edge/subjects.ts';
 
@@ -56,7 +57,7 @@ export async function runStandby(configFile: string, signal: AbortSignal): Promi
     stateDir: config.state,
     clock,
     log,
-    onChange: () => undefined,
+    onChange: () => listeners?.recheck(),
     onContained: (devices) => devices.forEach((device) => listeners?.close(device)),
   });
   const { active, slice, time, island, orders, identity } = following;
@@ -73,6 +74,8 @@ export async function runStandby(configFile: string, signal: AbortSignal): Promi
     safety: createSafety(parts),
     usage: () => noRequestUsage,
     subjectOf: (address) => subjects.fromAddress(address, slice()),
+    subjectOfChain: (chain) => subjects.fromChain(chain).subject,
+    identity: proxyIdentity({ current: identity.current, follow: () => undefined }, () => subjects),
     slice,
     now,
     isServed: () => true,

@@ -125,6 +125,7 @@ export async function openIdentifiedEdge(
     },
     log: createLogger({ name: 'test', level: 'silent' }),
     decide: (request, { usage }) => engine().decide(request, 'fresh', usage),
+    safety: { spare: () => undefined, mayServe: () => false },
     usage: () => noRequestUsage,
     subjectOf: (address) => subjects.fromAddress(address, edge.slice),
     subjectOfChain: (chain) => subjects.fromChain(chain).subject,

@@ -18,6 +18,8 @@ export interface Listeners {
   /** The enforcer is back: lets go of every connection at the end of a message, and goes on listening. */
   release(): void;
   close(deviceId: string): void;
+  /** Identity, orders or policy are others now. */
+  recheck(): void;
   peers(): readonly HeldPeer[];
 }
 
@@ -28,6 +30,8 @@ type Proxied = EdgeConfig['proxies'][number];
 
 interface Serving {
   readonly proxies: Proxies;
+  /** Wait for another identity of ours. */
+  readonly followers: (() => void)[];
   readonly stop: AbortController;
   readonly running: Promise<void>;
 }
@@ -41,7 +45,9 @@ export function createListeners(parts: ListenersParts): Listeners {
 
   async function open(proxied: Proxied): Promise<void> {
     const own = { ...config, proxies: [{ ...proxied, listen: proxied.standby }] };
-    const proxies = createProxies({ ...parts, config: own, transparent: true, admits: () => true });
+    const followers: (() => void)[] = [];
+    const identity = { ...parts.identity, follow: (changed: () => void) => void followers.push(changed) };
+    const proxies = createProxies({ ...parts, identity, config: own, transparent: true, admits: () => true });
     await proxies.listen();
     const stop = new AbortController();
     const name = proxied.interface;
@@ -49,7 +55,7 @@ export function createListeners(parts: ListenersParts): Listeners {
       log.error({ err: error, interface: name }, 'the stand-in of an interface ended');
       serving.delete(name);
     });
-    serving.set(name, { proxies, stop, running });
+    serving.set(name, { proxies, followers, stop, running });
   }
 
   function leave(name: string): void {
@@ -92,6 +98,11 @@ export function createListeners(parts: ListenersParts): Listeners {
       for (const name of serving.keys()) leave(name);
     },
     close: (device) => all().forEach(({ proxies }) => proxies.close(device)),
+    recheck: () =>
+      all().forEach(({ proxies, followers }) => {
+        for (const changed of followers) changed();
+        proxies.recheck();
+      }),
     peers: () => all().flatMap(({ proxies }) => proxies.peers()),
   };
 }
