@@ -181,3 +181,28 @@ test('a proxy and its stand-in have a port of their own each', async (t) => {
     );
   }
 });
+
+test('the documented egress is read, and refused where a key is missing, unknown or out of range', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8');
+  const [, block = ''] = /^(egress: \[\]\n(?:# .*\n)+)/m.exec(text) ?? [];
+  const uncommented = block.replace('egress: []', 'egress:').replaceAll(/^# /gm, '  ');
+  const load = async (from = '', to = '') => {
+    assert.ok(uncommented.includes(from), from);
+    writeFileSync(file, text.replace(block, uncommented.replace(from, to)));
+    return (await loadEdgeConfig(file)).egress;
+  };
+  assert.deepEqual(await load(), [{ interface: 'plc-modbus', device: 'plc-1', listen: 15_503 }]);
+  assert.deepEqual((await loadEdgeConfig(join(examples, 'edge.yaml'))).egress, []);
+  for (const [from, to] of [
+    ['device: plc-1 ', ' '],
+    ['interface: plc-modbus', 'interface: ""'],
+    ['listen: 15503', 'listen: 0'],
+    ['listen: 15503', 'listen: 0.0.0.0:15503'],
+    ['listen: 15503', 'port: 15503'],
+  ] as const) {
+    await assert.rejects(load(from, to), { code: 'CONFIG_INVALID' }, `${from} as ${to}`);
+  }
+});

@@ -137,6 +137,9 @@ export const edgeConfigSchema = z.strictObject({
     )
     .superRefine(refuseTakenPorts)
     .default([]),
+  egress: z
+    .array(z.strictObject({ interface: z.string().min(1), device: z.string().min(1), listen: port }))
+    .default([]),
   attest: z.strictObject({ executables: z.array(z.string().startsWith('/')).default([]) }).prefault({}),
   audit: z.strictObject({ mask: z.array(z.enum(eventFields)).default([]) }).prefault({}),
   diagnostics: z.int().min(0).max(65535).default(9181),

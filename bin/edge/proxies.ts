@@ -24,6 +24,7 @@ import { transparentListener } from '../../runtime/linux.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { runTasks, type Task } from '../../runtime/tasks.ts';
 import type { EdgeConfig } from './config.ts';
+import { createEgresses } from './egress.ts';
 
 export interface ProxyParts {
   readonly config: EdgeConfig;
@@ -63,8 +64,9 @@ export function createProxies(parts: ProxyParts): Proxies {
   const { config, transparent } = parts;
   const proxies: ProtocolProxy[] = [];
   const termination = createTermination(parts.identity);
+  const egresses = createEgresses(parts);
   const recheck = (): void => {
-    for (const proxy of proxies) proxy.recheck();
+    for (const one of [...proxies, ...egresses]) one.recheck();
   };
   parts.identity.follow(recheck);
 
@@ -130,13 +132,15 @@ export function createProxies(parts: ProxyParts): Proxies {
           proxies.push(opened);
         }
       }
+      for (const egress of egresses) await egress.listen();
     },
     task: async (signal) => {
-      if (proxies.length === 0) return await aborted(signal);
+      const all = [...proxies, ...egresses];
+      if (all.length === 0) return await aborted(signal);
       const drained = new AbortController();
       const tasks = runTasks(
         drained.signal,
-        Object.fromEntries(proxies.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])),
+        Object.fromEntries(all.map((proxy, index): [string, Task] => [`proxy-${index}`, proxy.run])),
       );
       // Answers under way are waited for; new connections find the stand-in meanwhile.
       await Promise.race([tasks, aborted(signal)]);
@@ -144,7 +148,7 @@ export function createProxies(parts: ProxyParts): Proxies {
       drained.abort();
       await tasks;
     },
-    close: (deviceId) => proxies.reduce((closed, proxy) => closed + proxy.close(deviceId), 0),
+    close: (deviceId) => [...proxies, ...egresses].reduce((closed, one) => closed + one.close(deviceId), 0),
     recheck,
     drain: async () => void (await Promise.all(proxies.map((proxy) => proxy.drain()))),
     peers,

@@ -22,6 +22,15 @@ export const proxyErrors = errorTable({
     status: 'RESOURCE_EXHAUSTED',
     remedy: 'Dial again later; look for who opens so many connections',
   },
+  PROXY_EGRESS_UNKNOWN: {
+    status: 'NOT_FOUND',
+    remedy:
+      'Name an interface of protocol modbus, mqtt or http and the device that serves it; this device needs a grant of it',
+  },
+  PROXY_EGRESS_PEER: {
+    status: 'UNAUTHENTICATED',
+    remedy: 'Look who answers at the address of that device, and whether the inventory has the right one',
+  },
   PROXY_TLS_OWN_IDENTITY: {
     status: 'FAILED_PRECONDITION',
     remedy: 'Look at the identity of this device (edgeward edge status); enrol it again where it is lost',

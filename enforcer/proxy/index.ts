@@ -11,6 +11,7 @@ export { defaultLimits } from './limits.ts';
 export type { ProxyLimits } from './limits.ts';
 export { proxyErrors } from './errors.ts';
 export type { ProxyErrorCode } from './errors.ts';
+export { createEgress, type Egress } from './tls/egress.ts';
 export { tlsProtocol } from './tls/passthrough.ts';
 export { createTermination } from './tls/termination.ts';
 export type { ProvenPeer, Termination, TerminationParts } from './tls/termination.ts';

@@ -53,16 +53,26 @@ export interface IdentifiedEdge {
   readonly renew: (svid: TestSvid, roots?: readonly Buffer[]) => void;
 }
 
-/** In front of `upstreamPort` on 127.0.0.1, until the test ends. */
+interface Differences {
+  readonly slice?: Slice;
+  /** That is served; default plc-modbus. */
+  readonly interface?: string;
+  readonly authority?: TestAuthority;
+  /** Device that the edge is on; default plc-1. */
+  readonly device?: string;
+  readonly egress?: EdgeConfig['egress'];
+}
+
+/** In front of `upstreamPort` on 127.0.0.1, until the test ends; 0 for an edge that serves nothing. */
 export async function openIdentifiedEdge(
   t: TestContext,
   upstreamPort: number,
-  more: { readonly slice?: Slice; readonly interface?: string; readonly authority?: TestAuthority } = {},
+  more: Differences = {},
 ): Promise<IdentifiedEdge> {
   const authority = more.authority ?? createTestAuthority('plant.example');
   const events: NewEvent[] = [];
   const followers: (() => void)[] = [];
-  let ownSvid = authority.issue('spiffe://plant.example/device/plc-1');
+  let ownSvid = authority.issue(`spiffe://${authority.trustDomain}/device/${more.device ?? 'plc-1'}`);
   let roots: readonly Buffer[] = [authority.root];
   const identityOf = () => ({
     keys: ownSvid.keys,
@@ -115,7 +125,11 @@ export async function openIdentifiedEdge(
   };
   const proxies = createProxies({
     config: {
-      proxies: [{ interface: more.interface ?? 'plc-modbus', listen: port, upstream: `127.0.0.1:${upstreamPort}` }],
+      proxies:
+        upstreamPort === 0
+          ? []
+          : [{ interface: more.interface ?? 'plc-modbus', listen: port, upstream: `127.0.0.1:${upstreamPort}` }],
+      egress: more.egress ?? [],
     } as unknown as EdgeConfig,
     transparent: false,
     admits: () => true,

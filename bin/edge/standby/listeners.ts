@@ -44,7 +44,8 @@ export function createListeners(parts: ListenersParts): Listeners {
   const failed = new Map<string, string>();
 
   async function open(proxied: Proxied): Promise<void> {
-    const own = { ...config, proxies: [{ ...proxied, listen: proxied.standby }] };
+    // Clients of this host are not served by it: what they reach is another device's to keep up.
+    const own = { ...config, egress: [], proxies: [{ ...proxied, listen: proxied.standby }] };
     const followers: (() => void)[] = [];
     const identity = { ...parts.identity, follow: (changed: () => void) => void followers.push(changed) };
     const proxies = createProxies({ ...parts, identity, config: own, transparent: true, admits: () => true });

@@ -29,3 +29,6 @@ export const HANDSHAKE_LIMITS = {
   handshakeSlotMs: 250,
   maxHandshakesWaiting: 256,
 } as const;
+
+/** Clients of this host on one egress at a time: programs of one machine open a handful. */
+export const MAX_EGRESS_CONNECTIONS = 256;
