@@ -96,6 +96,8 @@ export const MAX_NACK_MESSAGE = 1_024;
 
 /** Different places that the path patterns of one interface can leave a request in; each is asked. */
 export const MAX_PATH_SETS = 2_000;
+/** Combinations of hosts, headers and sizes of bodies asked with each path and method of one interface. */
+export const MAX_BOUND_CELLS = 2_000;
 /** Registers asked one by one where a Casbin model reads them. */
 export const MAX_SINGLE_REGISTERS = 4_096;
 /** Requests that one invariant or one comparison of two policies asks: some seconds. */

@@ -72,6 +72,7 @@ export const eventFields = [
   'function_code',
   'generation',
   'hardware_class',
+  'headers',
   'host',
   'in_interface',
   'interface',

@@ -16,6 +16,8 @@ export const idleConnectionMs = 120_000;
 export const maxRecordedMethod = 32;
 export const maxRecordedPath = 2_048;
 export const maxRecordedText = 256;
+/** Lines of headers in one record, of those that the policy reads. */
+export const maxRecordedHeaders = 32;
 /** Denials of one subject and address recorded one by one after a rest, and each second from then on. */
 export const denialBurst = 20;
 export const denialsPerSecond = 1;

@@ -13,6 +13,11 @@ const features = {
   modbus: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'modbus'),
   mqtt: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'mqtt'),
   tls: (slice: Slice) => slice.interfaces.some((entry) => entry.protocol === 'tls'),
+  'http-bounds': (slice: Slice) =>
+    operationsOf(slice).some(
+      (operation) =>
+        operation.protocol === 'http' && (operation.hosts ?? operation.headers ?? operation.maxBodyBytes) !== undefined,
+    ),
   'modbus-bounds': (slice: Slice) =>
     operationsOf(slice).some(
       (operation) =>

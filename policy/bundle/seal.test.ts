@@ -76,6 +76,16 @@ test('the largest Rego package opens again, in chunks that edges take', async ()
 
 const bounded = ({ protocol }: SliceOperation) => (protocol === 'modbus' ? { maxQuantity: 1 } : {});
 
+const webOperation: SliceOperation = {
+  name: 'a',
+  protocol: 'http',
+  methods: ['GET'],
+  paths: ['/'],
+  maxBodyBytes: 1,
+  class: 'normal',
+  island: false,
+};
+
 test('features are what the slice uses, and every one can be told', () => {
   assert.deepEqual(requiredFeatures(sampleSlice()), ['modbus']);
   const [entry] = sampleSlice().interfaces;
@@ -95,7 +105,7 @@ test('features are what the slice uses, and every one can be told', () => {
         name: 'web',
         protocol: 'http',
         normalise: ['case'],
-        operations: [],
+        operations: [webOperation],
         allowsSampled: 0,
         onDeny: 'close',
       },

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { MAX_MODBUS_QUANTITY, MAX_REGO_DATA_LENGTH, MAX_REGO_MODULE_BYTES } from '../limits.ts';
 import { auditClassesSchema, MAX_SAMPLE } from './audit-classes.ts';
 import { enforcerDeathSchema, isEnforcerDeath } from './enforcer-death.ts';
+import { httpBounds } from './http-bounds.ts';
 import { pathNormalisations } from './path-normalisations.ts';
 import {
   attributeValueSchema,
@@ -63,6 +64,7 @@ export const sliceOperationSchema = z.discriminatedUnion('protocol', [
     methods: z.array(z.string().regex(/^[A-Z]+$/)).min(1),
     /** Path patterns: literal segments, `*` for one whole segment, a final `/**` for any rest. */
     paths: z.array(z.string().startsWith('/').max(1024)).min(1),
+    ...httpBounds,
     class: safetyClass,
     /** Stays available to a quarantined subject (island mode). */
     island: z.boolean(),
@@ -235,7 +237,14 @@ export const selfTestVectorSchema = z.strictObject({
   interface: id,
   device: id,
   operation: z.union([
-    z.strictObject({ protocol: z.literal('http'), method: z.string(), path: z.string() }),
+    z.strictObject({
+      protocol: z.literal('http'),
+      method: z.string(),
+      path: z.string(),
+      host: z.string().exactOptional(),
+      headers: z.record(z.string(), z.array(z.string())).exactOptional(),
+      bodyBytes: z.int().exactOptional(),
+    }),
     z.strictObject({
       protocol: z.literal('modbus'),
       unit: z.int(),

@@ -1,6 +1,8 @@
-// HTTP operations: methods and path patterns, one trie per method. The possible matches fold case and ignore a last
-// slash, because many servers do; of an interface with a profile they also take the path as readers see it who normalise less.
+// HTTP operations: methods and path patterns, one trie per method, and what is asked beside them (http-bounds.ts). The
+// possible matches fold case and ignore a last slash, because many servers do; of an interface with a profile they also
+// take the path as readers see it who normalise less.
 import type { SliceInterface, SliceOperation } from '../bundle/slice.ts';
+import { compileHttpBounds } from './http-bounds.ts';
 import { readPath } from './http-path.ts';
 import { ascending, noMatch, type MatchOperation } from './operation-match.ts';
 import { pathProfile } from './path-profile.ts';
@@ -17,6 +19,7 @@ interface MethodPaths {
 export function compileHttp(entry: SliceInterface, operations: readonly (HttpOperation | undefined)[]): MatchOperation {
   const methods = new Map<string, MethodPaths>();
   const profile = entry.normalise === undefined ? undefined : pathProfile(entry.normalise);
+  const bounds = operations.map((operation) => (operation === undefined ? undefined : compileHttpBounds(operation)));
   for (const [index, operation] of operations.entries()) {
     if (operation === undefined) continue;
     const patterns = operation.paths.map((path) => readPathPattern(path, entry.place, profile));
@@ -39,11 +42,12 @@ export function compileHttp(entry: SliceInterface, operations: readonly (HttpOpe
     const { segments } = reading;
     return {
       kind: 'matched',
-      sure: ascending(paths.exact.match(segments)),
+      sure: ascending(paths.exact.match(segments)).filter((index) => bounds[index]?.isInside(operation) ?? true),
       possible: () => {
         const readings = profile === undefined ? [segments] : [segments, ...profile.otherReadings(target)];
         const folded = readings.map((one) => one.map(foldSegment));
-        return ascending(folded.flatMap((one) => [...paths.folded.match(one), ...paths.folded.match(otherEnd(one))]));
+        const reached = folded.flatMap((one) => [...paths.folded.match(one), ...paths.folded.match(otherEnd(one))]);
+        return ascending(reached).filter((index) => bounds[index]?.mayBeInside(operation) ?? true);
       },
       ...(reading.path === undefined ? {} : { path: reading.path }),
     };

@@ -2,6 +2,7 @@
 // inside a sensitive one is an exception somebody carved out (one set point of all registers) and keeps its class; any
 // other overlap makes the request sensitive (`/admin/**` inside `/**`).
 import type { SliceOperation } from '../bundle/slice.ts';
+import { boundsContain, boundsOverlap } from './http-bounds.ts';
 import { foldSegment } from './http-operation.ts';
 import { hasAddress } from './modbus-operation.ts';
 import { containsMqtt, overlapsMqtt } from './mqtt-contains.ts';
@@ -27,6 +28,7 @@ function containsHttp(outer: Of<'http'>, inner: Of<'http'>, place: string): bool
   const patterns = outer.paths.map((path) => readPathPattern(path, place));
   return (
     inner.methods.every((method) => outer.methods.includes(method)) &&
+    boundsContain(outer, inner) &&
     inner.paths.every((path) => {
       const wanted = readPathPattern(path, place);
       return patterns.some((pattern) => containsPattern(pattern, wanted));
@@ -44,7 +46,7 @@ export function mayOverlap(inner: SliceOperation, other: SliceOperation, place: 
 }
 
 function overlapsHttp(inner: Of<'http'>, other: Of<'http'>, place: string): boolean {
-  if (!inner.methods.some((method) => other.methods.includes(method))) return false;
+  if (!inner.methods.some((method) => other.methods.includes(method)) || !boundsOverlap(inner, other)) return false;
   const patterns = other.paths.map((path) => readPathPattern(path, place)).flatMap(withOtherEnd);
   return inner.paths.some((path) => {
     const wanted = readPathPattern(path, place);

@@ -71,11 +71,11 @@ export type Operation =
       readonly protocol: 'http';
       readonly method: string;
       readonly path: string;
-      /** Authority without port, lower case; absent where the enforcement point does not see it. */
+      /** As the client named it, `name` or `name:port`; absent where the enforcement point does not see it. */
       readonly host?: string;
-      /** By lower case name, every field line. */
+      /** By lower case name, every field line; of names that no policy reads, any or none. */
       readonly headers?: Readonly<Record<string, readonly string[]>>;
-      /** Length of the body; absent while it is unknown. */
+      /** Length of the body; absent while it is not surely known. */
       readonly bodyBytes?: number;
     }
   | {

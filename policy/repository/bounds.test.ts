@@ -163,3 +163,71 @@ test('an interface fails open only while a waiver with owner, reason and end say
   const { problems } = loadRepository(treeOf({ ...sampleFiles, ...broker(''), 'waivers/w.yaml': nobody }), sampleNow);
   assert.ok(problems.some(({ rule }) => rule === 'POLICY_FORMAT'));
 });
+
+test('host, headers and body of an HTTP operation are as tests say, and the bundle asks for a program that knows them', () => {
+  const repository = repositoryOf({
+    'interfaces/more.yaml': `interfaces:
+  - name: api
+    device: plc-1
+    protocol: http
+    port: 8080
+    operations:
+      order:
+        methods: [POST]
+        paths: [/orders]
+        hosts: [Api.plant.example, '*.cell.example:8443']
+        headers: {content-type: [application/json], x-line: [a, b]}
+        maxBodyBytes: 100
+`,
+    'grants/more.yaml': `grants:
+  - {id: orders, subjects: [gateway-1], interface: api, operations: [order]}
+`,
+    'tests/more.yaml': `tests:
+  - name: the order
+    given: {subject: gateway-1}
+    when:
+      interface: api
+      http:
+        method: POST
+        path: /orders
+        host: api.plant.example:8080
+        headers: {content-type: application/json, x-line: a}
+        bodyBytes: 100
+    then: deny
+    rows:
+      - {name: as it should be, then: allow}
+      - {name: below the wildcard, when: {http: {host: 'x.cell.example:8443'}}, then: allow}
+      - {name: another port, when: {http: {host: x.cell.example}}, reason: unknown-operation}
+      - {name: another host, when: {http: {host: plant.example}}, reason: unknown-operation}
+      - {name: a header is missing, when: {http: {headers: {content-type: application/json}}}}
+      - {name: a header twice, when: {http: {headers: {content-type: application/json, x-line: [a, a]}}}}
+      - {name: another value, when: {http: {headers: {content-type: application/json, x-line: c}}}}
+      - {name: too long, when: {http: {bodyBytes: 101}}, reason: unknown-operation}
+`,
+  });
+  const report = runPolicyTests(repository, decideWithEngine(), sampleNow);
+  assert.deepEqual(
+    report.results.filter(({ ok }) => !ok),
+    [],
+  );
+  assert.equal(report.passed, 10);
+  const slice = buildSlices(repository).get('plc-1');
+  assert.ok(slice);
+  assert.ok(requiredFeatures(slice).includes('http-bounds'));
+  const allowed = slice.selfTest.filter(({ interface: name, expect }) => name === 'api' && expect === 'allow');
+  assert.deepEqual(
+    allowed.map(({ operation }) => operation),
+    [
+      {
+        protocol: 'http',
+        method: 'POST',
+        path: '/orders',
+        host: 'api.plant.example',
+        headers: { 'content-type': ['application/json'], 'x-line': ['a'] },
+        bodyBytes: 0,
+      },
+    ],
+  );
+  const meta = { digest: 'ab', softExpiry: sampleNow + 86_400_000, hardExpiry: sampleNow + 9e8 };
+  assert.deepEqual(compileSlice(slice, meta).selfTest().failures, []);
+});

@@ -3,6 +3,8 @@
 import type { SelfTestVector, SliceOperation } from '../bundle/slice.ts';
 
 export type SampleRequest = SelfTestVector['operation'];
+type HttpSample = Extract<SampleRequest, { protocol: 'http' }>;
+type HttpOperation = Extract<SliceOperation, { protocol: 'http' }>;
 type ModbusSample = Extract<SampleRequest, { protocol: 'modbus' }>;
 
 /** Modbus functions whose request is one range of registers or coils, read or written. */
@@ -14,7 +16,12 @@ const coilCodes: ReadonlySet<number> = new Set([5, 15]);
 export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
   switch (operation.protocol) {
     case 'http':
-      return { protocol: 'http', method: operation.methods[0] ?? '', path: samplePath(operation.paths[0] ?? '/') };
+      return {
+        protocol: 'http',
+        method: operation.methods[0] ?? '',
+        path: samplePath(operation.paths[0] ?? '/'),
+        ...boundSample(operation),
+      };
     case 'modbus': {
       const functionCode = operation.functionCodes.find((code) => plainCodes.has(code));
       if (functionCode === undefined) return undefined;
@@ -51,7 +58,8 @@ export function matches(operation: SliceOperation, request: SampleRequest): bool
       return (
         request.protocol === 'http' &&
         operation.methods.includes(request.method) &&
-        operation.paths.some((pattern) => pathMatches(pattern, request.path))
+        operation.paths.some((pattern) => pathMatches(pattern, request.path)) &&
+        boundsMatch(operation, request)
       );
     case 'modbus':
       return (
@@ -73,6 +81,37 @@ export function matches(operation: SliceOperation, request: SampleRequest): bool
     case 'port':
       return request.protocol === 'port';
   }
+}
+
+function boundSample({ hosts, headers, maxBodyBytes }: HttpOperation): Partial<HttpSample> {
+  const first = Object.entries(headers ?? {}).map(([name, values]) => [name, values.slice(0, 1)] as const);
+  return {
+    ...(hosts === undefined ? {} : { host: (hosts[0] ?? '').replace('*', 'self-test') }),
+    ...(headers === undefined ? {} : { headers: Object.fromEntries(first) }),
+    ...(maxBodyBytes === undefined ? {} : { bodyBytes: 0 }),
+  };
+}
+
+function boundsMatch({ hosts, headers = {}, maxBodyBytes = Infinity }: HttpOperation, request: HttpSample): boolean {
+  const { host } = request;
+  const asked = new Map(Object.entries(request.headers ?? {}));
+  return (
+    (hosts === undefined || (host !== undefined && hosts.some((pattern) => hostMatches(pattern, host)))) &&
+    Object.entries(headers).every(([name, values]) => values.includes(asked.get(name)?.join('\n') ?? '')) &&
+    (maxBodyBytes === Infinity || (request.bodyBytes ?? Infinity) <= maxBodyBytes)
+  );
+}
+
+function hostMatches(pattern: string, host: string): boolean {
+  const withoutPort = (text: string): string => text.replace(/:\d+$/, '');
+  if (
+    withoutPort(pattern) !== pattern &&
+    host.slice(withoutPort(host).length) !== pattern.slice(withoutPort(pattern).length)
+  )
+    return false;
+  const [first, ...rest] = withoutPort(pattern).split('.');
+  const [own, ...above] = withoutPort(host).split('.');
+  return (first === '*' || first === own) && rest.join('.') === above.join('.');
 }
 
 /** Same method or function: with another address, path or value the operation could reach the request. */

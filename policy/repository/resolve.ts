@@ -183,6 +183,9 @@ function operationsOf(entry: InterfaceEntry): SliceOperation[] {
         protocol: 'http',
         methods: operation.methods,
         paths: operation.paths,
+        ...(operation.hosts === undefined ? {} : { hosts: operation.hosts }),
+        ...(operation.headers === undefined ? {} : { headers: operation.headers }),
+        ...(operation.maxBodyBytes === undefined ? {} : { maxBodyBytes: operation.maxBodyBytes }),
         class: operation.class ?? entry.class,
         island: operation.island,
       }));

@@ -21,13 +21,13 @@ test('the example and a scaffolded repository are clean, also strictly', () => {
 test('a warning fails only a strict run; the line is shown with a caret', () => {
   desk.write(
     'policy/grants/more.yaml',
-    'denies:\n  - {id: again, subjects: all, interface: hmi-web, operations: [admin]}\n',
+    'denies:\n  - {id: again, subjects: all, interface: hmi-web, operations: [admin, load-recipe]}\n',
   );
   const loose = lint('policy');
   assert.equal(loose.code, 0);
   const [problem, source, caret, summary] = loose.stdout.split('\n');
   assert.match(problem ?? '', /^grants\/more\.yaml:2:10: warning POLICY_RULE_DUPLICATE: /);
-  assert.equal(source, '      - {id: again, subjects: all, interface: hmi-web, operations: [admin]}');
+  assert.equal(source, '      - {id: again, subjects: all, interface: hmi-web, operations: [admin, load-recipe]}');
   assert.equal(caret, `${' '.repeat(13)}^`);
   assert.equal(summary, '0 errors, 1 warning');
   assert.equal(lint('policy', '--strict').code, 1);

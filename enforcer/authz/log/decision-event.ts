@@ -5,14 +5,16 @@ import {
   type Decision,
   type Fulfilment,
   joinConnection,
+  type Operation,
   obligationName,
   recordAsked,
 } from '../../../policy/engine/index.ts';
-import { maxRecordedMethod, maxRecordedPath, maxRecordedText } from '../limits.ts';
+import { maxRecordedHeaders, maxRecordedMethod, maxRecordedPath, maxRecordedText } from '../limits.ts';
 import { asksFor, obligationsOf } from '../obligations.ts';
 import type { Judged, Question } from '../question.ts';
 import { splitConnection } from './connection.ts';
 
+type HttpOperation = Extract<Operation, { protocol: 'http' }>;
 type Data = { -readonly [Field in EventField]?: NewEvent['data'][Field] };
 
 export function decisionEvent(question: Question, { subject, decision, message, asked, fulfilment }: Judged): NewEvent {
@@ -26,12 +28,16 @@ export function decisionEvent(question: Question, { subject, decision, message, 
     if (heard.attributes !== undefined) data.attributes = heard.attributes;
     data.binding = heard.binding;
   }
+  const { host, headers, bodyBytes }: Partial<HttpOperation> = operation.protocol === 'http' ? operation : {};
+  if (bodyBytes !== undefined) data.body_bytes = bodyBytes;
   if (decision.condition !== undefined) data.condition = decision.condition;
   data.decision = decision.allow ? 'allow' : 'deny';
   data.enforcement_point = question.source;
   if (heard?.floor_ms !== undefined) data.floor_ms = heard.floor_ms;
   if (heard !== undefined) data.freshness = heard.freshness;
   if (fulfilment !== undefined && isSpecial(fulfilment)) data.fulfils = fulfilsOf(fulfilment);
+  if (headers !== undefined) data.headers = headerLines(headers).slice(0, maxRecordedHeaders).map(cutText);
+  if (host !== undefined) data.host = cutText(host);
   data.interface = question.interface;
   if (heard?.island === true) data.island = true;
   if (message !== '') data.message = message.slice(0, maxRecordedText);
@@ -62,8 +68,21 @@ export function decisionEvent(question: Question, { subject, decision, message, 
 function isCut({ operation, connection }: Question): boolean {
   if (connection.length > maxRecordedText) return true;
   if (operation.protocol !== 'http') return false;
-  return operation.method.length > maxRecordedMethod || operation.path.length > maxRecordedPath;
+  const { method, path, host = '', headers = {} } = operation;
+  const lines = headerLines(headers);
+  return (
+    method.length > maxRecordedMethod ||
+    path.length > maxRecordedPath ||
+    lines.length > maxRecordedHeaders ||
+    [host, ...lines].some((text) => text.length > maxRecordedText)
+  );
 }
+
+/** `x-line: press-3`, one a line. */
+const headerLines = (headers: NonNullable<HttpOperation['headers']>): string[] =>
+  Object.entries(headers).flatMap(([name, values]) => values.map((value) => `${name}: ${value}`));
+
+const cutText = (text: string): string => text.slice(0, maxRecordedText);
 
 /** What every point fulfils goes without saying. */
 const isSpecial = ({ custom, levels = [], anyLevel = false }: Fulfilment): boolean =>

@@ -21,15 +21,22 @@ const range = fc
 const classes = fc.constantFrom('safety', 'normal', 'normal', 'sensitive');
 const everyOperation = { class: classes, island: fc.boolean() };
 
+const present = (all: object): object =>
+  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 const seldom = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 
-const httpOperation = fc.record({
-  protocol: fc.constant('http'),
-  methods: fc.subarray(['GET', 'POST'], { minLength: 1 }),
-  paths: fc.uniqueArray(fc.constantFrom(...paths), { minLength: 1, maxLength: 3 }),
-  ...everyOperation,
-});
+const httpOperation = fc
+  .record({
+    protocol: fc.constant('http'),
+    methods: fc.subarray(['GET', 'POST'], { minLength: 1 }),
+    paths: fc.uniqueArray(fc.constantFrom(...paths), { minLength: 1, maxLength: 3 }),
+    hosts: seldom(fc.subarray(['a.example', '*.b.example', 'c.example:80'], { minLength: 1 })),
+    headers: seldom(fc.subarray(['one', 'two'], { minLength: 1 }).map((values) => ({ 'x-line': values }))),
+    maxBodyBytes: seldom(fc.integer({ min: 0, max: 3 })),
+    ...everyOperation,
+  })
+  .map(present);
 const modbusOperation = fc
   .record({
     protocol: fc.constant('modbus'),
@@ -41,7 +48,7 @@ const modbusOperation = fc
     maxChangePerMinute: seldom(fc.integer({ min: 1, max: 3 })),
     ...everyOperation,
   })
-  .map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
+  .map(present);
 const portOperation = fc.record({ protocol: fc.constant('port'), ...everyOperation });
 
 const named = (operations: readonly object[]): object[] =>
@@ -166,8 +173,11 @@ const operation: fc.Arbitrary<{ name: string; operation: Operation }> = fc.oneof
       protocol: fc.constant('http' as const),
       method: fc.constantFrom('GET', 'POST', 'PUT'),
       path: fc.constantFrom('/', '/a', '/a/b', '/a/', '/A', '/b', '/c', '/a//b', '/a/../b', '/a?x'),
+      host: fc.constantFrom(undefined, 'a.example', 'x.b.example:81', 'c.example:80', 'd.example'),
+      headers: fc.constantFrom(undefined, { 'x-line': ['one'] }, { 'x-line': ['two'] }, { 'x-line': ['one', 'two'] }),
+      bodyBytes: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
     })
-    .map((drawn) => ({ name: 'web', operation: drawn })),
+    .map((drawn) => ({ name: 'web', operation: present(drawn) as Operation })),
   fc
     .record({
       protocol: fc.constant('modbus' as const),

@@ -6,7 +6,8 @@ import type { SliceOperation } from '../../bundle/slice.ts';
 import { readPath } from '../../engine/index.ts';
 import type { Operation } from '../../engine/index.ts';
 import { readPathPattern, type PathPattern } from '../../engine/path-trie.ts';
-import { MAX_PATH_SETS } from '../../limits.ts';
+import { MAX_BOUND_CELLS, MAX_PATH_SETS } from '../../limits.ts';
+import { httpBoundCells } from './http-bound-cells.ts';
 import type { OperationCells } from './operation-cells.ts';
 
 type HttpOperation = Extract<SliceOperation, { protocol: 'http' }>;
@@ -23,10 +24,14 @@ export function httpCells(operations: readonly HttpOperation[], read: readonly H
   const patterns = operations.flatMap(({ paths }) => paths);
   const walk = walkPatterns([...new Set(patterns)].map((pattern) => readPathPattern(pattern, '')));
   const methods = methodsOf(operations);
+  const bounded = httpBoundCells(operations);
   const cells = [...walk.targets, '/%00'].flatMap((path) =>
-    methods.map((method): Operation => ({ protocol: 'http', method, path })),
+    methods.flatMap((method) =>
+      (bounded ?? [{}]).map((known): Operation => ({ protocol: 'http', method, path, ...known })),
+    ),
   );
   const gaps = walk.complete ? [] : [`more than ${MAX_PATH_SETS} different places in the path patterns`];
+  if (bounded === undefined) gaps.push(`more than ${MAX_BOUND_CELLS} combinations of hosts, headers and bodies`);
   if (read.some(({ paths }) => paths.some((path) => path.includes('*')))) {
     gaps.push('paths under a wildcard are samples where a Casbin model or a Rego package reads them');
   }

@@ -209,11 +209,22 @@ function operationChanges(operation: SliceOperation): Change<SliceOperation>[] {
 type Of<P extends SliceOperation['protocol']> = Extract<SliceOperation, { protocol: P }>;
 
 function httpChanges(operation: Of<'http'>): Change<SliceOperation>[] {
+  const { hosts, ...anyHost } = operation;
+  const { headers, ...anyHeaders } = operation;
+  const { maxBodyBytes, ...anyBody } = operation;
   const method = ['GET', 'POST', 'DELETE'].find((name) => !operation.methods.includes(name));
   return [
     ...(method === undefined
       ? []
       : [change(`also ${method}`, { ...operation, methods: [...operation.methods, method] })]),
+    ...(hosts === undefined ? [] : [change('any host', anyHost)]),
+    ...(headers === undefined ? [] : [change('any headers', anyHeaders)]),
+    ...(maxBodyBytes === undefined
+      ? []
+      : [
+          change('any body', anyBody),
+          change(`a body of ${maxBodyBytes + 1} bytes`, { ...operation, maxBodyBytes: maxBodyBytes + 1 }),
+        ]),
     ...operation.paths.flatMap((path, index) =>
       widerPaths(path).map((wider): Change<SliceOperation> => [
         `${path} is ${wider}`,

@@ -65,8 +65,10 @@ export function operationOf({ http, modbus, mqtt, tls }: When): Operation {
 /** The other way: an operation on the wire as a test writes it. */
 export function whenOf(name: string, device: string, operation: Operation): Question['when'] {
   switch (operation.protocol) {
-    case 'http':
-      return { interface: name, device, http: { method: operation.method, path: operation.path } };
+    case 'http': {
+      const { protocol: _, ...http } = operation;
+      return { interface: name, device, http };
+    }
     case 'modbus': {
       const { protocol: _, functionCode, ...rest } = operation;
       return { interface: name, device, modbus: { function: functionCode, ...rest } };
@@ -102,7 +104,7 @@ export function describeQuestion({ given, when }: Question): string {
 }
 
 export function describeOperation({ http, modbus, mqtt, tls }: Partial<When>): string {
-  if (http !== undefined) return `${http.method} ${http.path}`;
+  if (http !== undefined) return describeHttp(http);
   if (mqtt !== undefined) return describeMqtt(mqtt);
   if (tls !== undefined) return `TLS to ${tls.serverName || 'no server name'}`;
   if (modbus === undefined) return 'connect';
@@ -124,6 +126,12 @@ function describeMqtt({ action, clientId, topic, share, qos, retain, will, paylo
   ];
   const what = action === 'connect' ? `connect as ${clientId}` : `${action} ${topic} as ${clientId}`;
   return `${what}${share === undefined ? '' : `, shared as ${share}`}${marks.map((mark) => `, ${mark}`).join('')}`;
+}
+
+function describeHttp({ method, path, host = '', headers = {}, bodyBytes }: NonNullable<When['http']>): string {
+  const lines = Object.entries(headers).flatMap(([name, values]) => values.map((value) => `, ${name}: ${value}`));
+  const body = bodyBytes === undefined ? '' : `, a body of ${bodyBytes} bytes`;
+  return `${method} ${host}${path}${lines.join('')}${body}`;
 }
 
 function functionName(code: number): string | number {

@@ -63,7 +63,14 @@ const decided = z.looseObject({
   observed: z.string().optional(),
   count: z.int().min(1).default(1),
 });
-const overHttp = z.looseObject({ method: z.string().min(1), path: z.string().min(1) });
+const overHttp = z.looseObject({
+  method: z.string().min(1),
+  path: z.string().min(1),
+  host: z.string().optional(),
+  /** `x-line: press-3`. */
+  headers: z.array(z.string()).optional(),
+  body_bytes: z.int().optional(),
+});
 /** An operation asked for by its name (AuthZEN). */
 const byName = z.looseObject({ protocol: z.literal('named'), operation: z.string() });
 const overPort = z.looseObject({ protocol: z.literal('port') });
@@ -147,10 +154,24 @@ function decisionOf({ kind, device, time, data, place }: RecordedEvent): Recorde
   };
 }
 
+function httpRequest({ method, path, host, headers, body_bytes: bodyBytes }: z.infer<typeof overHttp>): Operation {
+  const lines = (headers ?? []).map((line) => /^([^:]+): (.*)$/s.exec(line) ?? []);
+  const byName = Map.groupBy(lines, ([, name = '']) => name);
+  const known = [...byName].map(([name, all]): [string, string[]] => [name, all.map(([, , value = '']) => value)]);
+  return {
+    protocol: 'http',
+    method,
+    path,
+    ...(host === undefined ? {} : { host }),
+    ...(headers === undefined ? {} : { headers: Object.fromEntries(known) }),
+    ...(bodyBytes === undefined ? {} : { bodyBytes }),
+  };
+}
+
 function requestIn(kind: 'authz' | 'modbus', data: unknown): Operation | undefined {
   if (kind === 'authz') {
     const http = overHttp.safeParse(data);
-    if (http.success) return { protocol: 'http', method: http.data.method, path: http.data.path };
+    if (http.success) return httpRequest(http.data);
     if (overPort.safeParse(data).success) return { protocol: 'port' };
     const named = byName.safeParse(data);
     return named.success ? { protocol: 'named', name: named.data.operation } : undefined;

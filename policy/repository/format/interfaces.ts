@@ -2,6 +2,15 @@
 import { z } from 'zod';
 import { auditClasses, auditLevelSchema } from '../../bundle/audit-classes.ts';
 import { enforcerDeathSchema } from '../../bundle/enforcer-death.ts';
+import {
+  headerNamePattern,
+  headerValuePattern,
+  isHostPattern,
+  MAX_BODY_BYTES,
+  MAX_HEADER_VALUES,
+  MAX_HEADERS,
+  MAX_HOSTS,
+} from '../../bundle/http-bounds.ts';
 import { pathNormalisations } from '../../bundle/path-normalisations.ts';
 import { regoNamePattern } from '../../bundle/slice.ts';
 import { isServerNamePattern, MAX_SERVER_NAMES } from '../../bundle/tls.ts';
@@ -12,10 +21,27 @@ import { id, labelSelector, port, range16, safetyClass, until, worded } from './
 
 const everyOperation = { island: z.boolean().default(false), class: safetyClass.optional() };
 
+/** Names are the same in any case. */
+const host = z
+  .string()
+  .transform((text) => text.toLowerCase())
+  .refine(isHostPattern, 'expected a host such as panel.plant.example, *.cell.plant.example or 192.0.2.1:8443');
+const headerValue = worded(headerValuePattern, 'the value of a header: printable ASCII without comma').max(1_024);
+
 const httpOperation = z.strictObject({
   methods: z.array(worded(/^[A-Z]{1,32}$/, 'an HTTP method in capitals such as GET')).min(1),
   /** The rest of the form is rule POLICY_PATH_PATTERN. */
   paths: z.array(worded(/^\/.{0,1023}$/, 'a path that starts with /')).min(1),
+  hosts: z.array(host).min(1).max(MAX_HOSTS).optional(),
+  headers: z
+    .record(
+      worded(headerNamePattern, 'a header name in lower case').max(64),
+      z.array(headerValue).min(1).max(MAX_HEADER_VALUES),
+    )
+    .refine((headers) => Object.keys(headers).length > 0, 'expected at least one header')
+    .refine((headers) => Object.keys(headers).length <= MAX_HEADERS, `expected at most ${MAX_HEADERS} headers`)
+    .optional(),
+  maxBodyBytes: z.int().min(0).max(MAX_BODY_BYTES).optional(),
   ...everyOperation,
 });
 

@@ -1,13 +1,14 @@
 // tests/**/*.yaml: given / when / then, tables of them, and invariants. Answered by the decision engine over the slice
 // of the serving device.
 import { z } from 'zod';
+import { headerNamePattern } from '../../bundle/http-bounds.ts';
 import type { ExplanationStep, Freshness } from '../../engine/index.ts';
 import type { Reason, SubjectState } from '../../engine/request.ts';
 import { givenAttributes, type GivenAttributes } from './given-attributes.ts';
 import type { TlsRequest } from '../../engine/request.ts';
 import { modbusFunction } from './modbus-function.ts';
 import { mqttWhen, mqttWhenOf, type MqttWhen } from './mqtt.ts';
-import { attestationClass, binding, duration, id, selectorOrAll, timeWindow } from './scalars.ts';
+import { attestationClass, binding, duration, id, selectorOrAll, timeWindow, worded } from './scalars.ts';
 
 const namesOf = <T extends string>(known: Readonly<Record<T, true>>) => z.enum(Object.keys(known) as [T, ...T[]]);
 
@@ -80,10 +81,24 @@ const given = z.strictObject({
   attributes: givenAttributes.optional(),
 });
 
+/** A header as it stands once, or each of its lines. */
+const lines = z
+  .union([z.string(), z.array(z.string())])
+  .transform((said) => (typeof said === 'string' ? [said] : said));
+
 const when = z.strictObject({
   interface: id.optional(),
   device: id.optional(),
-  http: z.strictObject({ method: z.string().min(1).optional(), path: z.string().min(1).optional() }).optional(),
+  http: z
+    .strictObject({
+      method: z.string().min(1).optional(),
+      path: z.string().min(1).optional(),
+      /** Left out, nobody knows them. */
+      host: z.string().optional(),
+      headers: z.record(worded(headerNamePattern, 'a header name in lower case'), lines).optional(),
+      bodyBytes: z.int().min(0).optional(),
+    })
+    .optional(),
   modbus: z
     .strictObject({
       function: modbusFunction.optional(),
@@ -199,7 +214,13 @@ export interface Given {
 export interface When {
   readonly interface: string;
   readonly device?: string;
-  readonly http?: { readonly method: string; readonly path: string };
+  readonly http?: {
+    readonly method: string;
+    readonly path: string;
+    readonly host?: string;
+    readonly headers?: Readonly<Record<string, readonly string[]>>;
+    readonly bodyBytes?: number;
+  };
   readonly modbus?: {
     readonly function: number;
     readonly unit: number;
@@ -344,13 +365,24 @@ function caseOf(name: string, part: Part): TestCase {
     when: {
       interface: asked,
       ...optional('device', device),
-      ...(http === undefined ? {} : { http: { method: http.method ?? '', path: http.path ?? '' } }),
+      ...(http === undefined ? {} : { http: httpOf(http) }),
       ...(modbus === undefined ? {} : { modbus: modbusOf(modbus) }),
       ...(mqtt === undefined ? {} : { mqtt: mqttWhenOf(mqtt, subject) }),
       ...(tls === undefined ? {} : { tls: { serverName: tls.serverName ?? '', alpn: tls.alpn ?? [] } }),
       ...optional('port', port),
     },
     expected: expectationOf(part),
+  };
+}
+
+function httpOf(asked: NonNullable<NonNullable<Entry['when']>['http']>): NonNullable<When['http']> {
+  const { method = '', path = '', host, headers, bodyBytes } = asked;
+  return {
+    method,
+    path,
+    ...optional('host', host),
+    ...optional('headers', headers),
+    ...optional('bodyBytes', bodyBytes),
   };
 }
 

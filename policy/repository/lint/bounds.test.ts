@@ -13,6 +13,7 @@ const more = (protocol: string, rest: string, operations: string): Files => ({
 });
 const modbus = (operation: string): Files => more('modbus', 'class: normal', `addresses: ['0-9'], ${operation}`);
 
+const http = (operation: string): Files => more('http', 'class: normal', `methods: [GET], paths: [/], ${operation}`);
 const reads = `addresses: ['0-9'], functions: [3]`;
 const death = (protocol: string, rest: string, operation: string): Files =>
   more(protocol, `${rest}\n    onEnforcerDeath: open`, operation);
@@ -29,6 +30,14 @@ const cases: Readonly<Record<keyof typeof boundRules, RuleCase>> = {
       modbus('functions: [3, 16], maxChangePerMinute: 5, maxQuantity: 3'),
       modbus('functions: [3], maxQuantity: 2000'),
     ],
+  },
+  POLICY_HEADER_BOUND: {
+    fires: [
+      [http('headers: {host: [a]}'), 'interfaces/more.yaml:7:66'],
+      [http('headers: {x-line: [a], x-api-key: [b]}'), 'interfaces/more.yaml:7:84'],
+      [http('headers: {x-edgeward-subject: [a]}'), 'interfaces/more.yaml:7:80'],
+    ],
+    silent: [http('headers: {x-line: [a, b], content-type: [application/json]}, hosts: [A.example], maxBodyBytes: 0')],
   },
   POLICY_ENFORCER_DEATH_IGNORED: {
     fires: [

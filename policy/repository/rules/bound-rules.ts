@@ -10,6 +10,14 @@ export const boundRules = {
     example: 'functions: [read-holding-registers], maxChangePerMinute: 50',
     fix: 'give the bound to an operation that writes registers, and coils an operation of their own',
   },
+  POLICY_HEADER_BOUND: {
+    severity: 'error',
+    waivable: false,
+    explanation:
+      'Headers of an operation tell kinds of requests apart. Framing and hop-by-hop headers end at the next machine, and a secret does not belong into a policy that every device and every record holds.',
+    example: 'headers: {authorization: [Bearer abc]}',
+    fix: 'name a header that the application reads; identity comes from certificates and grants, size from maxBodyBytes, the host from hosts',
+  },
   POLICY_ENFORCER_DEATH_IGNORED: {
     severity: 'error',
     waivable: false,

@@ -23,11 +23,21 @@ const three = (operation: fc.Arbitrary<Record<string, unknown>>): fc.Arbitrary<o
   });
 
 const http = three(
-  fc.record({
-    methods: fc.subarray(['GET', 'PUT'], { minLength: 1 }),
-    paths: fc.uniqueArray(fc.constantFrom(...paths), { minLength: 1, maxLength: 3 }),
-    ...everyOperation,
-  }),
+  fc
+    .record({
+      methods: fc.subarray(['GET', 'PUT'], { minLength: 1 }),
+      paths: fc.uniqueArray(fc.constantFrom(...paths), { minLength: 1, maxLength: 3 }),
+      bounds: fc.constantFrom<object>(
+        {},
+        {},
+        {},
+        { hosts: ['a.example'] },
+        { headers: { 'x-line': ['one'] } },
+        { maxBodyBytes: 1 },
+      ),
+      ...everyOperation,
+    })
+    .map(({ bounds, ...rest }): Record<string, unknown> => ({ ...rest, ...bounds })),
 );
 const modbus = three(
   fc.record(
@@ -266,11 +276,18 @@ const operation: fc.Arbitrary<[string, string, Operation]> = fc.oneof(
   fc.tuple(
     fc.constant('web'),
     fc.constant('plc-1'),
-    fc.record({
-      protocol: fc.constant('http' as const),
-      method: fc.constantFrom('GET', 'PUT', 'DELETE'),
-      path: fc.constantFrom('/', '/a', '/A', '/a/', '/a/b', '/a/b/c', '/b', '/c', '/v1.0/x', '/v1X0/x', '/v1.0/y'),
-    }),
+    fc
+      .record({
+        protocol: fc.constant('http' as const),
+        method: fc.constantFrom('GET', 'PUT', 'DELETE'),
+        path: fc.constantFrom('/', '/a', '/A', '/a/', '/a/b', '/a/b/c', '/b', '/c', '/v1.0/x', '/v1X0/x', '/v1.0/y'),
+        known: fc.constantFrom<object>(
+          {},
+          { host: 'a.example', headers: { 'x-line': ['one'] }, bodyBytes: 0 },
+          { bodyBytes: 2 },
+        ),
+      })
+      .map(({ known, ...rest }) => ({ ...rest, ...known })),
   ),
   fc.tuple(
     fc.constant('registers'),
