@@ -9,6 +9,7 @@ import { lintRules } from './rules.ts';
 import type { RuleId } from './rules.ts';
 import type { boundRules } from './rules/bound-rules.ts';
 import type { firewallRules } from './rules/firewall-rules.ts';
+import type { mqttRules } from './rules/mqtt-rules.ts';
 import type { meaningRules } from './rules/meaning-rules.ts';
 import { sampleFiles, sampleNow, sampleWith, treeOf } from './sample-tree.ts';
 import type { PolicyTree } from './tree.ts';
@@ -78,10 +79,14 @@ const profileText = (id: string, name: string, more: { subject?: string; approve
 const withProfiles = (more: Record<string, string>, ...profiles: string[]): PolicyTree =>
   withFile('break-glass/line.yaml', `profiles:${profiles.join('')}`, more);
 
-/** One repository for each rule, and where the rule points; lint/casbin.test.ts, lint/meaning.test.ts and lint/firewall.test.ts have the others. */
+/** One repository for each rule, and where the rule points; lint/*.test.ts have the others. */
 type RepositoryRule = Exclude<
   RuleId,
-  `CASBIN_${string}` | keyof typeof meaningRules | keyof typeof firewallRules | keyof typeof boundRules
+  | `CASBIN_${string}`
+  | keyof typeof meaningRules
+  | keyof typeof firewallRules
+  | keyof typeof boundRules
+  | keyof typeof mqttRules
 >;
 const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, place: string][]>> = {
   POLICY_FORMAT: [[sampleWith('edgeward.yaml', 'format: 1', 'format: 2'), 'edgeward.yaml:1:9']],

@@ -1,6 +1,8 @@
 // Which named operations a request falls under, written independently of the engine so that the self-test vectors
 // check the engine and not themselves.
+import { impliedActions } from '../bundle/mqtt.ts';
 import type { SelfTestVector, SliceOperation } from '../bundle/slice.ts';
+import { matchesMqtt, sampleMqtt } from './mqtt-match.ts';
 
 export type SampleRequest = SelfTestVector['operation'];
 type HttpSample = Extract<SampleRequest, { protocol: 'http' }>;
@@ -12,8 +14,8 @@ const plainCodes: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 15, 16]);
 const writingCodes: ReadonlySet<number> = new Set([5, 6, 15, 16]);
 const coilCodes: ReadonlySet<number> = new Set([5, 15]);
 
-/** A request that falls under the operation, or undefined where its shape needs more than one range. */
-export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
+/** A request of the subject that falls under the operation, or undefined where its shape needs more than one range. */
+export function sampleOf(operation: SliceOperation, subject: string): SampleRequest | undefined {
   switch (operation.protocol) {
     case 'http':
       return {
@@ -31,8 +33,9 @@ export function sampleOf(operation: SliceOperation): SampleRequest | undefined {
       return isBounded ? { ...sample, change: 0 } : sample;
     }
     case 'mqtt':
+      return sampleMqtt(operation, subject);
     case 'tls':
-      return undefined;
+      return { protocol: 'tls', serverName: (operation.names[0] ?? '').replace('*', 'self-test'), alpn: [] };
     case 'port':
       return { protocol: 'port' };
   }
@@ -52,7 +55,7 @@ function samplePath(pattern: string): string {
     .join('/');
 }
 
-export function matches(operation: SliceOperation, request: SampleRequest): boolean {
+export function matches(operation: SliceOperation, request: SampleRequest, subject: string): boolean {
   switch (operation.protocol) {
     case 'http':
       return (
@@ -76,8 +79,9 @@ export function matches(operation: SliceOperation, request: SampleRequest): bool
           (request.change ?? Infinity) <= operation.maxChangePerMinute)
       );
     case 'mqtt':
+      return request.protocol === 'mqtt' && matchesMqtt(operation, request, subject);
     case 'tls':
-      return false;
+      return request.protocol === 'tls' && operation.names.some((name) => nameMatches(name, request.serverName));
     case 'port':
       return request.protocol === 'port';
   }
@@ -122,8 +126,9 @@ export function isOfSameKind(operation: SliceOperation, request: SampleRequest):
     case 'modbus':
       return request.protocol === 'modbus' && operation.functionCodes.includes(request.functionCode);
     case 'mqtt':
+      return request.protocol === 'mqtt' && impliedActions(operation.actions).includes(request.action);
     case 'tls':
-      return request.protocol === operation.protocol;
+      return request.protocol === 'tls';
     case 'port':
       return request.protocol === 'port';
   }
@@ -131,6 +136,12 @@ export function isOfSameKind(operation: SliceOperation, request: SampleRequest):
 
 function inRange(value: number, range: readonly [number, number] | undefined): boolean {
   return range === undefined || (value >= range[0] && value <= range[1]);
+}
+
+function nameMatches(pattern: string, name: string): boolean {
+  const wanted = pattern.split('.');
+  const given = name.split('.');
+  return wanted.length === given.length && wanted.every((label, at) => label === '*' || label === given[at]);
 }
 
 function pathMatches(pattern: string, path: string): boolean {

@@ -5,6 +5,7 @@ import { casbinLineRules, casbinMeaningRules, casbinPatternRules } from './rules
 import type { LintRule } from './rules/lint-rule.ts';
 import { firewallRules } from './rules/firewall-rules.ts';
 import { boundRules } from './rules/bound-rules.ts';
+import { mqttRules } from './rules/mqtt-rules.ts';
 import { regoRules } from './rules/rego-rules.ts';
 import { meaningRules } from './rules/meaning-rules.ts';
 import { repositoryRules } from './rules/repository-rules.ts';
@@ -17,6 +18,7 @@ export const ruleGroups = {
   'The repository: what rules mean together, and what nothing uses': meaningRules,
   'The repository: packet rules and threat feeds': firewallRules,
   'The repository: bounds of operations, and what proxies do': boundRules,
+  'The repository: MQTT': mqttRules,
   'Casbin: model.conf': casbinModelRules,
   'Casbin: lines of policy.csv': casbinLineRules,
   'Casbin: patterns': casbinPatternRules,
@@ -29,6 +31,7 @@ export const lintRules = {
   ...meaningRules,
   ...firewallRules,
   ...boundRules,
+  ...mqttRules,
   ...casbinModelRules,
   ...casbinLineRules,
   ...casbinPatternRules,

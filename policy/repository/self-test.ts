@@ -4,6 +4,7 @@
 import type { SelfTestVector, Slice, SliceDeny, SliceGrant, SliceInterface, SliceOperation } from '../bundle/slice.ts';
 import { MAX_SELF_TEST_VECTORS } from '../limits.ts';
 import { memberSet } from './catalogue.ts';
+import { topicOf } from './mqtt-match.ts';
 import { isOfSameKind, matches, modbusSample, sampleOf } from './operation-match.ts';
 import type { SampleRequest } from './operation-match.ts';
 import { fulfilling, type Given, holdsWithNothing, nothing, ordinary } from './self-test-conditions.ts';
@@ -47,7 +48,7 @@ function allowVectors(slice: Unfinished, entry: SliceInterface): SelfTestVector[
     if (subject === undefined || given === undefined || isNarrowed(entry)) return [];
     return grant.operations.flatMap((name) => {
       const operation = entry.operations.find((candidate) => candidate.name === name);
-      const request = operation === undefined ? undefined : sampleOf(operation);
+      const request = operation === undefined ? undefined : sampleOf(operation, subject);
       const expect = request === undefined ? undefined : expectation(slice, entry, subject, request);
       return request === undefined || expect === undefined
         ? []
@@ -67,14 +68,14 @@ function unknownVectors(slice: Unfinished, entry: SliceInterface): SelfTestVecto
       .flatMap((other) => entry.operations.filter(({ name }) => other.operations.includes(name)));
     return entry.operations
       .filter(({ name }) => grant.operations.includes(name))
-      .flatMap((operation) => sampleOf(operation) ?? [])
-      .filter((request) => !open.some((operation) => matches(operation, request)))
+      .flatMap((operation) => sampleOf(operation, subject) ?? [])
+      .filter((request) => !open.some((operation) => matches(operation, request, subject)))
       .map((request) => vector(entry, subject, grant.binding, request, 'deny', nothing));
   });
 }
 
 function strangerVectors(entry: SliceInterface, stranger: string): SelfTestVector[] {
-  return requestsOf(entry).map((request) => vector(entry, stranger, 'svid', request, 'deny'));
+  return requestsOf(entry, stranger).map((request) => vector(entry, stranger, 'svid', request, 'deny'));
 }
 
 /** What a subject with some grant must still not do: the operations it was not given, and writing where it only reads. */
@@ -86,23 +87,25 @@ function ungrantedVectors(slice: Unfinished, entry: SliceInterface): SelfTestVec
     const given = new Set(own.flatMap((grant) => grant.operations));
     const open = entry.operations.filter((operation) => given.has(operation.name));
     const binding = own[0]?.binding ?? 'svid';
-    return [...requestsOf(entry), ...writesOf(entry)]
-      .filter((request) => !open.some((operation) => matches(operation, request)))
+    return [...requestsOf(entry, subject), ...writesOf(entry, subject)]
+      .filter((request) => !open.some((operation) => matches(operation, request, subject)))
       .map((request) => vector(entry, subject, binding, request, 'deny'));
   });
 }
 
-function requestsOf(entry: SliceInterface): SampleRequest[] {
-  return entry.operations.flatMap((operation) => sampleOf(operation) ?? []);
+function requestsOf(entry: SliceInterface, subject: string): SampleRequest[] {
+  return entry.operations.flatMap((operation) => sampleOf(operation, subject) ?? []);
 }
 
-/** Writes to the first address of every Modbus operation, deletes of every HTTP path. */
-function writesOf(entry: SliceInterface): SampleRequest[] {
-  return entry.operations.flatMap((operation) => writeOf(operation));
+/** Writes to the first address of every Modbus operation, deletes of every HTTP path, retained messages of MQTT. */
+function writesOf(entry: SliceInterface, subject: string): SampleRequest[] {
+  return entry.operations.flatMap((operation) => writeOf(operation, subject));
 }
 
-function writeOf(operation: SliceOperation): SampleRequest[] {
-  const sample = sampleOf(operation);
+function writeOf(operation: SliceOperation, subject: string): SampleRequest[] {
+  const sample = sampleOf(operation, subject);
+  if (sample?.protocol === 'mqtt' && sample.action !== 'connect')
+    return [false, true].map((retain) => ({ ...sample, action: 'publish', topic: topicOf(sample.topic), retain }));
   if (sample?.protocol === 'http') return [{ ...sample, method: 'DELETE' }];
   if (sample?.protocol === 'modbus') return [6, 16].map((code) => modbusSample(code, sample.unit, sample.address, 1));
   return [];
@@ -131,7 +134,7 @@ function expectation(
     denies.some((deny) => deny.operations.includes(operation.name)),
   );
   if (denies.some((deny) => deny.operations.length === 0)) return 'deny';
-  if (denied.some((operation) => matches(operation, request))) return 'deny';
+  if (denied.some((operation) => matches(operation, request, subject))) return 'deny';
   return denied.some((operation) => isOfSameKind(operation, request)) ? undefined : 'allow';
 }
 

@@ -2,7 +2,7 @@
 import { keyId } from '../../../identity/index.ts';
 import type { Problems } from '../problems.ts';
 import type { BreakGlassProfile, Interface, Repository } from '../repository.ts';
-import { checkMacs } from './grants.ts';
+import { carriesCertificate, checkMacs } from './grants.ts';
 
 export function lintBreakGlass(repository: Repository, problems: Problems): void {
   const interfaces = new Map(repository.interfaces.map((entry) => [entry.name, entry]));
@@ -23,7 +23,7 @@ function lintProtocol({ id, binding, at }: BreakGlassProfile, found: Interface, 
   if (found.protocol === 'port') {
     const message = `${id} opens ${found.name}, a plain port, and nobody sees the requests of one`;
     problems.add('POLICY_BREAK_GLASS_PORT', at('interface'), message);
-  } else if (binding === 'svid' && found.protocol !== 'http') {
+  } else if (binding === 'svid' && !carriesCertificate(found.protocol)) {
     const message = `${id} asks for an SVID, and ${found.name} speaks ${found.protocol}, which carries none`;
     problems.add('POLICY_BINDING_UNREACHABLE', at('binding'), message);
   }

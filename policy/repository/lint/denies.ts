@@ -1,5 +1,6 @@
 // Denies with conditions: where doubt would stop a safety operation, the author says what to assume.
 import type { SliceOperation } from '../../bundle/slice.ts';
+import { devicePlaceholder } from '../../engine/mqtt-topic.ts';
 import { matches, sampleOf } from '../operation-match.ts';
 import type { Problems } from '../problems.ts';
 import type { Deny, Interface, Repository } from '../repository.ts';
@@ -25,8 +26,8 @@ function reachedSafety(deny: Deny, found: Interface): string | undefined {
   const denied = found.operations.filter(({ name }) => deny.operations.includes(name));
   const reaches = (operation: SliceOperation): boolean => {
     if (deny.operations.length === 0 || deny.operations.includes(operation.name)) return true;
-    const sample = sampleOf(operation);
-    return sample !== undefined && denied.some((other) => matches(other, sample));
+    const sample = sampleOf(operation, devicePlaceholder);
+    return sample !== undefined && denied.some((other) => matches(other, sample, devicePlaceholder));
   };
   return found.operations.find((operation) => operation.class === 'safety' && reaches(operation))?.name;
 }

@@ -1,5 +1,8 @@
 // Entries of a list that another entry of the same list already covers, and operations that are the same requests.
 import type { SliceOperation } from '../../bundle/slice.ts';
+import { containsFilter } from '../../engine/mqtt-contains.ts';
+import { readPolicyFilter } from '../../engine/mqtt-topic.ts';
+import { serverNameMatches } from '../../engine/tls-operation.ts';
 import type { Problems } from '../problems.ts';
 import type { Interface, Repository } from '../repository.ts';
 import { operationContains } from './operation-inclusion.ts';
@@ -12,6 +15,8 @@ export function lintEntries(repository: Repository, problems: Problems): void {
       };
       if (operation.protocol === 'http') lintHttp(operation, redundant);
       if (operation.protocol === 'modbus') lintModbus(operation, redundant);
+      if (operation.protocol === 'mqtt') lintMqtt(operation, redundant);
+      if (operation.protocol === 'tls') lintTls(operation, redundant);
     }
     lintDuplicates(entry, problems);
   }
@@ -60,6 +65,36 @@ function lintModbus(operation: Of<'modbus'>, redundant: Redundant): void {
     const by = operation.addresses[other];
     if (by !== undefined) redundant('addresses', index, `${by.join('-')} covers ${low}-${high}`);
   }
+}
+
+function lintMqtt(operation: Of<'mqtt'>, redundant: Redundant): void {
+  for (const key of ['actions', 'shares'] as const) {
+    const list = operation[key];
+    for (const index of repeated(list)) redundant(key, index, `${list[index]} is listed twice`);
+  }
+  const filters = operation.topics.map((topic) => readPolicyFilter(topic));
+  coveredBy(operation.topics, (one, other) => {
+    const [outer, inner] = [filters[one], filters[other]];
+    return outer !== undefined && inner !== undefined && containsFilter(outer, inner);
+  }).forEach(([index, by]) => redundant('topics', index, `${by} covers ${operation.topics[index]}`));
+}
+
+function lintTls({ names }: Of<'tls'>, redundant: Redundant): void {
+  coveredBy(names, (one, other) => {
+    const [outer = '', inner = ''] = [names[one], names[other]];
+    return outer === inner || serverNameMatches(outer, inner);
+  }).forEach(([index, by]) => redundant('names', index, `${by} covers ${names[index]}`));
+}
+
+/** Indexes of what another entry of the list covers, with the other; of two that are the same the later one. */
+function coveredBy(list: readonly string[], isCovered: (outer: number, inner: number) => boolean): [number, string][] {
+  return list.flatMap((_, inner): [number, string][] => {
+    const by = list.find((__, outer) => {
+      if (outer === inner || !isCovered(outer, inner)) return false;
+      return outer < inner || !isCovered(inner, outer);
+    });
+    return by === undefined ? [] : [[inner, by]];
+  });
 }
 
 function repeated(list: readonly unknown[]): number[] {

@@ -8,9 +8,14 @@ import type { SliceOperation } from '../../bundle/slice.ts';
 /** Methods RFC 9110 section 9.2.1 calls safe. */
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
+/** Of the others nobody terminates TLS. */
+export function carriesCertificate(protocol: Interface['protocol']): boolean {
+  return protocol === 'http' || protocol === 'mqtt';
+}
+
 export function lintBindings(repository: Repository, problems: Problems): void {
   for (const [grant, found] of grantsWithInterface(repository)) {
-    if (grant.binding === 'svid' && found.protocol !== 'http') {
+    if (grant.binding === 'svid' && !carriesCertificate(found.protocol)) {
       const message = `${grant.id} asks for an SVID, and ${found.name} speaks ${found.protocol}, which carries none`;
       problems.add('POLICY_BINDING_UNREACHABLE', grant.at('binding'), message);
     }

@@ -20,6 +20,7 @@ import {
 } from './grants.ts';
 import { lintFeeds } from './feeds.ts';
 import { lintFirewall } from './firewall.ts';
+import { lintMqtt } from './mqtt.ts';
 import { lintPaths } from './paths.ts';
 import { lintRego } from './rego.ts';
 import { lintPeriods } from './periods.ts';
@@ -36,6 +37,7 @@ export function lint(repository: Repository, problems: Problems, now: number): v
   lintCidrs(repository, problems);
   lintPaths(repository, problems);
   lintBounds(repository, problems);
+  lintMqtt(repository, problems);
   lintEntries(repository, problems);
   lintCasbin(repository, problems);
   lintRego(repository, problems);

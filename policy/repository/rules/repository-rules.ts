@@ -102,7 +102,7 @@ export const repositoryRules = {
     severity: 'error',
     waivable: false,
     explanation:
-      'Modbus and plain ports carry no certificate: a grant that asks for an SVID there never opens anything.',
+      'Modbus, plain ports and TLS that is passed through show no certificate: a grant that asks for an SVID there never opens anything.',
     example: 'binding: svid on an interface with protocol: modbus',
     fix: 'use binding: ip or port+mac+ip',
   },
