@@ -98,6 +98,8 @@ export const MAX_NACK_MESSAGE = 1_024;
 export const MAX_PATH_SETS = 2_000;
 /** Combinations of hosts, headers and sizes of bodies asked with each path and method of one interface. */
 export const MAX_BOUND_CELLS = 2_000;
+/** Requests of one MQTT action that one subject is asked with. */
+export const MAX_MQTT_CELLS = 20_000;
 /** Registers asked one by one where a Casbin model reads them. */
 export const MAX_SINGLE_REGISTERS = 4_096;
 /** Requests that one invariant or one comparison of two policies asks: some seconds. */

@@ -7,7 +7,7 @@ import { MAX_CASBIN_EDITS } from '../../limits.ts';
 import { placeText, type Deny, type Grant, type Interface, type Repository } from '../repository.ts';
 import { casbinLines, definition, withoutLine } from './casbin-lines.ts';
 import { defaultBinding, describeOperation, durationText, requestOf, whenOf, type Question } from './question.ts';
-import type { Space } from './space.ts';
+import { operationsFor, type Space } from './space.ts';
 import { bindings, factValues, freshnesses, stateOrder } from './surroundings.ts';
 
 export interface Edit {
@@ -71,7 +71,7 @@ export function requestEdits(question: Question, slice: Slice, space: Space): Ed
       edit('time', `the time is ${new Date(time).toISOString().replace('.000Z', 'Z')}`, { time }),
     ),
     ...attributes,
-    ...space.operations.map((operation): Edit => {
+    ...operationsFor(space, given.subject).map((operation): Edit => {
       const changed = whenOf(when.interface, when.device, operation);
       return {
         ...edit('operation', `it asks for ${describeOperation(changed)}`, {}),

@@ -5,6 +5,7 @@ import type { AttributeTest } from '../../bundle/conditions.ts';
 import type { SliceOperation } from '../../bundle/slice.ts';
 import { placeText, type Deny, type Grant, type Interface, type Repository } from '../repository.ts';
 import { casbinLines, withoutLine } from './casbin-lines.ts';
+import { mqttChanges, tlsChanges } from './mqtt-changes.ts';
 
 export interface Mutant {
   /** What was done, in words. */
@@ -203,6 +204,8 @@ function operationChanges(operation: SliceOperation): Change<SliceOperation>[] {
     [`island is ${String(!operation.island)}`, { ...operation, island: !operation.island }],
     ...(operation.protocol === 'http' ? httpChanges(operation) : []),
     ...(operation.protocol === 'modbus' ? modbusChanges(operation) : []),
+    ...(operation.protocol === 'mqtt' ? mqttChanges(operation) : []),
+    ...(operation.protocol === 'tls' ? tlsChanges(operation) : []),
   ];
 }
 

@@ -4,6 +4,8 @@ import type { Operation } from '../../engine/index.ts';
 import { writes } from '../modbus-functions.ts';
 import { changesOverHttp, httpCells } from './http-cells.ts';
 import { modbusCells } from './modbus-cells.ts';
+import { mqttCells } from './mqtt-cells.ts';
+import { tlsCells } from './tls-cells.ts';
 
 export interface OperationCells {
   readonly cells: readonly Operation[];
@@ -13,11 +15,12 @@ export interface OperationCells {
 
 type Of<P extends SliceOperation['protocol']> = Extract<SliceOperation, { protocol: P }>;
 
-/** `read`: those of the operations whose path, register or unit something besides their own patterns decides by. */
+/** `subject`: who asks, where operations say what is its own (`{device}`). `read`: those of the operations whose path, register or unit something besides their own patterns decides by. */
 export function operationCells(
   protocol: SliceOperation['protocol'],
   operations: readonly SliceOperation[],
   read: readonly SliceOperation[],
+  subject: string,
 ): OperationCells {
   const of = <P extends SliceOperation['protocol']>(all: readonly SliceOperation[], wanted: P): Of<P>[] =>
     all.filter((operation): operation is Of<P> => operation.protocol === wanted);
@@ -27,9 +30,9 @@ export function operationCells(
     case 'modbus':
       return modbusCells(of(operations, 'modbus'), of(read, 'modbus'));
     case 'mqtt':
-      return { cells: [], gaps: ['MQTT requests are not asked'] };
+      return mqttCells(of(operations, 'mqtt'), of(read, 'mqtt'), subject);
     case 'tls':
-      return { cells: [], gaps: ['TLS connections are not asked'] };
+      return tlsCells(of(operations, 'tls'), of(read, 'tls'));
     case 'port':
       return { cells: [{ protocol: 'port' }], gaps: [] };
   }

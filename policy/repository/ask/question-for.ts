@@ -32,7 +32,7 @@ export function questionFor(
   const known = entry.operations.map(({ name }) => name);
   checkName(`operation of ${entry.name}`, wanted, known);
   const slice = slicesToAsk(repository, new Set([device])).get(device);
-  const { cells } = operationCells(entry.protocol, entry.operations, []);
+  const { cells } = operationCells(entry.protocol, entry.operations, [], given.subject);
   const instance = cells.find((operation) => {
     const { request } = requestOf({ given: full, when: whenOf(entry.name, device, operation) });
     return slice !== undefined && engine.operationsOf(slice, request)?.sure.includes(wanted) === true;

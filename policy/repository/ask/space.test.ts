@@ -90,7 +90,7 @@ test('for every request some cell is an instance of the same operations', () => 
       const cells = questions.slice(0, 1).flatMap((any) =>
         drawn.interfaces.flatMap(({ name, protocol, operations }) => {
           const resource = { interface: name, attributes: {} };
-          return operationCells(protocol, operations, []).cells.map((operation) => {
+          return operationCells(protocol, operations, [], any.subject.id).cells.map((operation) => {
             const { sure = [], possible = [] } = engine.operationsOf(drawn, { ...any, operation, resource }) ?? {};
             return { kind: `${name} ${kindOf(operation)}`, sure, possible };
           });

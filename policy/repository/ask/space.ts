@@ -17,13 +17,13 @@ export interface SubjectGroup {
   readonly subject: string;
   readonly members: readonly string[];
   readonly surroundings: readonly Surroundings[];
+  readonly operations: readonly Operation[];
 }
 
 export interface Space {
   readonly interface: string;
   readonly device: string;
   readonly groups: readonly SubjectGroup[];
-  readonly operations: readonly Operation[];
   /** Number of requests in it. */
   readonly cells: number;
   /** Requests that no cell stands for, in words; empty when the cells stand for all of them. */
@@ -71,10 +71,17 @@ export function spaceOf(
   // Without a grant nothing is open, whatever a model says.
   const read = entries.filter(readsText).flatMap((entry) => entry.operations.filter(({ name }) => granted.has(name)));
   const all = entries.flatMap((entry) => entry.operations);
-  const { cells: instances, gaps: unasked } = operationCells(entries[0]?.protocol ?? 'port', all, read);
-  const operations = endsOfEach(instances, (operation) =>
-    operationKey(engine, slices, whenOf(name, device, operation), new Set(read.map((entry) => entry.name))),
-  );
+  const unasked = new Set<string>();
+  const readNames = new Set(read.map((entry) => entry.name));
+  const operationsOf = (subject: string): readonly Operation[] => {
+    const { cells: instances, gaps } = operationCells(entries[0]?.protocol ?? 'port', all, read, subject);
+    for (const gap of gaps) unasked.add(gap);
+    return endsOfEach(instances, (operation) =>
+      operationKey(engine, slices, whenOf(name, device, operation), subject, readNames),
+    );
+  };
+  const ownIsRead = entries.some(({ protocol }) => protocol === 'mqtt');
+  const shared = ownIsRead ? undefined : operationsOf('');
   const schemas = [
     ...new Map(
       slices.flatMap(({ attributes = [] }) => attributes).map((entry) => [attributePath(entry), entry]),
@@ -83,9 +90,9 @@ export function spaceOf(
   const observeUntil = entries.flatMap((entry) => entry.observeUntil ?? []);
   const rulesOf = rulesBySubject([...grants, ...denies]);
   const isGranted = new Set(grants.flat().flatMap(({ subjects }) => subjects));
-  // A model knows its subjects by name.
+  // A model knows its subjects by name, and operations of MQTT may be about the subject's own topics.
   const namesOf = (subject: string): string =>
-    JSON.stringify([rulesOf.get(subject) ?? '', textIsRead && isGranted.has(subject) ? subject : '']);
+    JSON.stringify([rulesOf.get(subject) ?? '', (textIsRead || ownIsRead) && isGranted.has(subject) ? subject : '']);
   const candidates = [...options.subjects, ...(options.strangers ? [strangerTo(options.subjects)] : [])];
   const groups = [...Map.groupBy(candidates, namesOf).values()].map((members): SubjectGroup => {
     const [subject = ''] = members;
@@ -97,9 +104,10 @@ export function spaceOf(
       subject,
       members,
       surroundings: surroundingsOf(rules, schemas, options.now, observeUntil, options.narrowing ?? {}),
+      operations: shared ?? operationsOf(subject),
     };
   });
-  const cells = groups.reduce((sum, { surroundings }) => sum + surroundings.length, 0) * operations.length;
+  const cells = groups.reduce((sum, { surroundings, operations }) => sum + surroundings.length * operations.length, 0);
   const packages = entries.flatMap((entry) => entry.rego ?? []);
   const models = slices
     .flatMap(({ casbin }) => casbin)
@@ -115,7 +123,12 @@ export function spaceOf(
     ...new Set(readers.map((reader) => `${reader} reads every attribute of a request; only samples are asked`)),
     ...new Set([...grants.flat(), ...denies.flat()].flatMap(gapsOfRule)),
   ];
-  return { interface: name, device, groups, operations, cells, gaps };
+  return { interface: name, device, groups, cells, gaps };
+}
+
+/** Those that the subject is asked with; of one that the space does not hold, those of its first. */
+export function operationsFor({ groups }: Space, subject: string): readonly Operation[] {
+  return (groups.find(({ members }) => members.includes(subject)) ?? groups[0])?.operations ?? [];
 }
 
 /** Which rules name a subject, by their places, for all that some rule names. */
@@ -142,9 +155,10 @@ function operationKey(
   engine: SliceEngine,
   slices: readonly Slice[],
   when: Question['when'],
+  subject: string,
   read: ReadonlySet<string>,
 ): string {
-  const { request } = requestOf({ given: { ...givenDefaults, subject: '', time: 0 }, when });
+  const { request } = requestOf({ given: { ...givenDefaults, subject, time: 0 }, when });
   const named = slices.map((slice) => engine.operationsOf(slice, request));
   const isRead = named.some((names) => names?.sure.some((name) => read.has(name)));
   return JSON.stringify([named, changesSomething(request.operation), isRead ? request.operation : '']);
@@ -170,7 +184,7 @@ export interface Cell extends Asked {
 
 /** Visits every cell, the most usual circumstances of each operation first, until the visitor says stop. */
 export function forEachCell(space: Space, visit: (cell: Cell) => 'stop' | undefined): void {
-  for (const { subject, members, surroundings } of space.groups) {
+  for (const { subject, members, surroundings, operations } of space.groups) {
     const bases = surroundings.map((given) => ({
       given: { ...given, subject },
       asked: requestOf({
@@ -178,7 +192,7 @@ export function forEachCell(space: Space, visit: (cell: Cell) => 'stop' | undefi
         when: { interface: space.interface, device: space.device, port: true },
       }),
     }));
-    for (const operation of space.operations) {
+    for (const operation of operations) {
       for (const { given, asked } of bases) {
         const { request, freshness } = asked;
         const question = (): Question => ({ given, when: whenOf(space.interface, space.device, operation) });

@@ -171,7 +171,7 @@ const others: Readonly<Partial<Record<keyof typeof meaningRules | keyof typeof r
       at(broker('actions: [subscribe], topics: [a], shares: [a/b]'), 'a/b]'),
       at(tls('Camera.example'), 'Camera'),
       at(tls('"*"'), '"*"'),
-      at(tls(''), ']'),
+      at(tls(''), '[]'),
     ],
     silent: [],
   },
