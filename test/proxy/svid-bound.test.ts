@@ -11,10 +11,13 @@ import { generateKey, parseCertificate } from '../../identity/index.ts';
 import { requires } from '../support/capabilities.ts';
 import { testAuthority } from '../support/certificates.ts';
 import { createTestAuthority, type TestAuthority, type TestSvid } from '../support/pki.ts';
+import { startMosquitto } from '../support/mosquitto.ts';
+import { run } from '../support/netns-process.ts';
 import { until } from '../support/until.ts';
 import type { Slice, SliceOperation } from '../../policy/bundle/index.ts';
 import { type IdentifiedEdge, openIdentifiedEdge, svidSlice } from './identified-edge.ts';
 import { startModbusServer } from './modbus-server.ts';
+import { brokerSlice } from './mqtt-world.ts';
 import { openssl, opensslWith, rootFile, svidFiles } from './svid-client.ts';
 import { rawClient, readRegisters, recordingServer, writeRegister } from './wire.ts';
 
@@ -312,4 +315,39 @@ test('curl with an SVID is served by a plain HTTP server as far as the grant goe
   assert.match(await curl(`http://${at}/status`), /403$/, 'from the right address, in plain');
   assert.equal(await curl(`https://${at}/status`), '000', 'no certificate, no answer');
   assert.deepEqual(seen, ['GET /status']);
+});
+
+test('mosquitto_pub with an SVID publishes as its device and as no other; from the same address in plain it does not connect', async (t) => {
+  if (!requires(t, 'mosquitto', 'mosquitto-clients')) return;
+  await using broker = await startMosquitto();
+  const slice: Slice = {
+    ...brokerSlice,
+    devices: svidSlice.devices,
+    grants: brokerSlice.grants.map((grant) => ({ ...grant, subjects: ['gateway-1'], binding: 'svid' })),
+  };
+  const edge = await openIdentifiedEdge(t, broker.port, { slice, interface: 'broker', device: 'broker-1' });
+  const { chain, key } = svidFiles(t, edge.authority.issue(gateway));
+  const svid = ['--cert', chain, '--key', key, '--cafile', rootFile(t, edge.authority.root), '--tls-alpn', 'mqtt'];
+  // --insecure: the certificate is verified, but names no host.
+  const publish = async (id: string, ...more: readonly string[]): Promise<number | null> => {
+    const message = ['-t', 'plant/gateway-1/temperature', '-m', '21', '-q', '1', '-i', id];
+    const { code } = await run([
+      'mosquitto_pub',
+      '-h',
+      '127.0.0.1',
+      '-p',
+      String(edge.port),
+      '-V',
+      '5',
+      ...message,
+      ...more,
+    ]);
+    return code;
+  };
+  assert.equal(await publish('gateway-1', ...svid, '--insecure'), 0);
+  await broker.waitForLog(/Received PUBLISH from gateway-1 .*plant\/gateway-1\/temperature/);
+  assert.notEqual(await publish('gateway-2', ...svid, '--insecure'), 0, 'the client id is bound to the device');
+  assert.notEqual(await publish('gateway-1'), 0);
+  assert.equal([...broker.log().matchAll(/Received PUBLISH/g)].length, 1);
+  assert.equal([...broker.log().matchAll(/New client connected/g)].length, 1);
 });

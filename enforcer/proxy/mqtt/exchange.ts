@@ -14,7 +14,7 @@ import { Session } from './session.ts';
 import { subscribed, subscribing, unsubscribing } from './subscribing.ts';
 
 export function mqttProtocol(): Protocol {
-  return { name: 'mqtt', kind: 'mqtt', open: (ports) => new MqttExchange(ports), record: recordOf };
+  return { name: 'mqtt', alpn: ['mqtt'], kind: 'mqtt', open: (ports) => new MqttExchange(ports), record: recordOf };
 }
 
 const bounds = { maxPacketBytes: MAX_MQTT_PACKET_BYTES, maxFirstPacketBytes: MAX_MQTT_CONNECT_BYTES };
