@@ -114,11 +114,35 @@ export function createSubjects(
       return { subject: withState(deviceOf(svid.id), 'svid'), serialHex: svid.serialHex };
     },
     fromAddress: (address, slice) => {
-      const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
-      const found = slice?.devices.find((device) => device.interfaces.some((entry) => entry.address === plain));
+      const found = slice === undefined ? undefined : ownersOf(slice).get(plainAddress(address));
       if (found === undefined) return { id: '', binding: 'ip', state: 'unknown', attributes: {} };
-      const mac = found.interfaces.find((entry) => entry.address === plain)?.mac;
-      return withState(found.id, mac !== undefined && addressesChecked ? 'port+mac+ip' : 'ip');
+      return withState(found.id, found.hasMac && addressesChecked ? 'port+mac+ip' : 'ip');
     },
   };
+}
+
+/** IPv4 as such, where a socket of both families says it as IPv6. */
+const plainAddress = (address: string): string =>
+  address.startsWith('::') ? address.replace(/^::ffff:(?=\d+\.)/i, '') : address;
+
+interface Owner {
+  readonly id: string;
+  readonly hasMac: boolean;
+}
+
+/** Made once for a slice: every message of a proxied connection asks. */
+const owners = new WeakMap<Slice, ReadonlyMap<string, Owner>>();
+
+function ownersOf(slice: Slice): ReadonlyMap<string, Owner> {
+  const known = owners.get(slice);
+  if (known !== undefined) return known;
+  const made = new Map<string, Owner>();
+  for (const { id, interfaces } of slice.devices) {
+    for (const { address, mac } of interfaces) {
+      // The first device that has it, as the firewall's compiler sees it.
+      if (!made.has(address)) made.set(address, { id, hasMac: mac !== undefined });
+    }
+  }
+  owners.set(slice, made);
+  return made;
 }

@@ -51,10 +51,12 @@ export interface Judging {
 const fault: Decision = { allow: false, reason: 'fault', rule: '', place: '', operation: '', bundle: '' };
 
 export function createJudging(ports: JudgingPorts): Judging {
-  /** Of messages that are judged again when the server is there, or the disk has answered. */
-  const usages = new WeakMap<Message, RequestUsage>();
+  /** Of messages that are judged again when the server is there, or the disk has answered; one or two at a time. */
+  const usages = new Map<Message, RequestUsage>();
   const usageOf = (message: Message): RequestUsage => {
-    const usage = usages.get(message) ?? ports.usage();
+    const known = usages.get(message);
+    if (known !== undefined) return known;
+    const usage = ports.usage();
     usages.set(message, usage);
     return usage;
   };
@@ -94,22 +96,25 @@ export function createJudging(ports: JudgingPorts): Judging {
     judge(message, { operations, combine }) {
       const connection = ports.describe();
       const usage = usageOf(message);
+      const [only] = operations;
+      if (only !== undefined && operations.length === 1) return [one(connection, only, usage)];
       const judging = (counts: Usage) => operations.map((operation) => one(connection, operation, counts));
       if (combine === 'each') return judging(usage);
       // The half of a message that is allowed takes no use when the other is denied.
-      const refused = operations.length > 1 ? judging(lookOnly(usage)).find(isDenied) : undefined;
+      const refused = judging(lookOnly(usage)).find(isDenied);
       const judged = refused === undefined ? judging(usage) : [refused];
       const denied = judged.find(isDenied);
       return denied === undefined ? judged : [denied];
     },
     record(message, ask, judged, told) {
       const connection = ports.describe();
-      const records = told.flatMap((entry) => {
-        if (!isDenied(entry)) return ports.onAllowed(connection, entry) ?? [];
-        ports.onDenied(connection, entry);
-        return [];
-      });
+      const records: Promise<void>[] = [];
+      for (const entry of told) {
+        const record = isDenied(entry) ? ports.onDenied(connection, entry) : ports.onAllowed(connection, entry);
+        if (record !== undefined) records.push(record);
+      }
       const usage = usages.get(message) ?? noRequestUsage;
+      usages.delete(message);
       const used = usage.recorded();
       if (records.length === 0 && used === undefined) return undefined;
       return waitAndJudge(Promise.all(records), used);
@@ -176,6 +181,7 @@ async function inTime(
 
 /** One message is told once, and each thing that has to be done with it besides; a denial alone. */
 export function toldOf(judged: readonly JudgedOperation[]): readonly JudgedOperation[] {
+  if (judged.length === 1) return judged;
   const denied = judged.find(isDenied);
   if (denied !== undefined) return [denied];
   return judged.filter((entry, index) => index === 0 || entry.decision.obligations !== undefined);

@@ -94,25 +94,28 @@ class Ledger implements UseLedger {
     this.#writing = false;
   }
 
+  /** Almost no request meets a limited grant: what it took is kept from the first one on. */
   claim(): RequestUsage {
-    const taken = new Set<string>();
-    const written = new Set<Promise<boolean>>();
+    let taken: Set<string> | undefined;
+    let written: Set<Promise<boolean>> | undefined;
     const nameOf = ({ rate, uses }: UseLimit, subject: string): string => [rate?.key, uses?.key, subject].join(' ');
+    const has = (name: string): boolean => taken?.has(name) ?? false;
     const again = (limit: UseLimit, subject: string): UseAnswer =>
-      taken.has(nameOf(limit, subject)) ? 'taken' : 'unavailable';
+      has(nameOf(limit, subject)) ? 'taken' : 'unavailable';
     return {
-      look: (limit, subject) => (taken.has(nameOf(limit, subject)) ? 'taken' : this.#check(limit, subject)),
+      look: (limit, subject) => (has(nameOf(limit, subject)) ? 'taken' : this.#check(limit, subject)),
       take: (limit, subject) => {
         const name = nameOf(limit, subject);
-        if (taken.has(name)) return 'taken';
+        if (has(name)) return 'taken';
         const answer = this.#check(limit, subject);
         if (answer !== 'taken') return answer;
         const batch = this.#take(limit, subject);
-        taken.add(name);
-        if (batch !== undefined) written.add(batch.written);
+        (taken ??= new Set()).add(name);
+        if (batch !== undefined) (written ??= new Set()).add(batch.written);
         return 'taken';
       },
-      recorded: () => (written.size === 0 ? undefined : Promise.all(written).then((all) => all.every((done) => done))),
+      recorded: () =>
+        written === undefined ? undefined : Promise.all(written).then((all) => all.every((done) => done)),
       settled: { look: again, take: again },
     };
   }

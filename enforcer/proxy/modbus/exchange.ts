@@ -86,6 +86,7 @@ class ModbusExchange implements Exchange {
   readonly ports: ExchangePorts;
   readonly image: RegisterImage;
   #waiting: Waiting[] = [];
+  #serverName: string | undefined;
 
   constructor(ports: ExchangePorts, image: RegisterImage) {
     this.ports = ports;
@@ -111,8 +112,11 @@ class ModbusExchange implements Exchange {
   }
 
   serverName(): string {
-    const { address, port }: Endpoint = this.ports.connection().destination;
-    return `${address}:${port}`;
+    if (this.#serverName === undefined) {
+      const { address, port }: Endpoint = this.ports.connection().destination;
+      this.#serverName = `${address}:${port}`;
+    }
+    return this.#serverName;
   }
 
   expect(frame: ModbusFrame, operations: readonly ModbusOperation[]): void {

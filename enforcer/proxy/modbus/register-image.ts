@@ -58,6 +58,7 @@ export function createRegisterImage(now: () => number): RegisterImage {
     const register = registers.get(key);
     if (register === undefined) return undefined;
     const oldest = now() - windowMs - stepMs;
+    if ((register.steps[0]?.since ?? 0) > oldest) return register;
     register.steps = register.steps.filter(({ since }) => since > oldest);
     if (register.steps.length > 0) return register;
     registers.delete(key);
