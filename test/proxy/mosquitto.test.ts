@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { execFile } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
+import { simulatedUsage } from '../../policy/engine/index.ts';
 import { findProgram, requires } from '../support/capabilities.ts';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { run, start } from '../support/netns-process.ts';
-import { mqttWorld, type MqttWorld } from './mqtt-world.ts';
+import { brokerSlice, mqttWorld, type MqttWorld } from './mqtt-world.ts';
 
 const versions = ['311', '5'] as const;
 
@@ -328,4 +329,29 @@ withBoth('what was narrowed is taken back', async (_t, { sub, broker }) => {
   for (const filter of ['plant/+/temperature', 'cmd/sensor-1/#', 'log/#', 'other'])
     assert.ok(asked.includes(filter), filter);
   assert.doesNotMatch(asked, /\t#\n/);
+});
+
+test('mosquitto: a grant with a rate counts messages, in one connection and over several', async (t) => {
+  if (!requires(t, 'mosquitto', 'mosquitto-clients')) return;
+  await using broker = await startMosquitto();
+  const counts = simulatedUsage();
+  await using w = await mqttWorld(broker.port, {
+    usage: () => ({ ...counts, recorded: () => undefined, settled: counts }),
+  });
+  const [grant] = brokerSlice.grants;
+  assert.ok(grant !== undefined);
+  const limited = { ...grant, id: 'limited', operations: ['telemetry'], rate: { count: 5, perSeconds: 60 } };
+  const others = { ...grant, operations: grant.operations.filter((name) => name !== 'telemetry') };
+  w.activate({ ...brokerSlice, grants: [others, limited] });
+  const { pubLines } = tools(broker, w, '5');
+  for (const _ of [1, 2]) await pubLines(['1', '2', '3', '4'], '-t', 'plant/sensor-1/temperature', '-q', '1');
+  assert.equal([...broker.log().matchAll(/Received PUBLISH/g)].length, 5);
+  const denied = (await w.finish()).filter(({ activity }) => activity === 'deny');
+  assert.deepEqual(
+    denied.map(({ data }) => [data.rule, data.count]),
+    [
+      ['grant:limited', 1],
+      ['grant:limited', 2],
+    ],
+  );
 });

@@ -9,7 +9,13 @@ import { oracleDecodes } from '../../../test/proxy/mqtt-oracle.ts';
 import { followers, openings } from '../../../test/proxy/mqtt-packets.ts';
 import { alias, connectBytes, publishBytes, subscribeBytes } from '../../../test/proxy/mqtt-raw.ts';
 import { brokerSlice } from '../../../test/proxy/mqtt-world.ts';
-import { defaultLimits, MAX_MQTT_PACKET_BYTES, MAX_MQTT_TOPIC_ALIASES, MAX_MQTT_UNACKNOWLEDGED } from '../limits.ts';
+import {
+  defaultLimits,
+  MAX_MQTT_JSON_BYTES,
+  MAX_MQTT_PACKET_BYTES,
+  MAX_MQTT_TOPIC_ALIASES,
+  MAX_MQTT_UNACKNOWLEDGED,
+} from '../limits.ts';
 import type { JudgedOperation, ProxyOperation } from '../protocol.ts';
 import { encode, type EncodedPacket } from './encode.ts';
 import { mqttProtocol } from './exchange.ts';
@@ -408,6 +414,16 @@ test('exchange: what the server assigns is what later packets are judged by', as
     other.server(connack(5, [{ name: 'assignedClientIdentifier', value: 'x' }])).closed ?? '',
     /another client id/,
   );
+});
+
+test('exchange: payloads are read where the interface bounds one, when they are JSON with one reading and not too long', () => {
+  const jsonOf = (payload: string): unknown => {
+    const [asked] = open(4).client(publishBytes(4, 'a', { payload: Buffer.from(payload) })).asked;
+    return asked?.protocol === 'mqtt' ? asked.json : 'not asked';
+  };
+  assert.deepEqual(jsonOf('{"value":1}'), { value: 1 });
+  for (const none of ['{"a":1,"a":2}', '\ufeff1', 'x', `"${'x'.repeat(MAX_MQTT_JSON_BYTES)}"`])
+    assert.equal(jsonOf(none), undefined);
 });
 
 test('exchange: a refused CONNECT is told so in its own version, and nothing goes on', () => {

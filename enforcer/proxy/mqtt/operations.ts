@@ -1,7 +1,8 @@
 // What MQTT packets ask for, and what an event says of it.
 import type { Operation } from '../../../policy/engine/index.ts';
+import { readIJson } from '../../../runtime/i-json.ts';
+import { MAX_MQTT_JSON_BYTES } from '../limits.ts';
 import type { OperationRecord, ProxyOperation } from '../protocol.ts';
-import { readJson } from './json.ts';
 import type { Connect, Publish, Will } from './packet.ts';
 import type { Session } from './session.ts';
 import type { TopicFilter } from './topic.ts';
@@ -41,8 +42,10 @@ export function receiveOperation(who: Who, publish: Publish, wantsJson: boolean)
 }
 
 function message({ topic, qos, retain, payload }: Omit<Will, 'properties'>, wantsJson: boolean) {
-  const json = wantsJson ? readJson(payload) : undefined;
-  return { topic, qos, retain, payloadBytes: payload.length, ...(json === undefined ? {} : { json }) };
+  const known = { topic, qos, retain, payloadBytes: payload.length };
+  if (!wantsJson || payload.length > MAX_MQTT_JSON_BYTES) return known;
+  const reading = readIJson(payload);
+  return reading.ok ? { ...known, json: reading.value } : known;
 }
 
 export function subscribeOperation(who: Who, { share, filter }: TopicFilter, qos: 0 | 1 | 2): MqttOperation {
