@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewEvent } from '../../audit/spool/index.ts';
 import { rawClient, readRegisters, recordingServer, writeRegister } from '../../test/proxy/wire.ts';
-import { world } from '../../test/proxy/world.ts';
+import { readOnlySlice, world } from '../../test/proxy/world.ts';
+import type { SliceInterface } from '../../policy/bundle/index.ts';
 
 test('events: a denied write names peer, operation, rule and both addresses, at once', async () => {
   await using server = await recordingServer();
@@ -127,4 +128,51 @@ test('events: an unanswerable question about durability counts as durable', asyn
   await client.send(readRegisters(1, 0));
   await client.answer();
   assert.equal(durableAsked, true);
+});
+
+/** Five reads and five writes, all allowed; the counts of what is recorded of each, in order. */
+async function recordedAs(classes: SliceInterface['auditClasses'], random = (bytes: number) => new Uint8Array(bytes)) {
+  await using server = await recordingServer();
+  const entry = { ...(readOnlySlice.interfaces[0] as SliceInterface), auditClasses: classes };
+  await using w = await world(server.port, { entryOf: () => entry, random });
+  await using client = await rawClient(w.port);
+  for (let time = 0; time < 5; time++) {
+    await client.send(readRegisters(time, time));
+    await client.answer();
+    await client.send(writeRegister(99, 10, time));
+    await client.answer();
+  }
+  const all = await w.finish();
+  const counts = (code: number) =>
+    all.filter(({ data }) => data['function_code'] === code).map(({ data }) => data['count']);
+  return { read: counts(3), write: counts(6), addresses: all.map(({ data }) => data['address']) };
+}
+
+test('events: of a class that is recorded whole each message is an event of its own', async () => {
+  const { read, write, addresses } = await recordedAs({ read: 'all' });
+  assert.deepEqual(
+    [read, write],
+    [
+      [1, 1, 1, 1, 1],
+      [1, 4],
+    ],
+  );
+  assert.deepEqual(
+    addresses.filter((at) => at !== 10),
+    [0, 1, 2, 3, 4],
+  );
+});
+
+test('events: of a class that is sampled what is drawn is whole, and every other message is in a count', async () => {
+  // The smallest number is always drawn, the largest never.
+  assert.deepEqual((await recordedAs({ write: { sample: 100 } })).write, [1, 1, 1, 1, 1]);
+  const never = await recordedAs({ read: { sample: 2 } }, (bytes) => new Uint8Array(bytes).fill(0xff));
+  assert.deepEqual(
+    [never.read, never.write],
+    [
+      [1, 4],
+      [1, 4],
+    ],
+  );
+  assert.deepEqual(await recordedAs({ read: 'counted' }), await recordedAs(undefined));
 });

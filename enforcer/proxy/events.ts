@@ -1,15 +1,28 @@
 // What the proxy says happened: every denial (identical ones as one with a count), refused input, and a sample of what
-// was allowed: the first of each peer and operation in a minute at once, the rest of the minute as a count.
+// was allowed: the first of each peer and operation in a minute at once, the rest of the minute as a count, or as the
+// interface says of its class of messages.
 import type { EmitEvent, NewEvent, NewEventData } from '../../audit/spool/index.ts';
 import { type Decision, type Fulfilment, obligationName, recordAsked } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { CodedError } from '../../runtime/errors.ts';
+import { auditClassOf, type AuditLevel, type SliceInterface } from '../../policy/bundle/index.ts';
+import { createDraw } from '../draw.ts';
 import { createEventWindow } from '../event-window.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { ConnectionInfo, JudgedOperation, Protocol, ProxyOperation } from './protocol.ts';
 
 /** `log`: recorded on disk, each by itself. `notification`: of high severity and says so. */
 export const proxyFulfilment: Fulfilment = { ids: ['log', 'notification'], custom: [] };
+
+/** What decides how fully an allow is recorded. */
+export interface AuditPorts {
+  /** Whether the record has to be on disk before the message goes on. */
+  readonly durable: (connection: ConnectionInfo, decision: Decision) => boolean;
+  /** The interface as the policy in force says; undefined where nothing is known of it, and allows are counted. */
+  readonly entryOf: (interfaceName: string) => SliceInterface | undefined;
+  /** Unpredictable bytes. */
+  readonly random: (bytes: number) => Uint8Array;
+}
 
 type EventsOf = Pick<Protocol, 'name' | 'kind' | 'record'>;
 
@@ -29,7 +42,7 @@ export function createProxyEvents(
   emit: EmitEvent,
   clock: Clock,
   limits: ProxyLimits,
-  auditDurable: (connection: ConnectionInfo, decision: Decision) => boolean,
+  audit: AuditPorts,
   onLost: (error: unknown) => void,
 ): ProxyEvents {
   const window = (ms: number) => createEventWindow(emit, clock, ms, limits.maxDistinctEvents, onLost);
@@ -37,9 +50,24 @@ export function createProxyEvents(
   const allows = window(limits.allowWindowMs);
   const isDurable = (connection: ConnectionInfo, decision: Decision): boolean => {
     try {
-      return auditDurable(connection, decision);
+      return audit.durable(connection, decision);
     } catch {
       return true;
+    }
+  };
+  const draw = createDraw(audit.random);
+  const levelOf = (connection: ConnectionInfo, { operation }: JudgedOperation): AuditLevel => {
+    const entry = audit.entryOf(connection.interface);
+    // What is usual is not worth a look at the operation.
+    if (entry === undefined || (entry.protocol !== 'http' && entry.auditClasses === undefined)) return 'counted';
+    return auditClassOf(entry, protocol.record(operation).class);
+  };
+  const single = async (event: NewEvent): Promise<void> => {
+    try {
+      await emit({ ...event, data: { ...event.data, count: 1 } });
+    } catch (error) {
+      // The spool counts what it has to drop; an enforcement point does not wait for it.
+      onLost(error);
     }
   };
   const record = async (event: NewEvent): Promise<void> => emit({ ...event, data: { ...event.data, count: 1 } }, true);
@@ -52,6 +80,11 @@ export function createProxyEvents(
       const mustBeKept = decision.obligations !== undefined || isDurable(connection, decision);
       // Spared is what passes although it could not be kept: it waits for nothing.
       if (mustBeKept && decision.spared === undefined) return record(event());
+      const level = decision.spared === undefined ? levelOf(connection, judged) : 'counted';
+      if (level === 'all' || (level !== 'counted' && draw(level.sample))) {
+        void single(event());
+        return undefined;
+      }
       const who = whoOf(connection);
       allows.add({
         key: keyOf(

@@ -1,6 +1,7 @@
 // A transparent proxy of one protocol: accepts what TPROXY diverts (the socket's own address is the original destination, see
 // Linux Documentation/networking/tproxy.rst), or listens on a plain port for one destination, and lets through what
 // policy allows. Neither client nor server knows of it.
+import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Decision } from '../../policy/engine/index.ts';
@@ -12,7 +13,7 @@ import { arrive } from './arrival.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { proxyErrors } from './errors.ts';
 import { serve, type Connection } from './connection.ts';
-import { createProxyEvents, type ProxyEvents } from './events.ts';
+import { type AuditPorts, createProxyEvents, type ProxyEvents } from './events.ts';
 import { defaultLimits, DRAIN_MS, type ProxyLimits, SAFETY_PLACES, SAFETY_PLACES_PER_PEER, TICK_MS } from './limits.ts';
 import type { ConnectionInfo, Decide, Protocol, ProxySubject, Spare } from './protocol.ts';
 import type { ProvenPeer, Termination } from './tls/termination.ts';
@@ -46,6 +47,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   /** Whether the record of this allowed request has to be on disk before it goes on. Default: never. */
   readonly auditDurable?: (connection: ConnectionInfo, decision: Decision) => boolean;
+  /** Unpredictable bytes, for what is recorded as a sample. Default: those of the system. */
+  readonly random?: (bytes: number) => Uint8Array;
   /** Default: a connection of this host to the original destination. */
   readonly connectUpstream?: (destination: Endpoint) => Promise<Socket>;
   readonly limits?: Partial<ProxyLimits>;
@@ -70,11 +73,16 @@ export interface ProtocolProxy {
 export function createProxy(protocolOf: (interfaceName: string) => Protocol, options: ProxyOptions): ProtocolProxy {
   const limits = { ...defaultLimits, ...options.limits };
   const { clock, log } = options;
+  const audit: AuditPorts = {
+    durable: options.auditDurable ?? (() => false),
+    entryOf: options.entryOf ?? (() => undefined),
+    random: options.random ?? randomBytes,
+  };
   const events = new Map<Protocol, ProxyEvents>();
   const eventsOf = (protocol: Protocol): ProxyEvents => {
     const known =
       events.get(protocol) ??
-      createProxyEvents(protocol, options.emit, clock, limits, options.auditDurable ?? (() => false), (error) =>
+      createProxyEvents(protocol, options.emit, clock, limits, audit, (error) =>
         log?.warn({ err: error }, 'an event of the proxy was not taken'),
       );
     events.set(protocol, known);

@@ -15,7 +15,7 @@ export const auditClasses = {
 
 /**
  * `all`: each on its own. `counted`: the first of each peer and operation in a minute, the others as a count. `sample`: one in
- * so many on its own, the others as a count.
+ * so many on its own, the others as if counted.
  */
 export const auditLevelSchema = z.union([
   z.enum(['all', 'counted']),

@@ -256,7 +256,7 @@ function recordedModbus(policy: Slice, asked: AccessRequest, age: Freshness, dec
     (event) => Promise.resolve(void emitted.push(event)),
     new FakeClock(0),
     defaultLimits,
-    () => false,
+    { durable: () => false, entryOf: () => undefined, random: (bytes) => new Uint8Array(bytes) },
     (error) => assert.fail(String(error)),
   );
   const judged = { operation: asked.operation, decision, asked: { request: asked, freshness: age } };

@@ -2,6 +2,7 @@
 // client can foresee; every other one is counted. An allow is in a record of its own or in exactly one count.
 import type { EmitEvent, NewEvent } from '../../../audit/spool/index.ts';
 import type { Decision } from '../../../policy/engine/index.ts';
+import { createDraw } from '../../draw.ts';
 import { maxDistinctAllows } from '../limits.ts';
 import type { Judged, Question } from '../question.ts';
 
@@ -49,20 +50,6 @@ export function createAllows(
 /** Whoever looks for these finds each of them: obligations, limits of use, observe mode, and what no grant opened. */
 const isRemarkable = ({ obligations, observed, rule }: Decision, limited = false): boolean =>
   limited || obligations !== undefined || observed !== undefined || !rule.startsWith('grant:');
-
-/** Draws ahead, because a call to the system for each request would cost more than all the rest. */
-function createDraw(random: (bytes: number) => Uint8Array): (oneIn: number) => boolean {
-  const words = 1_024;
-  let drawn: Uint32Array = new Uint32Array(0);
-  let next = 0;
-  return (oneIn) => {
-    if (next === drawn.length) {
-      drawn = new Uint32Array(Uint8Array.from(random(words * 4)).buffer);
-      next = 0;
-    }
-    return (drawn[next++] ?? 0) < 2 ** 32 / oneIn;
-  };
-}
 
 interface Count {
   readonly subject: string;
