@@ -146,7 +146,14 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
     ],
   ],
   POLICY_BINDING_UNREACHABLE: [
-    [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: svid'), 'grants/cell.yaml:6:14'],
+    [
+      treeOf({
+        ...sampleFiles,
+        ...portFiles(''),
+        'grants/port.yaml': portFiles('')['grants/port.yaml']?.replace('binding: ip', 'binding: svid') ?? '',
+      }),
+      'grants/port.yaml:6:14',
+    ],
   ],
   POLICY_BINDING_MAC: [
     [sampleWith('grants/cell.yaml', 'binding: ip', 'binding: port+mac+ip'), 'grants/cell.yaml:6:14'],

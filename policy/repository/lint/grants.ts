@@ -8,9 +8,9 @@ import type { SliceOperation } from '../../bundle/slice.ts';
 /** Methods RFC 9110 section 9.2.1 calls safe. */
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
-/** Of the others nobody terminates TLS. */
+/** Before the others nobody ends TLS: a proxy does for Modbus, MQTT and HTTP. */
 export function carriesCertificate(protocol: Interface['protocol']): boolean {
-  return protocol === 'http' || protocol === 'mqtt';
+  return protocol !== 'port' && protocol !== 'tls';
 }
 
 export function lintBindings(repository: Repository, problems: Problems): void {

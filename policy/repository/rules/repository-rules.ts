@@ -102,8 +102,8 @@ export const repositoryRules = {
     severity: 'error',
     waivable: false,
     explanation:
-      'Modbus, plain ports and TLS that is passed through show no certificate: a grant that asks for an SVID there never opens anything.',
-    example: 'binding: svid on an interface with protocol: modbus',
+      'Plain ports and TLS that is passed through show no certificate: a grant that asks for an SVID there never opens anything.',
+    example: 'binding: svid on an interface with protocol: tls',
     fix: 'use binding: ip or port+mac+ip',
   },
   POLICY_BINDING_MAC: {
