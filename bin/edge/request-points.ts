@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { EmitEvent, Spool } from '../../audit/spool/index.ts';
 import { type Abilities, type Active, freshnessOf, type TrustedTime } from '../../enforcer/activation/index.ts';
 import { type AuthzPorts, createDecisionLog, type RemoteProxies, serveAuthz } from '../../enforcer/authz/index.ts';
-import type { Slice, SliceInterface } from '../../policy/bundle/index.ts';
+import { type HttpReads, httpReadsOf, type Slice, type SliceInterface } from '../../policy/bundle/index.ts';
 import type { AccessRequest, Decision, Engine } from '../../policy/engine/index.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
@@ -49,6 +49,7 @@ export async function openRequestPoints(parts: RequestPointsParts): Promise<Requ
     return now !== undefined && freshnessOf(now.bundle.manifest, time()) !== 'hard-expired';
   };
   const audited = byInterface(() => active()?.bundle.slice);
+  const httpReads = readsByInterface(() => active()?.bundle.slice);
   const decisions = createDecisionLog(emit, {
     clock: systemClock,
     random: randomBytes,
@@ -64,6 +65,7 @@ export async function openRequestPoints(parts: RequestPointsParts): Promise<Requ
     admission: health.admission,
     auditDurable: (name: string) => audited(name)?.auditDurable ?? false,
     now: () => time().now,
+    httpReads,
   };
   const { authz } = config;
   const { grpcSocket, forwardAuthSocket } = edgePaths(config, index);
@@ -103,6 +105,20 @@ function byInterface(slice: () => Slice | undefined): (name: string) => SliceInt
     if (now !== of) {
       // The first of a name, as `find` would say.
       known = new Map((now?.interfaces ?? []).toReversed().map((entry) => [entry.name, entry]));
+      of = now;
+    }
+    return known.get(name);
+  };
+}
+
+/** What the slice in force asks of HTTP requests beside method and path, worked out once for each. */
+function readsByInterface(slice: () => Slice | undefined): (name: string) => HttpReads | undefined {
+  let of: Slice | undefined;
+  let known: ReadonlyMap<string, HttpReads> = new Map();
+  return (name) => {
+    const now = slice();
+    if (now !== of) {
+      known = httpReadsOf(now?.interfaces ?? []);
       of = now;
     }
     return known.get(name);

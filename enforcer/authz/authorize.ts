@@ -12,6 +12,7 @@ import {
   type Usage,
   withdrawn,
 } from '../../policy/engine/index.ts';
+import type { HttpReads } from '../../policy/bundle/index.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { type Admission, overloaded } from './overload.ts';
@@ -35,6 +36,8 @@ export interface AuthzPorts {
   readonly log: DecisionLog;
   /** Whether audit of this interface has to be on disk before the answer leaves. */
   readonly auditDurable: (interfaceName: string) => boolean;
+  /** What the policy in force asks of requests to the interface beside method and path. Default: nothing. */
+  readonly httpReads?: (interfaceName: string) => HttpReads | undefined;
   /** Trusted time, milliseconds since the epoch. */
   readonly now: () => number;
   /** Bounds who waits; absent for who asks one question at a time. */

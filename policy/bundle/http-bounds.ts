@@ -61,3 +61,36 @@ export const httpBounds = {
     .optional(),
   maxBodyBytes: z.int().min(0).max(MAX_BODY_BYTES).optional(),
 };
+
+/** What the operations of an interface ask of a request beside method and path. */
+export interface HttpReads {
+  /** Names of headers, in lower case. */
+  readonly headers: ReadonlySet<string>;
+}
+
+interface Readable {
+  readonly name: string;
+  readonly operations: readonly (
+    | {
+        readonly protocol: 'http';
+        readonly hosts?: unknown;
+        readonly headers?: object | undefined;
+        readonly maxBodyBytes?: unknown;
+      }
+    | { readonly protocol: 'modbus' | 'mqtt' | 'tls' | 'port' }
+  )[];
+}
+
+/** By name of the interface; those that ask nothing more are left out. */
+export function httpReadsOf(interfaces: readonly Readable[]): ReadonlyMap<string, HttpReads> {
+  const reads = new Map<string, HttpReads>();
+  for (const { name, operations } of interfaces) {
+    for (const operation of operations) {
+      if (operation.protocol !== 'http') continue;
+      const { hosts, headers, maxBodyBytes } = operation;
+      if ((hosts ?? headers ?? maxBodyBytes) === undefined) continue;
+      reads.set(name, { headers: new Set([...(reads.get(name)?.headers ?? []), ...Object.keys(headers ?? {})]) });
+    }
+  }
+  return reads;
+}

@@ -29,6 +29,7 @@ export {
   type SliceTrap,
   type SliceWorkload,
 } from './firewall.ts';
+export { type HttpReads, httpReadsOf } from './http-bounds.ts';
 export { knownFeatures, requiredFeatures, type Feature } from './features.ts';
 export { openBundle, readManifest, type OpenBundleOptions, type VerifiedBundle } from './open.ts';
 export { sealBundle, type BundleMeta, type SealedBundle } from './seal.ts';

@@ -2,6 +2,8 @@
 // building the message. Stricter than protobuf asks: a field that may stand once and stands twice has two readings, so it
 // is refused, as is text that is not UTF-8. Unknown fields are skipped: a newer Envoy says more than we read.
 import { bearerOf } from '../bearer.ts';
+import type { HttpReads } from '../../../policy/bundle/index.ts';
+import { headerFamily, knownOf } from '../http-known.ts';
 import { ambiguityOf } from '../http-request.ts';
 import { maxContextAttributes } from '../limits.ts';
 import { parseFulfils } from '../obligations.ts';
@@ -98,13 +100,14 @@ class Configured {
   }
 }
 
-/** Throws WireFault for what no Envoy sends. */
-export function readCheckRequest(message: Buffer): Question {
-  return new CheckReader(message).read();
+/** `reads`: what is said of the request beside method and path. Throws WireFault for what no Envoy sends. */
+export function readCheckRequest(message: Buffer, reads?: HttpReads): Question {
+  return new CheckReader(message, reads).read();
 }
 
 class CheckReader {
   readonly #bytes: Buffer;
+  readonly #reads: HttpReads | undefined;
   readonly #wire: WireReader;
   #seen = 0;
 
@@ -126,8 +129,9 @@ class CheckReader {
   #joined = false;
   #bodyBytes: number | undefined;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, reads: HttpReads | undefined) {
     this.#bytes = bytes;
+    this.#reads = reads;
     this.#wire = new WireReader(bytes);
   }
 
@@ -146,7 +150,7 @@ class CheckReader {
     const ambiguous = this.#isHttp ? this.#ambiguity() : undefined;
     const question: Question = {
       interface: said.interface ?? '',
-      operation: this.#isHttp ? { protocol: 'http', method: this.#method, path: this.#path } : { protocol: 'port' },
+      operation: this.#isHttp ? this.#operation() : { protocol: 'port' },
       peer: this.#peer(),
       connection: this.#connection(),
       source: 'ext-authz',
@@ -158,6 +162,12 @@ class CheckReader {
       ...(fulfils === undefined ? {} : { fulfils }),
       ...(ambiguous === undefined ? {} : { ambiguous }),
     };
+  }
+
+  #operation(): Question['operation'] {
+    const operation = { protocol: 'http' as const, method: this.#method, path: this.#path };
+    if (this.#reads === undefined) return operation;
+    return { ...operation, ...knownOf(this.#authority, this.#headers, true, this.#reads) };
   }
 
   #ambiguity(): string | undefined {
@@ -330,7 +340,7 @@ class CheckReader {
       const tag = wire.tag(end);
       if (tag === HEADER.key && name === undefined) {
         const last = wire.span(end);
-        name = last === wire.at ? emptyName : headerName(bytes, wire.at, last);
+        name = last === wire.at ? emptyName : this.#headerName(wire.at, last);
         wire.at = last;
       } else if ((tag === HEADER.value || tag === HEADER.raw) && stop === -1) {
         stop = wire.span(end);
@@ -342,6 +352,13 @@ class CheckReader {
     if (name === '' && !hasControl(bytes, value, stop)) return;
     if (name !== undefined && stop !== -1 && this.#isKnown(name, value, stop)) return;
     this.#headers.push(name ?? emptyName, stop === -1 ? '' : bytes.toString('latin1', value, stop));
+  }
+
+  #headerName(start: number, end: number): string {
+    const { headers } = this.#reads ?? {};
+    if (headers === undefined || headers.size === 0) return headerName(this.#bytes, start, end);
+    const name = textOf(this.#bytes, start, end);
+    return headers.has(headerFamily(name)) ? name : headerName(this.#bytes, start, end);
   }
 
   /** A pseudo header that says what its field has said already. */

@@ -12,7 +12,7 @@ import { WireFault } from './wire-reader.ts';
  */
 export function check(ports: AuthzPorts, message: Buffer, deadlineMs?: number): Uint8Array | Promise<Uint8Array> {
   try {
-    const question = questionOf(message);
+    const question = questionOf(message, ports);
     const answer = authorize(ports, deadlineMs === undefined ? question : { ...question, deadlineMs });
     return answer instanceof Promise ? answer.then(checkResponse, () => faultResponse) : checkResponse(answer);
   } catch {
@@ -21,9 +21,12 @@ export function check(ports: AuthzPorts, message: Buffer, deadlineMs?: number): 
 }
 
 /** What cannot be read is asked as nobody's question, so that its denial is remembered like any other. */
-function questionOf(message: Buffer): Question {
+function questionOf(message: Buffer, { httpReads }: AuthzPorts): Question {
   try {
-    return readCheckRequest(message);
+    const question = readCheckRequest(message);
+    const reads = httpReads?.(question.interface);
+    // Read once more, for few interfaces ask for what is left aside at first.
+    return reads === undefined ? question : readCheckRequest(message, reads);
   } catch (error) {
     const ambiguous = error instanceof WireFault ? error.message : 'unreadable';
     return { interface: '', operation: { protocol: 'port' }, peer: {}, connection: '', source: 'ext-authz', ambiguous };

@@ -5,7 +5,7 @@ import { bearerOf } from '../bearer.ts';
 import { parseFulfils } from '../obligations.ts';
 import { fromBase64Der } from './client-certificate.ts';
 import { ownHeaders } from './own-headers.ts';
-import { clientHeaders, questionOf } from './question-of.ts';
+import { clientHeaders, questionOf, type ReadsOf } from './question-of.ts';
 
 export const caddyHeaders = [
   'x-edgeward-interface',
@@ -29,24 +29,27 @@ const ofCaddy =
 
 const isClientConnection = (name: string): boolean => name.toLowerCase() === 'x-edgeward-client-connection';
 
-export function readCaddy(headers: readonly string[]): Question | undefined {
+export function readCaddy(headers: readonly string[], readsOf: ReadsOf): Question | undefined {
   const own = ownHeaders(headers, caddyHeaders);
   // Empty for most clients, but never absent: a configuration that does not set it leaves this unseen.
   if (own === undefined || !headers.some((name, at) => at % 2 === 0 && isClientConnection(name))) return undefined;
   const certificate = own['x-edgeward-certificate'];
   const fulfils = own['x-edgeward-fulfils'];
   const options = own['x-edgeward-client-connection'];
-  return questionOf({
-    interface: own['x-edgeward-interface'],
-    method: own['x-edgeward-method'],
-    target: own['x-edgeward-uri'],
-    host: own['x-edgeward-host'],
-    scheme: own['x-edgeward-scheme'],
-    connection: own['x-edgeward-connection'],
-    certificatePem: certificate === noCertificate ? '' : fromBase64Der(certificate),
-    bearer: bearerOf(own['x-edgeward-authorization']),
-    fulfils: fulfils === '' ? undefined : parseFulfils(fulfils),
-    // Caddy obeys Connection on the way to us and again on the way to the workload, there for our identity headers too.
-    clientHeaders: [...clientHeaders(headers, ofCaddy), ...(options === '' ? [] : ['connection', options])],
-  });
+  return questionOf(
+    {
+      interface: own['x-edgeward-interface'],
+      method: own['x-edgeward-method'],
+      target: own['x-edgeward-uri'],
+      host: own['x-edgeward-host'],
+      scheme: own['x-edgeward-scheme'],
+      connection: own['x-edgeward-connection'],
+      certificatePem: certificate === noCertificate ? '' : fromBase64Der(certificate),
+      bearer: bearerOf(own['x-edgeward-authorization']),
+      fulfils: fulfils === '' ? undefined : parseFulfils(fulfils),
+      // Caddy obeys Connection on the way to us and again on the way to the workload, there for our identity headers too.
+      clientHeaders: [...clientHeaders(headers, ofCaddy), ...(options === '' ? [] : ['connection', options])],
+    },
+    readsOf,
+  );
 }

@@ -1,6 +1,11 @@
 // From what a convention has read to a question; the same for every proxy.
+import type { HttpReads } from '../../../policy/bundle/index.ts';
+import { knownOf } from '../http-known.ts';
 import { ambiguityOf } from '../http-request.ts';
 import type { PeerEvidence, Question } from '../question.ts';
+
+/** What the policy asks of requests to an interface (AuthzPorts.httpReads). */
+export type ReadsOf = ((interfaceName: string) => HttpReads | undefined) | undefined;
 
 export interface ReadRequest {
   readonly interface: string;
@@ -20,8 +25,9 @@ export interface ReadRequest {
 }
 
 /** Undefined when the proxy did not say what is asked about. */
-export function questionOf(read: ReadRequest): Question | undefined {
+export function questionOf(read: ReadRequest, readsOf: ReadsOf): Question | undefined {
   if (read.interface === '' || read.method === '' || read.target === '') return undefined;
+  const reads = readsOf?.(read.interface);
   const ambiguous = ambiguityOf({
     method: read.method,
     target: read.target,
@@ -31,7 +37,13 @@ export function questionOf(read: ReadRequest): Question | undefined {
   });
   return {
     interface: read.interface,
-    operation: { protocol: 'http', method: read.method, path: read.target },
+    operation: {
+      protocol: 'http',
+      method: read.method,
+      path: read.target,
+      // Content-length is that of the question, which has no body.
+      ...(reads === undefined ? {} : knownOf(read.host, read.clientHeaders, false, reads)),
+    },
     peer: peerOf(read),
     connection: read.connection,
     source: 'forward-auth',

@@ -54,7 +54,7 @@ function isPlain({ method, headers, httpVersion }: IncomingMessage): boolean {
 }
 
 async function answer(ports: AuthzPorts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const question = readQuestion({ url: request.url ?? '', headers: request.rawHeaders });
+  const question = readQuestion({ url: request.url ?? '', headers: request.rawHeaders }, ports.httpReads);
   if (question === undefined) {
     reply(response, 403, deniedHeaders);
     return;

@@ -7,7 +7,7 @@ import { bearerOf } from '../bearer.ts';
 import { fromBase64DerList } from './client-certificate.ts';
 import { fulfilsOf } from './fulfils.ts';
 import { ownHeaders } from './own-headers.ts';
-import { clientHeaders, questionOf } from './question-of.ts';
+import { clientHeaders, questionOf, type ReadsOf } from './question-of.ts';
 
 export const traefikHeaders = [
   'x-forwarded-method',
@@ -23,21 +23,29 @@ export const traefikHeaders = [
 const ofTraefik = /^(?:x-forwarded-|x-real-ip$|accept-encoding$|host$|connection$|user-agent$)/;
 
 /** @param interfaceName Of the address in Traefik's configuration: nothing that a client sends comes near it. */
-export function readTraefik(headers: readonly string[], query: string, interfaceName: string): Question | undefined {
+export function readTraefik(
+  headers: readonly string[],
+  query: string,
+  interfaceName: string,
+  readsOf: ReadsOf,
+): Question | undefined {
   const own = ownHeaders(headers, traefikHeaders);
   if (own === undefined) return undefined;
-  return questionOf({
-    interface: interfaceName,
-    method: own['x-forwarded-method'],
-    target: own['x-forwarded-uri'],
-    host: own['x-forwarded-host'],
-    scheme: own['x-forwarded-proto'],
-    connection: connectionOf(own['x-forwarded-for']),
-    certificatePem: fromBase64DerList(own['x-forwarded-tls-client-cert']),
-    bearer: bearerOf(own.authorization),
-    fulfils: fulfilsOf(query),
-    clientHeaders: clientHeaders(headers, ofTraefik),
-  });
+  return questionOf(
+    {
+      interface: interfaceName,
+      method: own['x-forwarded-method'],
+      target: own['x-forwarded-uri'],
+      host: own['x-forwarded-host'],
+      scheme: own['x-forwarded-proto'],
+      connection: connectionOf(own['x-forwarded-for']),
+      certificatePem: fromBase64DerList(own['x-forwarded-tls-client-cert']),
+      bearer: bearerOf(own.authorization),
+      fulfils: fulfilsOf(query),
+      clientHeaders: clientHeaders(headers, ofTraefik),
+    },
+    readsOf,
+  );
 }
 
 /** One address, without a port: Traefik does not say it. A list has been appended to, and is nobody's word. */
