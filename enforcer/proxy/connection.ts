@@ -32,7 +32,7 @@ export interface Connection {
 }
 
 export function serve(client: Socket, protocol: Protocol, ports: ConnectionPorts): Connection {
-  return new Proxied(client, protocol, ports);
+  return protocol.serve?.(client, ports) ?? new Proxied(client, protocol, ports);
 }
 
 /** Since when a side has taken nothing of what waits for it. */

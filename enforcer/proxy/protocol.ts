@@ -1,10 +1,12 @@
 // The contract of a protocol proxy: bytes become messages, a message asks for operations, each operation gets a verdict,
 // and the message settles what the verdicts mean: bytes that go on, bytes that go back, an end. The frame
 // (connection.ts) does everything else: sockets, back-pressure, the decision, its record, timeouts.
+import type { Socket } from 'node:net';
 import type { EventKind, NewEventData } from '../../audit/spool/index.ts';
 import type { SliceInterface } from '../../policy/bundle/index.ts';
 import type { Asked, Binding, Decision, Fulfilment, Operation, Reason, Usage } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Connection, ConnectionPorts } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { ProvenPeer } from './tls/termination.ts';
@@ -151,4 +153,6 @@ export interface Protocol {
   /** One per connection. What connections of a listener share lives in the closure of whoever made the protocol. */
   open(ports: ExchangePorts): Exchange;
   record(operation: ProxyOperation): OperationRecord;
+  /** Serves a connection in a way of its own, where bytes as two lanes do not do. Default: by the frame, with `open`. */
+  serve?(client: Socket, ports: ConnectionPorts): Connection;
 }

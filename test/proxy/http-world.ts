@@ -30,7 +30,7 @@ export function httpSlice(more: object = {}): typeof readOnlySlice {
         port: 8080,
         operations: [
           operation('public', ['/public/**']),
-          operation('upload', ['/upload/**'], { methods: ['POST'] }),
+          operation('upload', ['/upload/**'], { methods: ['POST'], maxBodyBytes: maxUpload }),
           operation('rpc', ['/plant.Lines/*'], { methods: ['POST'] }),
           operation('admin', ['/admin/**', '/plant.Admin/*'], { class: 'sensitive' }),
         ],
@@ -60,32 +60,10 @@ export async function httpWorld(
   more: Partial<ProxyOptions> = {},
   slice = httpSlice(),
 ): Promise<World> {
-  // The bound of a body, which slices cannot say yet.
-  const entryOf = (name: string): SliceInterface | undefined => {
-    const entry = slice.interfaces.find((one) => one.name === name);
-    return (
-      entry && {
-        ...entry,
-        operations: entry.operations.map((one) =>
-          one.name === 'upload' ? ({ ...one, maxBodyBytes: maxUpload } as never) : one,
-        ),
-      }
-    );
-  };
-  const inner = decideBySlice(slice);
+  const entryOf = (name: string): SliceInterface | undefined => slice.interfaces.find((entry) => entry.name === name);
   return await world(
     upstreamPort,
-    {
-      decide: (c, o, a) => {
-        const d = inner(c, o, a);
-        return d.operation === 'upload' && o.protocol === 'http' && (o.bodyBytes ?? Infinity) > maxUpload
-          ? { ...d, allow: false, reason: 'no-grant' }
-          : d;
-      },
-      interfaceOf: () => 'hmi-web',
-      entryOf,
-      ...more,
-    },
+    { decide: decideBySlice(slice), interfaceOf: () => 'hmi-web', entryOf, ...more },
     httpProtocol,
   );
 }

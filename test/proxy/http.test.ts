@@ -11,7 +11,7 @@ import { findProgram, requires } from '../support/capabilities.ts';
 import { until } from '../support/until.ts';
 import { nodeServer } from './http-servers.ts';
 import { rawHttpClient } from './http-wire.ts';
-import { httpWorld, maxUpload } from './http-world.ts';
+import { httpSlice, httpWorld, maxUpload } from './http-world.ts';
 
 const get = (path: string, ...lines: readonly string[]): string => request('GET', path, ...lines);
 const request = (method: string, path: string, ...lines: readonly string[]): string =>
@@ -79,6 +79,15 @@ test('an event does not hold the query', async () => {
   await client.send(get('/public/a?token=secret'), get('/admin/a?token=secret'));
   await client.until(() => client.statuses().length === 2);
   assert.doesNotMatch(JSON.stringify(await proxy.finish()), /secret/);
+});
+
+test('where the interface says so, what is denied is reset without an answer', async () => {
+  await using server = await nodeServer();
+  await using proxy = await httpWorld(server.port, {}, httpSlice({ onDeny: 'close' }));
+  await using client = await rawHttpClient(proxy.port);
+  await client.send(get('/admin/a'));
+  await client.until(() => client.isClosed());
+  assert.deepEqual([client.isClosed(), client.text()], [true, '']);
 });
 
 test('what is no request is answered 400 behind the answers before it, and told', async () => {

@@ -7,5 +7,5 @@ export function bodyBound(entry: SliceInterface | undefined, { operation, observ
   if (observed !== undefined) return Infinity;
   const found = entry?.operations.find(({ name }) => name === operation);
   if (found?.protocol !== 'http') return 0;
-  return (found as { readonly maxBodyBytes?: number }).maxBodyBytes ?? Infinity;
+  return found.maxBodyBytes ?? Infinity;
 }

@@ -18,3 +18,16 @@ export const maxDrainedBytes = 256 * 1024;
 export const maxInterimAnswers = 16;
 /** Milliseconds in which neither side moves a body on after which it counts as given up. */
 export const bodyIdleMs = 60_000;
+/** Streams of one HTTP/2 connection at a time: what grpc-js and nginx allow, and 100 at least (RFC 9113, 6.5.2). */
+export const maxConcurrentStreams = 128;
+/** Octets of all fields of a request or an answer, 32 more for each (RFC 9113, 6.5.2). */
+export const maxHeaderListBytes = 64 * 1024;
+/** Octets that a peer may have under way on a stream, and on a connection: streams that wait leave room for the others. */
+export const streamWindowBytes = 256 * 1024;
+export const connectionWindowBytes = 4 * 1024 * 1024;
+/** MB that a connection may take of this process (Node's `maxSessionMemory`). */
+export const maxSessionMegabytes = 16;
+/** PING and SETTINGS of a peer; clients that measure bandwidth send a PING a round trip while they have calls. */
+export const idleFrames = { burst: 1_000, perSecond: 100, perCall: 4 };
+/** Streams that end by the client's RST_STREAM, or by ours because of what it sent (CVE-2023-44487, CVE-2025-8671). */
+export const streamResets = { burst: 500, perSecond: 50, perCall: 1 };

@@ -1,8 +1,20 @@
-// HTTP/1.1 through the frame: two lanes of bytes.
-import { openHttp1 } from './exchange.ts';
-import { recordHttp } from './operation.ts';
+// HTTP through the frame: version 1.1 as two lanes of bytes, version 2 and gRPC with it stream by stream. Which of them is
+// spoken is seen from the first bytes.
+import { serve } from '../connection.ts';
 import type { Protocol } from '../protocol.ts';
+import { openHttp1 } from './exchange.ts';
+import { serveByFirstBytes } from './first-bytes.ts';
+import { serveHttp2 } from './h2/connection.ts';
+import { recordHttp } from './operation.ts';
 
 export function httpProtocol(): Protocol {
-  return { name: 'http', alpn: ['http/1.1'], kind: 'http', open: openHttp1, record: recordHttp };
+  const http1: Protocol = { name: 'http', alpn: ['h2', 'http/1.1'], kind: 'http', open: openHttp1, record: recordHttp };
+  return {
+    ...http1,
+    serve: (client, ports) =>
+      serveByFirstBytes(client, ports, {
+        http1: (socket) => serve(socket, http1, ports),
+        http2: (socket) => serveHttp2(socket, ports),
+      }),
+  };
 }

@@ -39,7 +39,7 @@ export function readRequestHead(head: Head): Reading<RequestHead> {
         protocol: 'http',
         method,
         path,
-        host: host.replace(/:\d+$/, ''),
+        host: withoutPort(host),
         headers: headersOf(fields),
         bodyBytes: framing.kind === 'length' ? framing.bytes : 0,
       },
@@ -51,7 +51,7 @@ export function readRequestHead(head: Head): Reading<RequestHead> {
 }
 
 /** Content has no meaning in them, and servers that do not read it take it for the next request (RFC 9110, 9.3.1). */
-const bodiless: ReadonlySet<string> = new Set(['GET', 'HEAD', 'TRACE']);
+export const bodiless: ReadonlySet<string> = new Set(['GET', 'HEAD', 'TRACE']);
 
 function startFault(line: string): string {
   if (/ HTTP\/(?!1\.[01]$)\d/.test(line)) return 'a version other than HTTP/1.1 and HTTP/1.0';
@@ -77,6 +77,11 @@ function ownFault(fields: readonly string[], is11: boolean): string | undefined 
   }
   if (!is11 && valuesOf(fields, 'transfer-encoding').length > 0) return 'transfer-encoding in HTTP/1.0';
   if (valuesOf(fields, 'trailer').length > 0) return 'trailers of a request';
+  return identityFault(fields);
+}
+
+/** Servers behind a proxy may believe these; here nobody but the client can have written them. */
+export function identityFault(fields: readonly string[]): string | undefined {
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at]?.toLowerCase() ?? '';
     if (name === 'x-forwarded-client-cert' || name.startsWith('x-edgeward-'))
@@ -84,6 +89,8 @@ function ownFault(fields: readonly string[], is11: boolean): string | undefined 
   }
   return undefined;
 }
+
+export const withoutPort = (host: string): string => host.replace(/:\d+$/, '');
 
 function framingOf(fields: readonly string[]): Framing | undefined {
   if (valuesOf(fields, 'transfer-encoding').length > 0) return { kind: 'chunked' };

@@ -1,0 +1,63 @@
+// Which version a connection speaks: HTTP/2 with prior knowledge begins with a preface that no request of HTTP/1.1 can be
+// (RFC 9113, section 3.4).
+import type { Socket } from 'node:net';
+import type { Connection, ConnectionPorts } from '../connection.ts';
+
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+export interface Versions {
+  readonly http1: (client: Socket) => Connection;
+  readonly http2: (client: Socket) => Connection;
+}
+
+/** Looks at the first bytes, and hands the connection on with all of them. */
+export function serveByFirstBytes(client: Socket, ports: ConnectionPorts, versions: Versions): Connection {
+  let chosen: Connection | undefined;
+  let seen = Buffer.alloc(0);
+  let since: number | undefined;
+  let isOver = false;
+
+  const over = (): void => {
+    if (isOver || chosen !== undefined) return;
+    isOver = true;
+    ports.onClosed();
+  };
+  const look = (chunk: Buffer): void => {
+    since ??= ports.clock.monotonic();
+    seen = Buffer.concat([seen, chunk]);
+    const compared = Math.min(seen.length, preface.length);
+    const mayBe = seen.subarray(0, compared).equals(preface.subarray(0, compared));
+    if (mayBe && compared < preface.length) return;
+    client.pause();
+    client.off('data', look);
+    client.off('close', over);
+    client.unshift(seen);
+    chosen = mayBe ? versions.http2(client) : versions.http1(client);
+    if (!mayBe) client.resume();
+  };
+  client.on('error', over);
+  client.on('close', over);
+  client.on('data', look);
+
+  return {
+    describe: ports.describe,
+    tick() {
+      if (chosen !== undefined) chosen.tick();
+      else if (since !== undefined && ports.clock.monotonic() - since >= ports.limits.frameTimeoutMs) {
+        ports.onRefused(ports.describe(), 'a preface was begun and not finished');
+        this.reset();
+      }
+    },
+    drain() {
+      if (chosen !== undefined) chosen.drain();
+      else this.reset();
+    },
+    reset() {
+      if (chosen !== undefined) chosen.reset();
+      else {
+        client.resetAndDestroy();
+        over();
+      }
+    },
+  };
+}
