@@ -1,5 +1,5 @@
-// What an engine was asked when it gave a recorded decision (docs/detection.md, kinds `authz` and `modbus`), read back
-// from the event: whole, or not at all with the reason.
+// What an engine was asked when it gave a recorded decision (docs/detection.md, kinds `authz`, `modbus`, `mqtt`, `http` and
+// `tls`), read back from the event: whole, or not at all with the reason.
 import { z } from 'zod';
 import {
   type AccessRequest,
@@ -27,17 +27,23 @@ export interface RecalledQuestion extends Asked {
   readonly client: boolean;
 }
 
+/** Kinds of events that are decisions about requests. */
+export const decisionKinds = ['authz', 'modbus', 'mqtt', 'http', 'tls'] as const;
+export type DecisionKind = (typeof decisionKinds)[number];
+
 /** A field that the edge masks holds a commitment instead of its value. */
 const isMasked = (value: unknown): boolean => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value);
 const aboutTheClient: ReadonlySet<string> = new Set(['source_ip', 'source_port', 'peer', 'enforcement_point']);
 const asked: ReadonlySet<string> = new Set([
   'ambiguous',
   'address',
+  'alpn',
   'asked_ms',
   'attributes',
   'binding',
   'body_bytes',
   'change',
+  'client_id',
   'floor_ms',
   'freshness',
   'fulfils',
@@ -48,13 +54,37 @@ const asked: ReadonlySet<string> = new Set([
   'island',
   'method',
   'path',
+  'payload_bytes',
+  'qos',
   'quantity',
+  'retain',
+  'server_name',
+  'share',
   'state',
   'subject',
+  'topic',
   'truncated',
   'unit',
   'values',
+  'verb',
+  'version',
+  'will',
 ]);
+
+/** What the record of a request never holds, in words; undefined when it holds all. */
+function unrecorded(kind: DecisionKind, operation: Operation | undefined): string | undefined {
+  if (kind === 'http') return 'query and headers';
+  if (operation?.protocol !== 'mqtt') return undefined;
+  switch (operation.action) {
+    case 'connect':
+      return 'the keep-alive';
+    case 'publish':
+    case 'receive':
+      return 'the payload';
+    case 'subscribe':
+      return undefined;
+  }
+}
 
 const names = <T extends string>(known: readonly T[]) => z.enum(known as readonly [T, ...T[]]);
 const shape = z.looseObject({
@@ -71,7 +101,8 @@ const shape = z.looseObject({
   fulfils: z.array(z.string()).optional(),
 });
 const client = z.looseObject({
-  enforcement_point: z.string().default('modbus'),
+  /** A proxy is its own, named as its kind. */
+  enforcement_point: z.string().optional(),
   source_ip: z.string(),
   source_port: z.int(),
   peer: z.string().optional(),
@@ -81,7 +112,7 @@ const partly = (missing: string): Recalled => ({ kind: 'request', missing });
 
 /** `data` is that of an event; `operation` what it says was done. */
 export function recall(
-  kind: 'authz' | 'modbus',
+  kind: DecisionKind,
   data: Readonly<Record<string, unknown>>,
   operation: Operation | undefined,
 ): Recalled {
@@ -89,6 +120,8 @@ export function recall(
   const hidden = masked.filter((name) => asked.has(name));
   if (hidden.length > 0) return { kind: 'hidden', missing: `${hidden.join(' and ')} (masked)` };
   if (Object.hasOwn(data, 'truncated')) return { kind: 'hidden', missing: 'the whole request (too large)' };
+  const never = unrecorded(kind, operation);
+  if (never !== undefined) return { kind: 'hidden', missing: `${never} (not recorded)` };
   // Two approvers decided, not the policy.
   if (String(data['rule']).startsWith('break-glass:')) return { kind: 'hidden', missing: 'the break-glass ticket' };
   if (data['reason'] === 'no-bundle') return partly('the bundle that was not there');
@@ -102,7 +135,8 @@ export function recall(
   const fulfilment = fulfilmentOf(found.data.fulfils);
   if (fulfilment === undefined) return partly('fields that this program knows');
   const from = client.safeParse(data);
-  const knowsClient = from.success && !masked.some((name) => aboutTheClient.has(name));
+  // The user name of an MQTT client is one more thing of it that only packages and models read.
+  const knowsClient = from.success && kind !== 'mqtt' && !masked.some((name) => aboutTheClient.has(name));
   const { subject, state, binding, freshness, asked_ms: time, floor_ms: timeFloor, ambiguous } = found.data;
   const { island } = found.data;
   const request: AccessRequest = {
@@ -113,7 +147,7 @@ export function recall(
       time,
       ...(timeFloor === undefined ? {} : { timeFloor }),
       ...(island === undefined ? {} : { island }),
-      source: knowsClient ? from.data.enforcement_point : '',
+      source: knowsClient ? (from.data.enforcement_point ?? kind) : '',
       connection: knowsClient ? connectionOf(kind, from.data) : '',
       attributes: attributes.context,
     },
@@ -122,11 +156,8 @@ export function recall(
   return { kind: 'whole', question: ambiguous === undefined ? question : { ...question, ambiguous } };
 }
 
-function connectionOf(
-  kind: 'authz' | 'modbus',
-  { source_ip: address, source_port: port, peer }: z.infer<typeof client>,
-) {
-  if (kind === 'modbus') return `${address}:${port}`;
+function connectionOf(kind: DecisionKind, { source_ip: address, source_port: port, peer }: z.infer<typeof client>) {
+  if (kind !== 'authz') return `${address}:${port}`;
   return peer ?? joinConnection(address, port);
 }
 

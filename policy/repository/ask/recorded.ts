@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { policyErrors } from '../../errors.ts';
 import type { Operation, Reason } from '../../engine/index.ts';
 import { reason } from '../format/tests.ts';
-import { recall, type Recalled } from './recalled.ts';
+import { mqttActions } from '../../bundle/mqtt.ts';
+import { type DecisionKind, decisionKinds, recall, type Recalled } from './recalled.ts';
 
 export interface RecordedDecision {
   /** Device that decided. */
@@ -84,6 +85,19 @@ const overModbus = z.looseObject({
   change: z.int().optional(),
 });
 
+const overMqtt = z.looseObject({
+  verb: z.enum(mqttActions),
+  client_id: z.string(),
+  version: z.enum(['3.1.1', '5.0']),
+  topic: z.string().default(''),
+  share: z.string().optional(),
+  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(0),
+  retain: z.boolean().default(false),
+  will: z.boolean().default(false),
+  payload_bytes: z.int().default(0),
+});
+const overTls = z.looseObject({ server_name: z.string(), alpn: z.array(z.string()).default([]) });
+
 /** Events of a file. Throws POLICY_RECORD_INVALID with file and line for what is none of the three forms. */
 export function readRecord(text: string, file: string): RecordedEvent[] {
   return text.split('\n').flatMap((line, index) => {
@@ -130,7 +144,7 @@ export function recordOf(events: readonly RecordedEvent[]): DecisionRecord {
 }
 
 function decisionOf({ kind, device, time, data, place }: RecordedEvent): RecordedDecision | undefined {
-  if (kind !== 'authz' && kind !== 'modbus') return undefined;
+  if (!isDecisionKind(kind)) return undefined;
   const parsed = decided.safeParse(data);
   // A frame that is no request was refused before the policy was asked.
   if (!parsed.success || parsed.data.reason === 'malformed') return undefined;
@@ -168,8 +182,23 @@ function httpRequest({ method, path, host, headers, body_bytes: bodyBytes }: z.i
   };
 }
 
-function requestIn(kind: 'authz' | 'modbus', data: unknown): Operation | undefined {
-  if (kind === 'authz') {
+const isDecisionKind = (kind: string): kind is DecisionKind => (decisionKinds as readonly string[]).includes(kind);
+
+function mqttRequest(data: z.infer<typeof overMqtt> | undefined): Operation | undefined {
+  if (data === undefined) return undefined;
+  const { verb: action, client_id: clientId, topic, share, qos, retain, will, payload_bytes: payloadBytes } = data;
+  const version = data.version === '5.0' ? 5 : 4;
+  const known = share === undefined ? {} : { share };
+  return { protocol: 'mqtt', action, clientId, topic, qos, retain, will, payloadBytes, version, ...known };
+}
+
+function requestIn(kind: DecisionKind, data: unknown): Operation | undefined {
+  if (kind === 'mqtt') return mqttRequest(overMqtt.safeParse(data).data);
+  if (kind === 'tls') {
+    const tls = overTls.safeParse(data).data;
+    return tls && { protocol: 'tls', serverName: tls.server_name, alpn: tls.alpn };
+  }
+  if (kind !== 'modbus') {
     const http = overHttp.safeParse(data);
     if (http.success) return httpRequest(http.data);
     if (overPort.safeParse(data).success) return { protocol: 'port' };

@@ -38,6 +38,8 @@ export interface UnusedReport {
 export const recordedOf: Readonly<{ readonly [protocol: string]: string }> = {
   http: 'every allowed request is recorded, or in a count of its subject, operation and rule',
   modbus: 'the first of each subject, operation and rule in a minute is recorded, the rest of the minute as a count',
+  mqtt: 'the same, of each action, unless audit.classes says all',
+  tls: 'the same, of each connection',
   port: 'allowed connections to opaque ports are not recorded',
 };
 
