@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { AccessRequest, Attribute } from '../request.ts';
-import { access, ask, get, now } from '../testing/sample-slice.ts';
+import type { AccessRequest, Attribute, Operation } from '../request.ts';
+import { access, ask, get, mqtt, now } from '../testing/sample-slice.ts';
 import { attributeSchemas } from '../conditions.ts';
 import { compileInput } from './input-document.ts';
 
@@ -50,6 +50,49 @@ test('input: a Modbus write with its function by name', () => {
     address: 5,
     quantity: 1,
     values: [42],
+  });
+});
+
+test('input: MQTT and TLS, with what there is of them', () => {
+  const operationOf = (operation: Operation): unknown =>
+    (document(ask('broker', operation)) as { operation: object }).operation;
+  assert.deepEqual(
+    operationOf(mqtt('publish', 'a/b', { json: { t: null }, payloadBytes: 10, userName: 'u', version: 5 })),
+    {
+      name: 'view',
+      protocol: 'mqtt',
+      action: 'publish',
+      client_id: 'dev',
+      topic: 'a/b',
+      levels: ['a', 'b'],
+      qos: 0,
+      retain: false,
+      will: false,
+      payload_bytes: 10,
+      json: { t: null },
+      version: 5,
+      user_name: 'u',
+    },
+  );
+  assert.deepEqual(operationOf(mqtt('connect', '', { keepAliveSeconds: 60, will: true })), {
+    name: 'view',
+    protocol: 'mqtt',
+    action: 'connect',
+    client_id: 'dev',
+    qos: 0,
+    retain: false,
+    will: true,
+    payload_bytes: 0,
+    keep_alive_seconds: 60,
+    version: 4,
+  });
+  const shared = operationOf(mqtt('subscribe', 'a/#', { share: 's' })) as { share: string; levels: string[] };
+  assert.deepEqual([shared.share, shared.levels], ['s', ['a', '#']]);
+  assert.deepEqual(operationOf({ protocol: 'tls', serverName: 'Cam.Example', alpn: ['h2'] }), {
+    name: 'view',
+    protocol: 'tls',
+    server_name: 'cam.example',
+    alpn: ['h2'],
   });
 });
 

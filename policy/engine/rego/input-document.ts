@@ -1,5 +1,5 @@
 // What a Rego package sees as `input`, and a Casbin model that asks for objects. Always an object; what is missing, stale or mistyped by its schema, dated in the
-// future or no value at all is absent, never null.
+// future or no value at all is absent, never null; only what a payload of MQTT says is null is null.
 //
 //   subject    id, state, binding
 //              attributes.<name>   the value; attestation is "none", without date, in a state that contradicts the

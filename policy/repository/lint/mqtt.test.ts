@@ -151,7 +151,15 @@ const others: Readonly<Partial<Record<keyof typeof meaningRules | keyof typeof r
   },
   POLICY_BINDING_UNREACHABLE: {
     fires: [[tls('a.example', 'svid'), 'grants/more.yaml:6:14']],
-    silent: [granted('actions: [connect]'), tls('a.example')],
+    silent: [
+      granted('actions: [connect]'),
+      tls('a.example'),
+      {
+        'grants/more.yaml': `grants:
+  - {id: more, subjects: [gateway-1], interface: plc-modbus, operations: [read-process], binding: svid}
+`,
+      },
+    ],
   },
   POLICY_WRITE_OVER_ADDRESS: {
     fires: [[granted('actions: [publish], topics: [a]', 'gateway-1', 'ip'), grant]],

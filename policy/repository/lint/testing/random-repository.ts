@@ -106,8 +106,8 @@ const grant = fc
   .map((one) => ({
     ...one,
     ...(one.interface === 'socket' ? { uses: undefined, rate: undefined, obligations: undefined } : {}),
-    // Only HTTP carries a certificate, and a device needs no grant to reach itself.
-    binding: one.interface !== 'web' && one.binding === 'svid' ? 'ip' : one.binding,
+    // A plain port shows no certificate, and a device needs no grant to reach itself.
+    binding: one.interface === 'socket' && one.binding === 'svid' ? 'ip' : one.binding,
     subjects: one.subjects.every((subject) => subject === servers[one.interface]) ? ['hmi-1'] : one.subjects,
   }));
 const deny = fc
