@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { type AddressInfo, connect as dial, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import fc from 'fast-check';
@@ -7,7 +8,7 @@ import { createTestAuthority } from '../../test/support/pki.ts';
 import { until } from '../../test/support/until.ts';
 import { rawClient, readRegisters, recordingServer } from '../../test/proxy/wire.ts';
 import { type World, world } from '../../test/proxy/world.ts';
-import { HANDSHAKE_MS } from './tls/limits.ts';
+import { HANDSHAKE_LIMITS, HANDSHAKE_MS } from './tls/limits.ts';
 import { createTermination, type Termination } from './tls/termination.ts';
 
 const authority = createTestAuthority('plant.example');
@@ -128,4 +129,27 @@ test('a session is not resumed', async () => {
   };
   const first = await dial();
   assert.equal((await dial(first.session)).reused, false);
+});
+
+test('who comes when too many handshakes wait already is refused at once', async (t) => {
+  const waiting = HANDSHAKE_LIMITS.maxHandshakesInFlight + HANDSHAKE_LIMITS.maxHandshakesWaiting;
+  const accepted: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => void accepted.push(socket));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const clients = Array.from({ length: waiting + 1 }, () => dial(port, '127.0.0.1').on('error', () => undefined));
+  t.after(() => {
+    for (const socket of [...clients, ...accepted]) socket.destroy();
+    server.close();
+  });
+  await until('all are there', async () => await Promise.resolve(accepted.length === clients.length));
+  const gate = termination();
+  const refused: (string | undefined)[] = [];
+  accepted.forEach((socket, index) => {
+    socket.on('error', () => undefined);
+    gate.terminate(socket, { alpn: [], onPeer: () => assert.fail(), onRefused: ({ code }) => (refused[index] = code) });
+  });
+  assert.deepEqual(Object.entries(refused), [[String(waiting), 'PROXY_TLS_BUSY']]);
+  assert.equal(accepted[waiting]?.destroyed, true);
 });
