@@ -14,11 +14,20 @@ export function narrowedFilters(
   subject: string,
 ): readonly string[] {
   const named = operations.flatMap((operation) =>
-    operation.protocol === 'mqtt' && operation.actions.includes('subscribe') ? operation.topics : [],
+    operation.protocol === 'mqtt' && operation.actions.includes('subscribe')
+      ? topicFiltersFor(operation.topics, subject)
+      : [],
   );
-  const known = named.flatMap((topic) => {
+  return [...new Set(named.flatMap((topic) => intersectTopicFilters(topic, filter) ?? []))];
+}
+
+/**
+ * Filters of a policy for one subject, as a client may send them. Those that name the subject are left out where its id
+ * is no topic level.
+ */
+export function topicFiltersFor(topics: readonly string[], subject: string): readonly string[] {
+  return topics.flatMap((topic) => {
     if (!topic.includes(devicePlaceholder)) return [topic];
     return isTopicLevel(subject) ? [topic.replaceAll(devicePlaceholder, () => subject)] : [];
   });
-  return [...new Set(known.flatMap((topic) => intersectTopicFilters(topic, filter) ?? []))];
 }

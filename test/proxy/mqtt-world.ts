@@ -5,7 +5,6 @@ import { mqttProtocol } from '../../enforcer/proxy/mqtt/exchange.ts';
 import { createProxy, type ProtocolProxy, type ProxyOptions } from '../../enforcer/proxy/proxy.ts';
 import { type Slice, sliceSchema } from '../../policy/bundle/slice.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import type { Clock } from '../../runtime/clock.ts';
 import { decideBySlice } from './world.ts';
 
 const operation = (name: string, actions: string[], topics: string[], more: object = {}): object => ({
@@ -81,11 +80,12 @@ export interface MqttWorld extends AsyncDisposable {
 
 export async function mqttWorld(
   brokerPort: number,
-  more: Partial<ProxyOptions> & { readonly clock?: Clock } = {},
+  more: Partial<ProxyOptions> = {},
+  loginOf?: Parameters<typeof mqttProtocol>[0],
 ): Promise<MqttWorld> {
   const events: NewEvent[] = [];
   const stop = new AbortController();
-  const mqtt = mqttProtocol();
+  const mqtt = mqttProtocol(loginOf);
   let slice = brokerSlice;
   let decide = decideBySlice(slice);
   const proxy = createProxy(() => mqtt, {

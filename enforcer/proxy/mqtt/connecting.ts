@@ -44,20 +44,23 @@ export function connecting(packet: Connect, bytes: Buffer, session: Session): Me
         if (session.ports.onDeny() === 'close') return { close: 'reset' };
         return { back: refusal(version, returnCodes.notAuthorized, reasons.notAuthorized), close: 'after' };
       }
-      return { onward: forwarded(packet, bytes), done: () => begin(packet, session, judged) };
+      return { onward: forwarded(packet, bytes, session), done: () => begin(packet, session, judged) };
     },
   };
 }
 
-function forwarded(packet: Connect, bytes: Buffer): Buffer {
-  if (packet.version === 4) return bytes;
+function forwarded(packet: Connect, bytes: Buffer, session: Session): Buffer {
+  const { interface: name, subject } = session.ports.connection();
+  const login = session.loginOf(name, subject.id);
+  const account = login === undefined ? {} : { userName: login.userName, password: Buffer.from(login.password) };
+  if (packet.version === 4) return login === undefined ? bytes : encode({ ...packet, ...account }, 4);
   const most = Math.min(
     propertyOf(packet.properties, 'maximumPacketSize') ?? MAX_MQTT_PACKET_BYTES,
     MAX_MQTT_PACKET_BYTES,
   );
   const bounded = withProperty(packet.properties, 'maximumPacketSize', most);
   // An alias that is set by a message which is not delivered would be unknown to the client: the server uses none.
-  return encode({ ...packet, properties: withProperty(bounded, 'topicAliasMaximum', undefined) }, 5);
+  return encode({ ...packet, ...account, properties: withProperty(bounded, 'topicAliasMaximum', undefined) }, 5);
 }
 
 function begin({ clientId, userName, keepAlive }: Connect, session: Session, judged: readonly JudgedOperation[]): void {

@@ -10,11 +10,16 @@ import type { Packet, Sender } from './packet.ts';
 import { acknowledgedByClient, acknowledgedByServer, publishedByClient, publishedByServer } from './publishing.ts';
 import { createFrameReader } from './reader.ts';
 import { reasons } from './reasons.ts';
-import { Session } from './session.ts';
+import { type LoginOf, Session } from './session.ts';
 import { subscribed, subscribing, unsubscribing } from './subscribing.ts';
 
-export function mqttProtocol(): Protocol {
-  return { name: 'mqtt', alpn: ['mqtt'], kind: 'mqtt', open: (ports) => new MqttExchange(ports), record: recordOf };
+/**
+ * `loginOf`: the account at the broker that a device is logged in with instead of what its client says; without one, that
+ * is passed on. Asked for each CONNECT that goes on.
+ */
+export function mqttProtocol(loginOf: LoginOf = () => undefined): Protocol {
+  const open = (ports: ExchangePorts): Exchange => new MqttExchange(ports, loginOf);
+  return { name: 'mqtt', alpn: ['mqtt'], kind: 'mqtt', open, record: recordOf };
 }
 
 const bounds = { maxPacketBytes: MAX_MQTT_PACKET_BYTES, maxFirstPacketBytes: MAX_MQTT_CONNECT_BYTES };
@@ -24,8 +29,8 @@ class MqttExchange implements Exchange {
   readonly server: Direction;
   readonly #session: Session;
 
-  constructor(ports: ExchangePorts) {
-    const session = new Session(ports);
+  constructor(ports: ExchangePorts, loginOf: LoginOf) {
+    const session = new Session(ports, loginOf);
     this.#session = session;
     const fromClient = directionOf('client', session, clientMessage);
     this.client = {

@@ -11,8 +11,15 @@ import { createSubscriptions, type Subscriptions } from './subscriptions.ts';
 /** `opening`: no CONNECT went on yet; `connecting`: the server has not answered it. */
 export type Phase = 'opening' | 'connecting' | 'open';
 
+/** An account at the broker for a device, where it has one. */
+export type LoginOf = (
+  interfaceName: string,
+  deviceId: string,
+) => { readonly userName: string; readonly password: string } | undefined;
+
 export class Session {
   readonly ports: ExchangePorts;
+  readonly loginOf: LoginOf;
   phase: Phase = 'opening';
   /** Monotonic milliseconds: since when it is in this phase, and when the client last sent a packet or a part of one. */
   phaseSince: number;
@@ -45,8 +52,9 @@ export class Session {
 
   #jsonOf: { readonly entry: SliceInterface; readonly wanted: boolean } | undefined;
 
-  constructor(ports: ExchangePorts) {
+  constructor(ports: ExchangePorts, loginOf: LoginOf) {
     this.ports = ports;
+    this.loginOf = loginOf;
     this.phaseSince = ports.clock.monotonic();
     this.heard = this.phaseSince;
   }
