@@ -12,7 +12,7 @@ import {
   openEventFiles,
   standbyErrors,
 } from '../enforcer/standby/index.ts';
-import type { Slice, SliceInterface } from '../policy/bundle/index.ts';
+import { enforcerDeathOf, type Slice, type SliceInterface } from '../policy/bundle/index.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLogger } from '../runtime/log.ts';
 import { periodically, runTasks, type Task } from '../runtime/tasks.ts';
@@ -78,7 +78,12 @@ export async function runStandby(configFile: string, signal: AbortSignal): Promi
     identity: proxyIdentity({ current: identity.current, follow: () => undefined }, () => subjects),
     slice,
     now,
-    isServed: () => true,
+    // The kernel lets packets of an open one through, and only while nobody listens.
+    isServed: (name) => {
+      const entry = entryOf(name);
+      const { now: at, trusted } = time();
+      return entry === undefined || enforcerDeathOf(entry, trusted ? at : Infinity) !== 'open';
+    },
   });
   const serving = listeners;
   const tell = (event: NewEvent): void => void events.emit(event).catch(() => undefined);

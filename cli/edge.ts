@@ -159,6 +159,8 @@ interface EdgeStatus {
   readonly island: IslandDocument;
   /** Absent from edges of before. */
   readonly standby?: 'heard' | 'alone' | 'none';
+  /** Milliseconds since the epoch. */
+  readonly openOnDeath?: readonly { readonly interface: string; readonly until: number }[];
   readonly stream: { readonly connected: boolean; readonly lastError?: { readonly message: string } };
   readonly spool: {
     readonly sequence: number;
@@ -230,6 +232,10 @@ function statusText(status: EdgeStatus): string {
     `spool     ${spool.sequence - spool.acknowledged} events waiting, ${spool.lost} lost, ${spool.state}`,
     `firewall  ${firewallText(status)}`,
     ...standbyText[status.standby ?? 'none'],
+    ...(status.openOnDeath ?? []).map(
+      ({ interface: name, until }) =>
+        `OPEN      ${name} IS OPEN TO PACKETS when this edge dies, by a waiver until ${timeText(until)}`,
+    ),
     `contained ${contained.join(', ') || 'nobody'}`,
     ...(firewall === 'off' ? [] : (firewall.others ?? []).map((line) => `others    ${line}`)),
     ...blockedText(firewall),

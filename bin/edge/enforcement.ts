@@ -50,7 +50,7 @@ export interface Enforcement {
   /** Whether a verified bundle is in force that is not past hard expiry. */
   readonly serving: () => boolean;
   readonly health: RequestPoints['health'];
-  readonly standby: StandbyLink['status'];
+  readonly standby: Pick<StandbyLink, 'status' | 'opens'>;
   readonly tasks: Readonly<Record<string, Task>>;
 }
 
@@ -191,10 +191,12 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   late.points = points;
   const workers = openWorkers({ core, activation, orders, usage, glass, island });
   late.workers = workers;
-  const standby = openStandbyLink(core, rules.mode, () => proxies.allowedPeers());
+  const standby = openStandbyLink(core, rules.mode, () => proxies.allowedPeers(), slice);
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
   const local = await serveLocalOrders({ island, pardon: async (request) => await firewall.pardon(request) }, config);
   await proxies.listen();
+  rules.proxiesListen();
+  firewall.refresh();
   return {
     orders,
     activation,
@@ -212,7 +214,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     workers,
     serving: points.serving,
     health: points.health,
-    standby: standby.status,
+    standby,
     tasks: {
       glass: glass.task,
       island: island.task,

@@ -102,15 +102,28 @@ export function openEdgeFirewall(parts: EdgeFirewallParts): EdgeFirewall {
     );
     const answers = source === undefined ? new Map<string, boolean>() : portAnswers(source);
     const cgroups = groupsNow(source?.slice);
-    const host = { ...hostNow(parts.deviceId), resolved: parts.resolved?.(source?.slice) ?? {}, cgroups };
-    const basis = JSON.stringify([states, orders.handlers.orders.version().toString(), [...answers], host]);
+    // Only a waiver asks whether proxies listen, and whether somebody vouches for the time.
+    const waived = source?.slice.interfaces.some((entry) => entry.openUntil !== undefined) === true;
+    const found = hostNow(parts.deviceId);
+    const proxiesListen = waived && found.proxiesListen === true;
+    const host = { ...found, proxiesListen, resolved: parts.resolved?.(source?.slice) ?? {}, cgroups };
+    const { now, trusted } = parts.trusted.time();
+    const timeTrusted = !waived || trusted;
+    const basis = JSON.stringify([
+      states,
+      orders.handlers.orders.version().toString(),
+      [...answers],
+      host,
+      timeTrusted,
+    ]);
     if (!always && basis === inForce) return;
     const plan = compileFirewall(
       source?.slice,
       {
         epoch: firewall.nextEpoch(),
         ...(source === undefined ? {} : releaseState(source.release)),
-        now: parts.trusted.now(),
+        now,
+        timeTrusted,
         ordersSequence: Number(orders.handlers.orders.version()),
         states,
         conditionsHold: (grant, subject) => answers.get(answerKey(grant, subject)) === true,

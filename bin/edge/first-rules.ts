@@ -38,6 +38,8 @@ export interface FirstRules {
   readonly firewall: Firewall | undefined;
   /** `none` where packets are not filtered, and on a host that was never enrolled. */
   readonly raised: 'last-good' | 'lockdown' | 'none';
+  /** The proxies listen: the next plan may open what a waiver opens past them when they are dead. */
+  proxiesListen(): void;
   /** This host as the next plan sees it. */
   readonly hostNow: (deviceId: string) => HostConfig;
   /** Hands over what was to be recorded so far; from then on events go to `emit` and orders close streams. */
@@ -71,6 +73,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
   const { config, control, fs, clock, log } = parts;
   // A plan answers for the addresses that it was made with; those that are found meanwhile are the next plan's.
   let planned: readonly ControlEndpoint[] = control.endpoints();
+  let proxiesListen = false;
   const hostNow = (localDeviceId: string): HostConfig => {
     planned = control.endpoints();
     const proxies = config.proxies.map(({ interface: name, listen: listenPort, standby: standbyPort }) => ({
@@ -78,7 +81,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
       listenPort,
       standbyPort,
     }));
-    return { localDeviceId, controlEndpoints: planned, dns: control.resolvers(), proxies };
+    return { localDeviceId, controlEndpoints: planned, dns: control.resolvers(), proxies, proxiesListen };
   };
   if (config.firewall.mode === 'off') {
     log.warn('firewall.mode is off: packets are not filtered on this host');
@@ -87,6 +90,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
       firewall: undefined,
       raised: 'none',
       hostNow,
+      proxiesListen: () => (proxiesListen = true),
       attach: async (now) => await now.emit(weakened('off', undefined)),
     };
   }
@@ -150,6 +154,7 @@ export async function raiseFirstRules(parts: FirstRulesParts): Promise<FirstRule
     firewall,
     raised: inKernel ? raised : 'none',
     hostNow,
+    proxiesListen: () => (proxiesListen = true),
     attach: async (now) => {
       later = now;
       for (const event of waiting.splice(0)) await now.emit(event);

@@ -25,6 +25,8 @@ export interface HostConfig {
   readonly dns?: readonly string[];
   /** Proxies running on this host, by the slice's interface. */
   readonly proxies: readonly (ProxyPorts & { readonly interface: string })[];
+  /** They listen: nothing is opened past them before that, or a start would leave flows that nobody looks into. */
+  readonly proxiesListen?: boolean;
   /** Addresses behind the names that rules name, as this host last resolved them. */
   readonly resolved?: Readonly<Record<string, readonly string[]>>;
   /** Inodes of the control groups that are there, by path; what is missing is in no set. */

@@ -20,6 +20,7 @@ import type { FamilySets, FlowKind, GenerationInput, TierMaps } from './generati
 import { seenSets } from './plan.ts';
 import type { Chain, Family, Field, Rule } from './plan.ts';
 import { accept, back, direction, drop, flowErrors, goto, jump, lookup, notIn, protocol, state } from './rule-parts.ts';
+import { openedErrors } from './opened.ts';
 import { openingThrough, throughTier } from './through-chains.ts';
 import { byUser, judgedAlways, ofWorkload, userChain, userDenies, workloadChains } from './workload-chains.ts';
 
@@ -176,7 +177,7 @@ function accepting(way: FlowKind): Rule[] {
   ];
 }
 
-function inputRules({ users }: GenerationInput): Rule[] {
+function inputRules({ users, families: sets }: GenerationInput): Rule[] {
   return [
     ...knownFlows('in'),
     // Only through the proxy: without its socket a reused port pair would reach the server behind it.
@@ -186,6 +187,7 @@ function inputRules({ users }: GenerationInput): Rule[] {
     },
     ...relatedErrors,
     ...(users.length === 0 ? [] : flowErrors(ofWorkload)),
+    ...openedErrors(families.some((family) => sets[family].opened !== undefined)),
     { match: [direction('original')], verdict: jump('inbound_from') },
     { match: [direction('reply')], verdict: jump('outbound_back') },
     ...ending('default-in'),

@@ -11,6 +11,7 @@ import { firewallErrors } from './errors.ts';
 import { epochSets } from './generation-input.ts';
 import { grantSets, observedServices, observedSets } from './grant-sets.ts';
 import { MAX_RULES_PER_CHAIN } from './limits.ts';
+import { openUntil } from './opened.ts';
 import { earlier, isContained, openingsOf } from './openings.ts';
 import type { FirewallState } from './openings.ts';
 import { packetRules } from './packet-rules.ts';
@@ -45,7 +46,7 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     openings,
     control: host.controlEndpoints.map((endpoint) => ({ ...endpoint, address: plainAddress(endpoint.address).text })),
     contained: isContained(state.states[known.device]),
-    proxyPorts: proxyPortsOf(known, host, warnings),
+    proxyPorts: proxyPortsOf(known, host, state, warnings),
     users: workloadUsers(known),
   };
   for (const { cgroup } of build.users) {
@@ -57,7 +58,7 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
   addBaseSets(build, state.states);
   const rules = packetRules(build, state.now);
   const reflex = reflexOf(build);
-  const grants = { 4: grantSets(4, build, state.states), 6: grantSets(6, build, state.states) };
+  const grants = { 4: grantSets(4, build, state), 6: grantSets(6, build, state) };
   const input = {
     families: { 4: { ...grants[4], ...rules.families[4] }, 6: { ...grants[6], ...rules.families[6] } },
     ...observedSets(build, observed),
@@ -68,9 +69,10 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
   const denying = [...reflex.chains, ...rules.denyChains.values(), ...denyChains(input)];
   const opening = generationChains(input);
   refuseLongChains([...denying, ...opening]);
-  const nextChange = observed
-    .map((entry) => entry.wanted.until)
-    .reduce(earlier, earlier(openings.nextChange, rules.nextChange));
+  const nextChange = [...observed.map((entry) => entry.wanted.until), ...waiverEnds(known, state)].reduce(
+    earlier,
+    earlier(openings.nextChange, rules.nextChange),
+  );
   return {
     format: 2,
     device: known.device,
@@ -96,6 +98,9 @@ export function compileFirewall(slice: Slice | undefined, state: FirewallState, 
     ...(nextChange === undefined ? {} : { nextChange }),
   };
 }
+
+const waiverEnds = ({ interfaces, device }: Slice, state: FirewallState): (number | undefined)[] =>
+  interfaces.map((service) => (service.device === device ? openUntil(service, state) : undefined));
 
 function placesOf(slice: Slice): FirewallPlan['places'] {
   return Object.fromEntries([
@@ -153,7 +158,12 @@ function emptySlice(device: string): Slice {
 }
 
 /** Some protocols never reach their server but through a proxy; an interface of theirs without one stays closed. */
-function proxyPortsOf(slice: Slice, host: HostConfig, warnings: string[]): Map<string, ProxyPorts | undefined> {
+function proxyPortsOf(
+  slice: Slice,
+  host: HostConfig,
+  state: FirewallState,
+  warnings: string[],
+): Map<string, ProxyPorts | undefined> {
   const listening = new Map(host.proxies.map(({ interface: name, ...own }) => [name, own]));
   const ports = new Map<string, ProxyPorts | undefined>();
   for (const service of slice.interfaces.filter((entry) => entry.device === slice.device)) {
@@ -162,8 +172,12 @@ function proxyPortsOf(slice: Slice, host: HostConfig, warnings: string[]): Map<s
     if (own === undefined) {
       warnings.push(`interface ${service.name}: no proxy runs for it here, so it stays closed (${service.place})`);
     }
-    if (service.onEnforcerDeath === 'open') {
-      warnings.push(`interface ${service.name}: opening it when the enforcer dies is not supported (${service.place})`);
+    const until = openUntil(service, state);
+    if (until !== undefined) {
+      const end = new Date(until).toISOString();
+      warnings.push(
+        `interface ${service.name}: OPEN when the enforcer dies, by a waiver until ${end} (${service.place})`,
+      );
     }
     ports.set(service.name, own);
   }

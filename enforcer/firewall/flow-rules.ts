@@ -1,6 +1,7 @@
 // Rules that look at one direction of one kind of flow, and what they do with those that they admit.
 import { epochSets } from './generation-input.ts';
 import type { FamilySets, FlowKind, TierMaps } from './generation-input.ts';
+import { openedRules } from './opened.ts';
 import type { Family, Field, Match, Rule, Verdict } from './plan.ts';
 import { drop, lookup, notProtocol, protocol, state } from './rule-parts.ts';
 
@@ -76,6 +77,7 @@ export function grantRules(family: Family, sets: FamilySets, view: View, admitte
       match: [throughProxy(view), lookup(set, ...key)],
       verdict: admitProxied,
     })),
+    ...openedRules(family, sets.opened, key, view.service),
     linked,
   ];
 }

@@ -21,6 +21,8 @@ export interface FamilySets {
   readonly served: string;
   /** The same for services behind a proxy, by the proxy's listening port. */
   readonly proxied: readonly (ProxyPorts & { readonly set: string })[];
+  /** Paths to services that a waiver opens while neither proxy nor stand-in listens; absent for none. */
+  readonly opened?: string | undefined;
   readonly reached: string;
   /** Addresses of peers that a grant links with this device; they may ping each other. */
   readonly linked: string;

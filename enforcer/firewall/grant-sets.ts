@@ -3,6 +3,7 @@ import type { PeerAddress, PlainAddress } from './addresses.ts';
 import { addressType, ending, pathType, resolvers, wantedOf } from './build.ts';
 import type { Build, ProxyPorts } from './build.ts';
 import type { FamilySets } from './generation-input.ts';
+import { openedSet } from './opened.ts';
 import { isContained } from './openings.ts';
 import type { FirewallState } from './openings.ts';
 import type { Family } from './plan.ts';
@@ -54,10 +55,19 @@ function byListenPort(entries: readonly Observed[]): { ports: ProxyPorts; wanted
 /** Sets of what grants open, and of whose an address is and where it may come from. */
 export type GrantSets = Pick<
   FamilySets,
-  'inventory' | 'expectedMac' | 'expectedAddress' | 'served' | 'proxied' | 'reached' | 'linked' | 'dns' | 'contained'
+  | 'inventory'
+  | 'expectedMac'
+  | 'expectedAddress'
+  | 'served'
+  | 'proxied'
+  | 'opened'
+  | 'reached'
+  | 'linked'
+  | 'dns'
+  | 'contained'
 >;
 
-export function grantSets(family: Family, build: Build, states: FirewallState['states']): GrantSets {
+export function grantSets(family: Family, build: Build, state: FirewallState): GrantSets {
   const { generation, openings } = build;
   const path = (name: string, purpose: string, wanted: readonly Wanted[]): string =>
     generation.add(name, purpose, pathType(family), wanted, ending);
@@ -73,7 +83,8 @@ export function grantSets(family: Family, build: Build, states: FirewallState['s
     ['tcp', 'udp'].map((transport) => ({ key: [it.text, transport, '53'] })),
   );
   return {
-    ...whoSets(family, build, states),
+    ...whoSets(family, build, state.states),
+    opened: openedSet(family, build, withProxy, state),
     served: path(`served${family}`, 'served', withoutProxy.map(wantedOf)),
     proxied: byListenPort(throughProxies).map(({ ports, wanted }) => ({
       ...ports,

@@ -19,6 +19,8 @@ export interface FirewallState {
   readonly release?: PlanRelease;
   /** Milliseconds since the epoch, from the trusted clock. */
   readonly now: number;
+  /** False while nobody vouches for `now`. Default: it is. */
+  readonly timeTrusted?: boolean;
   /** Number of the last signed order that `states` already contains; 0 for none. */
   readonly ordersSequence: number;
   /** State of every device of the slice as the last signed states say; one that is not listed is `unknown` and gets nothing. */

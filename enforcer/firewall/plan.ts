@@ -15,7 +15,10 @@ export const PROXIED_BIT = 0x80000000;
 export const CONTROL_MARK = 0x7fffffff;
 /** Mark of flows of workloads, which are judged by every packet and belong to no epoch. */
 export const WORKLOAD_MARK = CONTROL_MARK - 1;
-export const MAX_EPOCH = WORKLOAD_MARK - 1;
+/** Marks of flows past a dead proxy, by epoch: they end with the plan that they began under. */
+const OPENED_MARKS = 65_536;
+export const openedMark = (epoch: number): number => WORKLOAD_MARK - OPENED_MARKS + (epoch % OPENED_MARKS);
+export const MAX_EPOCH = WORKLOAD_MARK - OPENED_MARKS - 1;
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/);
 /** What Linux and every tool print as it is; rules quote it. */

@@ -82,6 +82,46 @@ test('hold: who had an allowed flow goes on, who had none does not', async (t) =
   await isAsBefore(plant);
 });
 
+test('open: packets reach the server itself while nobody listens, for who holds a grant, and not a moment longer', async (t) => {
+  if (!canRun(t)) return;
+  await using plant = await openPlant({ onEnforcerDeath: 'open', openUntil: Date.now() + 60_000 });
+  await plant.startStandby();
+  const edge = await plant.startEdge();
+  const poller = await plant.poll(panel);
+  await poller.settles(/^ok/);
+  assert.match(await plant.write(historian, registers.setPoint, 4), /Illegal function/);
+  edge.child.kill('SIGKILL');
+  assert.ok((await plant.stops(1)) < atMostMs);
+  await poller.settles(/^ok/);
+  // Nobody looks into it now; packets of who has no grant are dropped as ever.
+  assert.match(await plant.write(historian, registers.setPoint, 5), /Written 1/);
+  assert.equal(await plant.cell.probeTcp('control', '10.20.0.2', 502), 'silent');
+  // A connection of that time, on which nothing is denied, ends with the first packet that finds the proxy back.
+  const unseen = await plant.poll(panel, 20, 11);
+  await unseen.settles(/^ok/);
+  await plant.startEdge();
+  await unseen.settles(/^exception 1/);
+  await poller.settles(/^ok/);
+  assert.match(await plant.write(historian, registers.setPoint, 6), /Illegal function/);
+  await isAsBefore(plant);
+});
+
+test('open: a waiver that ends leaves the interface to the stand-in', async (t) => {
+  if (!canRun(t)) return;
+  await using plant = await openPlant({ onEnforcerDeath: 'open', openUntil: Date.now() + 15_000 });
+  await plant.startStandby();
+  const edge = await plant.startEdge();
+  const poller = await plant.poll(panel);
+  await poller.settles(/^ok/);
+  edge.child.kill('SIGKILL');
+  await poller.settles(/^ok/);
+  await poller.settles(/^exception 1/);
+  const since = plant.witnessed().length;
+  assert.match(await plant.write(historian, registers.setPoint, 5), /Illegal function/);
+  assert.ok((await plant.stops(2)) < atMostMs);
+  assert.deepEqual(others(plant, since, /^write 20 2$/, 20), []);
+});
+
 test('a clean restart: no answer is lost, and new connections find the stand-in meanwhile', async (t) => {
   if (!canRun(t)) return;
   await using plant = await openPlant({ onEnforcerDeath: 'hold' });

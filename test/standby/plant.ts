@@ -48,7 +48,7 @@ export interface Plant extends AsyncDisposable {
   /** What reached the server so far: `read ADDRESS COUNT`, `write ADDRESS VALUES`. */
   readonly witnessed: () => readonly string[];
   /** What a poller's requests became, so far. */
-  readonly poll: (host: CellHost, everyMs?: number) => Promise<Poller>;
+  readonly poll: (host: CellHost, everyMs?: number, register?: number) => Promise<Poller>;
   /** One write by mbpoll; what it says. */
   readonly write: (host: CellHost, register: number, value: number) => Promise<string>;
   /** Writes until it is taken; milliseconds that took. */
@@ -101,8 +101,8 @@ export async function openPlant(death: Death, more: Partial<SliceInterface> = {}
     startEdge: async () => await program('run', /edge runs/),
     startStandby: async () => await program('standby', /standby runs/),
     witnessed: () => lines(server).filter((line) => /^(read|write) /.test(line)),
-    async poll(host, everyMs = 20) {
-      const argv = [script('modbus-poller.py'), plc, String(ports.modbus), String(registers.polled), String(everyMs)];
+    async poll(host, everyMs = 20, register = registers.polled) {
+      const argv = [script('modbus-poller.py'), plc, String(ports.modbus), String(register), String(everyMs)];
       const poller = cell.spawn(host, [python, ...argv]);
       await poller.waitFor(/polls/);
       return {

@@ -24,7 +24,8 @@ export interface Cell {
   readonly direction: 'original' | 'reply';
   /** The flow was admitted by this very policy. */
   readonly admitted: boolean;
-  readonly proxyListens: boolean;
+  /** Ports that somebody listens on, of proxies and of stand-ins. */
+  readonly proxyListens: readonly number[];
   readonly overLimits: boolean;
 }
 
@@ -112,7 +113,10 @@ export function evaluate(world: World, cell: Cell): Answer {
   if (admin?.verdict === 'allow' && !contained) return exceeds(admin, cell) ? `limit:${admin.id}` : 'accept';
 
   if (granted.some((path) => !path.proxied)) return 'accept';
-  const handedOver = cell.direction === 'original' && cell.protocol === 'tcp' && cell.proxyListens;
+  const somebodyListens = cell.proxyListens.some((port) => port >= 15_000);
+  const handedOver = cell.direction === 'original' && cell.protocol === 'tcp' && somebodyListens;
+  const isFirst = cell.direction === 'original' && cell.state === 'new' && cell.protocol === 'tcp';
+  if (isFirst && granted.some((path) => path.opened)) return 'accept';
   if (handedOver && granted.some((path) => path.running)) return 'accept';
   const isName = kind === 'out' && service === 53 && (cell.protocol === 'udp' || cell.protocol === 'tcp');
   if (isName && !contained && world.dns.some((address) => same(address, peer))) return 'accept';
@@ -209,6 +213,8 @@ interface Path {
   readonly proxied: boolean;
   /** Its proxy is there. */
   readonly running: boolean;
+  /** A waiver opens it while nobody listens. */
+  readonly opened: boolean;
 }
 
 const isProxied = ({ proxies }: World, service: SliceInterface): boolean =>
@@ -252,6 +258,7 @@ function openPaths(
           island: operations.some((operation) => operation.island),
           proxied: kind === 'in' && isProxied(world, service),
           running: world.proxies.includes(service.name),
+          opened: kind === 'in' && world.proxies.includes(service.name) && (service.openUntil ?? 0) > now,
         });
       }
     }

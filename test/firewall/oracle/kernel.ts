@@ -115,7 +115,7 @@ function cellOf(
     state: 'new',
     direction: 'original',
     admitted: false,
-    proxyListens: false,
+    proxyListens: [],
     overLimits: false,
   } as const;
   return { way: 'in', source, destination, protocol, sport, dport, inInterface, mac, ...rest };

@@ -21,6 +21,28 @@ const withoutLog = (chain: ChainOf, log: string): ChainOf => ({
 
 export const mutants: Readonly<Record<string, (plan: FirewallPlan) => FirewallPlan>> = {
   'a grant loses a path': (plan) => ({ ...plan, generation: inSets(plan.generation, /^served/, fewer) }),
+  'a stand-in gets nothing': (plan) => ({
+    ...plan,
+    generation: inChains(plan.generation, /^prerouting/, (chain) => ({
+      ...chain,
+      rules: chain.rules.filter(({ verdict }) => verdict.kind !== 'divert' || verdict.port < 25_000),
+    })),
+  }),
+  'a waiver opens nothing': (plan) => ({
+    ...plan,
+    generation: inSets(plan.generation, /^opened[46]/, (set) => ({ ...set, elements: [] })),
+  }),
+  'a waiver opens flows of before': (plan) => ({
+    ...plan,
+    generation: inChains(plan.generation, /^inbound_from/, (chain) => ({
+      ...chain,
+      rules: chain.rules.map((rule) =>
+        rule.verdict.kind === 'admit' && rule.verdict.map === 'opened_mark_of'
+          ? { ...rule, match: rule.match.filter(({ kind }) => kind !== 'state') }
+          : rule,
+      ),
+    })),
+  }),
   'a peer is not expected where it is': (plan) => ({
     ...plan,
     generation: inSets(plan.generation, /^expected_mac/, fewer),

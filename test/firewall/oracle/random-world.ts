@@ -150,7 +150,9 @@ function services(random: Random): SliceInterface[] {
       transport,
       port,
       operations: protocol === 'port' ? [operation('use')] : [operation('use'), operation('change')],
-      onEnforcerDeath: 'closed',
+      ...(device === 'plc' && chance(random, 0.3)
+        ? { onEnforcerDeath: 'open', openUntil: NOW + (chance(random, 0.7) ? 1 : -1) * 3_600_000 }
+        : { onEnforcerDeath: pick(random, ['closed', 'hold'] as const) }),
       auditDurable: false,
       place: `interfaces/${name}.yaml:1`,
       ...(device === 'plc' && chance(random, 0.12)
@@ -260,6 +262,9 @@ export function randomWorld(random: Random): World {
   };
 }
 
+/** Ports by the place of the proxy. */
+const listeners = { proxies: [15_000, 15_001], standbys: [25_000, 25_001] } as const;
+
 export const planFor = ({ slice, states: stated, now, dns, proxies }: World): FirewallPlan =>
   compileFirewall(
     slice,
@@ -268,7 +273,12 @@ export const planFor = ({ slice, states: stated, now, dns, proxies }: World): Fi
       localDeviceId: slice.device,
       controlEndpoints: control,
       dns: [...dns],
-      proxies: proxies.map((name, at) => ({ interface: name, listenPort: 15_000 + at })),
+      proxiesListen: true,
+      proxies: proxies.map((name, at) => ({
+        interface: name,
+        listenPort: listeners.proxies[at] ?? 0,
+        standbyPort: listeners.standbys[at] ?? 0,
+      })),
     },
   );
 
@@ -329,7 +339,13 @@ export function randomCell(random: Random): Cell {
     ...(way === 'through' ? { outInterface: 'eth1' } : {}),
     state: chance(random, 0.03) ? 'invalid' : established ? 'established' : 'new',
     admitted: established && chance(random, 0.3),
-    proxyListens: chance(random, 0.8),
+    proxyListens: pick(random, [
+      [],
+      listeners.proxies,
+      listeners.standbys,
+      [...listeners.proxies, ...listeners.standbys],
+      [80],
+    ]),
     overLimits: chance(random, 0.2),
   };
 }
