@@ -3,8 +3,10 @@
 import type { BenchOptions } from './bench-options.ts';
 import type { Figure } from './machine.ts';
 import { measureParts, type Part } from './parts.ts';
+import { measureBulk } from './proxy/bulk.ts';
 import { measureConnections } from './proxy/connections.ts';
 import { measureLatency } from './proxy/latency.ts';
+import { measureMqtt } from './proxy/mqtt.ts';
 import { measureMutations } from './proxy/mutations.ts';
 import { measurePolling } from './proxy/polling.ts';
 import { measureReloads } from './proxy/reload.ts';
@@ -20,6 +22,8 @@ const inWorld =
 
 const parts: Readonly<Record<string, Part>> = {
   latency: inWorld(measureLatency),
+  mqtt: inWorld(measureMqtt),
+  bulk: inWorld(measureBulk),
   connections: inWorld(measureConnections),
   mutations: inWorld(measureMutations),
   polling: inWorld(measurePolling),

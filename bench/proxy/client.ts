@@ -1,11 +1,13 @@
 // The client of the bench in a process of its own: does what an order says and answers with what it saw.
 import { attack } from './jobs/attack.ts';
+import { bulk } from './jobs/bulk.ts';
 import { holdConnections } from './jobs/hold.ts';
+import { mqttFlow } from './jobs/mqtt-flow.ts';
 import { pingPong } from './jobs/ping-pong.ts';
 import { poll } from './jobs/poll.ts';
 import { sendStreams } from './jobs/send-streams.ts';
 
-const jobs = { attack, hold: holdConnections, pingPong, poll, sendStreams } as const;
+const jobs = { attack, bulk, hold: holdConnections, mqttFlow, pingPong, poll, sendStreams } as const;
 type Jobs = typeof jobs;
 type Name = keyof Jobs;
 

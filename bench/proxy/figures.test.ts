@@ -1,9 +1,11 @@
 // Cheap ways to good figures of the proxies are no figures.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bulkFigure } from './bulk.ts';
 import type { PingPong } from './jobs/ping-pong.ts';
 import type { Polled } from './jobs/poll.ts';
 import { latencyFigures } from './latency.ts';
+import { mqttFigures } from './mqtt.ts';
 import { mutationFigures, type OverSockets } from './mutations.ts';
 import type { Mutated } from './mutated/run.ts';
 import { pollingFigures, type PollingSeen } from './polling.ts';
@@ -85,6 +87,45 @@ test('reload: few reloads, no load, or silence is no figure; a dropped stream co
     reloadFigures(polled({ missed: 1, dropped: 1 }), 20, 10).map(({ value, met }) => [value, met]),
     [[1, false]],
   );
+});
+
+const rates = (direct: number, proxied: number, count = 5) =>
+  Array.from({ length: count }, () => ({ direct, proxied }));
+const refuses = { direct: false, proxied: true };
+
+test('bulk: gigabits or a share, whichever is met; a proxy that refuses no other path is no figure', () => {
+  const valueOf = (seen: Parameters<typeof bulkFigure>[1]) => {
+    const { value, unit, met } = bulkFigure('bulkHttp', seen);
+    return [value, unit, met];
+  };
+  assert.deepEqual(valueOf({ rounds: rates(40e9, 6e9), refuses }), [6, 'Gbit/s', true]);
+  assert.deepEqual(valueOf({ rounds: rates(4e9, 2e9), refuses }), [0.5, 'x', true]);
+  assert.deepEqual(valueOf({ rounds: rates(40e9, 4e9), refuses }), [0.1, 'x', false]);
+  assert.deepEqual(valueOf({ rounds: rates(4e9, 4e9), refuses: { direct: false, proxied: false } }), [
+    null,
+    'x',
+    false,
+  ]);
+  assert.deepEqual(valueOf({ rounds: rates(4e9, 4e9, 1), refuses }), [null, 'x', false]);
+});
+
+test('MQTT: a broker that refuses as well, or a proxy that refuses nothing, is no figure', () => {
+  const specs = [
+    { id: 'rate', unit: '', goal: { relation: 'at least', value: 20_000, text: '' } },
+    { id: 'ratio', unit: '', goal: { relation: 'at least', value: 0.5, text: '' } },
+  ] as const;
+  const valuesOf = (seen: Parameters<typeof mqttFigures>[1]) =>
+    mqttFigures(specs, seen).map(({ value, met }) => [value, met]);
+  assert.deepEqual(valuesOf({ rounds: rates(40_000, 25_000), refuses }), [
+    [25_000, true],
+    [0.625, true],
+  ]);
+  const nothing = [
+    [null, false],
+    [null, false],
+  ];
+  assert.deepEqual(valuesOf({ rounds: rates(1, 1), refuses: { direct: true, proxied: true } }), nothing);
+  assert.deepEqual(valuesOf({ rounds: rates(1, 1), refuses: { direct: false, proxied: false } }), nothing);
 });
 
 const mutated = (more: Partial<Mutated> = {}): Mutated => ({

@@ -12,9 +12,18 @@ export const PEERS = 400;
 const DECOYS = 8;
 const DECOY_OPERATIONS = 30;
 
-export const ports = { modbus: 502 } as const;
+export const ports = { modbus: 502, mqtt: 1_883, http: 8_080, tls: 8_443 } as const;
 /** Where the edge listens; the kernel diverts to it. */
-export const listenPorts = { modbus: 15_502 } as const;
+export const listenPorts = { modbus: 15_502, mqtt: 11_883, http: 18_080, tls: 18_443 } as const;
+export const interfaces: Readonly<Record<keyof typeof ports, string>> = {
+  modbus: 'plc-modbus',
+  mqtt: 'plc-broker',
+  http: 'plc-web',
+  tls: 'plc-tls',
+};
+/** Of the server behind TLS that is passed through. */
+export const TLS_NAME = 'plc.plant.example';
+export const BULK_PATH = '/bulk';
 
 export const peerName = (index: number): string => `peer-${index}`;
 /** Every second peer is an operator, who may write. */
@@ -28,6 +37,43 @@ export const readable: readonly (readonly [number, number])[] = [
 export const writable: readonly [number, number] = [100, 199];
 export const MAX_VALUE = 1_000;
 export const UNIT = 1;
+
+const mqttOperation = (
+  name: string,
+  actions: Extract<SliceOperation, { protocol: 'mqtt' }>['actions'],
+  topics: string[],
+): SliceOperation => ({
+  name,
+  protocol: 'mqtt',
+  actions,
+  topics,
+  ...(actions.includes('connect') ? { clientIds: ['{device}*'] } : { maxQos: 1, maxPayloadBytes: 4_096 }),
+  retain: false,
+  will: false,
+  shares: [],
+  class: 'normal',
+  island: false,
+});
+
+/** The services beside Modbus, each a protocol of its own. */
+const otherServices: readonly [keyof typeof ports, SliceOperation[]][] = [
+  [
+    'mqtt',
+    [
+      mqttOperation('connect', ['connect'], []),
+      mqttOperation('publish', ['publish'], ['plant/{device}/#']),
+      mqttOperation('listen', ['subscribe', 'receive'], ['plant/+/telemetry/#']),
+      ...Array.from({ length: DECOY_OPERATIONS }, (_, at) =>
+        mqttOperation(`other-${at}`, ['publish'], [`line-${at}/#`]),
+      ),
+    ],
+  ],
+  [
+    'http',
+    [{ name: 'page', protocol: 'http', methods: ['GET', 'POST'], paths: [BULK_PATH], class: 'normal', island: false }],
+  ],
+  ['tls', [{ name: 'name', protocol: 'tls', names: [TLS_NAME], class: 'normal', island: false }]],
+];
 
 type ModbusOperation = Extract<SliceOperation, { protocol: 'modbus' }>;
 
@@ -59,7 +105,7 @@ function grantsOf(index: number, now: number): SliceGrant[] {
   const grant = (id: string, names: string[], more: Partial<SliceGrant> = {}): SliceGrant => ({
     id: `${peerName(index)}-${id}`,
     subjects: [peerName(index)],
-    interface: 'plc-modbus',
+    interface: interfaces.modbus,
     device: edgeDevice,
     operations: names,
     binding: 'port+mac+ip',
@@ -72,6 +118,9 @@ function grantsOf(index: number, now: number): SliceGrant[] {
   );
   return [
     ...decoys,
+    grant('publishes', ['connect', 'publish', 'listen'], { interface: interfaces.mqtt }),
+    grant('pages', ['page'], { interface: interfaces.http }),
+    grant('names', ['name'], { interface: interfaces.tls }),
     grant(
       'reads',
       readable.map((_, at) => `read-${at}`),
@@ -83,22 +132,22 @@ function grantsOf(index: number, now: number): SliceGrant[] {
 /** `mark` makes each version of the policy another one, without another meaning. */
 export function plcSlice(mark = '', now: number = Date.now()): Slice {
   const peers = Array.from({ length: PEERS }, (_, index) => index);
-  const interfaces = (address: string, mac: string) => [{ name: 'eth0', network: 'cell', address, mac }];
+  const networkOf = (address: string, mac: string) => [{ name: 'eth0', network: 'cell', address, mac }];
   return sliceSchema.parse({
     format: 1,
     trustDomain,
     device: edgeDevice,
     devices: [
-      { id: edgeDevice, labels: { mark }, interfaces: interfaces(SERVER, macOf(SERVER)) },
+      { id: edgeDevice, labels: { mark }, interfaces: networkOf(SERVER, macOf(SERVER)) },
       ...peers.map((index) => ({
         id: peerName(index),
         labels: {},
-        interfaces: interfaces(peerAddress(index), CLIENT_MAC),
+        interfaces: networkOf(peerAddress(index), CLIENT_MAC),
       })),
     ],
     interfaces: [
       {
-        name: 'plc-modbus',
+        name: interfaces.modbus,
         device: edgeDevice,
         protocol: 'modbus',
         transport: 'tcp',
@@ -108,6 +157,17 @@ export function plcSlice(mark = '', now: number = Date.now()): Slice {
         auditDurable: false,
         place: 'interfaces/plc.yaml:3',
       },
+      ...otherServices.map(([protocol, list]): Slice['interfaces'][number] => ({
+        name: interfaces[protocol],
+        device: edgeDevice,
+        protocol,
+        transport: 'tcp',
+        port: ports[protocol],
+        operations: list,
+        onEnforcerDeath: 'closed',
+        auditDurable: false,
+        place: `interfaces/${protocol}.yaml:3`,
+      })),
     ],
     grants: peers.flatMap((index) => grantsOf(index, now)),
     denies: [],

@@ -1,6 +1,8 @@
 // The servers of a host, without anything of ours in front: started the same behind the edge and on the host without one.
 // Modbus: reads have the number of the request in their first register, so that an answer made elsewhere is found out.
+import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { listenForBulk } from './bulk-server.ts';
 import { FORBIDDEN } from './jobs/ping-pong.ts';
 import { answerTo } from './modbus-answers.ts';
 import { ports } from './policy.ts';
@@ -40,7 +42,6 @@ const modbus = createServer({ noDelay: true }, (socket) => {
   });
 });
 
-modbus.listen(ports.modbus, '0.0.0.0', 1_024, () => process.send?.('ready'));
 process.on('message', (question: 'seen' | 'take') => {
   if (question === 'seen') {
     process.send?.(seen);
@@ -51,3 +52,6 @@ process.on('message', (question: 'seen' | 'take') => {
   process.send?.(before.map((chunks) => Buffer.concat(chunks)));
 });
 process.on('disconnect', () => process.exit());
+
+await Promise.all([once(modbus.listen(ports.modbus, '0.0.0.0', 1_024), 'listening'), listenForBulk()]);
+process.send?.('ready');

@@ -11,7 +11,7 @@ import { inTemporaryFolder } from '../temporary-folder.ts';
 import type { Order, OrderAnswer } from './client.ts';
 import type { EdgeQuestion, EdgeTask, EdgeUse } from './edge-process.ts';
 import type { ServerSeen } from './server.ts';
-import { devicesOf, listenPorts, plcSlice, trustDomain } from './policy.ts';
+import { devicesOf, interfaces, listenPorts, ports, plcSlice, trustDomain } from './policy.ts';
 
 export const DIRECT = '10.20.0.12';
 /** How clients reach the server; `against` says so. */
@@ -44,6 +44,8 @@ export interface BenchClient extends AsyncDisposable {
   order<O extends Order>(order: O): Promise<OrderAnswer<O>>;
 }
 
+const protocols = Object.keys(ports) as (keyof typeof ports)[];
+
 /** Flags of node for the edge's process, e.g. `--cpu-prof`. */
 const edgeFlags = (process.env['EDGEWARD_BENCH_EDGE_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
 
@@ -67,7 +69,7 @@ export async function withWorld<T>(work: (world: BenchWorld) => Promise<T>): Pro
         state,
         lines: [
           'firewall: {mode: enforce, backend: netlink}',
-          `proxies: [{interface: plc-modbus, listen: ${listenPorts.modbus}}]`,
+          `proxies: [${protocols.map((of) => `{interface: ${interfaces[of]}, listen: ${listenPorts[of]}}`).join(', ')}]`,
         ],
       };
       const edge = await startOn(
