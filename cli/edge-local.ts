@@ -1,7 +1,11 @@
 // edgeward edge island on|off, edgeward edge pardon: what root on a device says to its edge, also while none runs.
+import { mkdir, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import { type Command, Argument } from 'commander';
 import { CodedError } from '../runtime/errors.ts';
+import type { LearnedDocument } from '../bin/edge/learned.ts';
+import { cliErrors } from './errors.ts';
 import { postToEdge } from './edge-socket.ts';
 import { createIo, timeText } from './io.ts';
 import { notBlank } from './options.ts';
@@ -75,6 +79,66 @@ export function registerEdgeLocal(edge: Command): void {
         pardoned ? `${address} is not blocked any more` : `${address} was not blocked by this device`,
       );
     });
+}
+
+export function registerEdgeLearned(edge: Command): void {
+  edge
+    .command('learned')
+    .description(
+      'what the proxies of this device saw while they learn, as interfaces and grants for a policy repository',
+    )
+    .requiredOption('--config <file>', 'configuration of the edge; see examples/config/edge.yaml')
+    .option('--interface <name>', 'this one alone')
+    .option('--write <repository>', 'write the files into this policy repository; never over one that is there')
+    .option('--forget', 'begin anew after showing', false)
+    .option('--json', 'one JSON document on standard output', false)
+    .action(async (options: LearnedOptions) => {
+      const { edgePaths, loadEdgeConfig } = await import('../bin/edge/config.ts');
+      const socket = edgePaths(await loadEdgeConfig(options.config)).localSocket;
+      const ask = async (forget: boolean): Promise<LearnedDocument> =>
+        await postToEdge<LearnedDocument>(
+          socket,
+          '/learned',
+          JSON.stringify({ interface: options.interface, forget }),
+          'local orders',
+        );
+      const { since, interfaces, files } = await ask(false);
+      if (options.write !== undefined) await writeProposal(options.write, files);
+      if (options.forget) await ask(true);
+      const written = options.write === undefined ? [] : files.map(({ path }) => `written: ${path}`);
+      const shown = options.write === undefined ? files.map(({ path, text }) => `# ${path}\n${text}`) : written;
+      const nothing =
+        'nothing was seen: interfaces are learned in observe mode, or with learn: true in the configuration';
+      createIo(options.json).result(
+        { ok: true, since, interfaces, files },
+        files.length === 0 ? nothing : shown.join('\n'),
+      );
+    });
+}
+
+interface LearnedOptions {
+  readonly config: string;
+  readonly interface?: string;
+  readonly write?: string;
+  readonly forget: boolean;
+  readonly json: boolean;
+}
+
+/** `wx`: a file that somebody has written already stays as it is. */
+async function writeProposal(repository: string, files: LearnedDocument['files']): Promise<void> {
+  for (const { path, text } of files) {
+    const target = join(repository, path);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, text, { flag: 'wx' }).catch((cause: unknown) => {
+      throw cliErrors.error(
+        'CLI_FILE_FAILED',
+        `${target}: ${cause instanceof Error ? cause.message : 'cannot be written'}`,
+        {
+          cause,
+        },
+      );
+    });
+  }
 }
 
 /** Loud lines for `edge status`. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import { type IslandDocument, islandText, registerEdgeLocal } from './edge-local.ts';
+import { type IslandDocument, islandText, registerEdgeLearned, registerEdgeLocal } from './edge-local.ts';
 import { cliErrors } from './errors.ts';
 import { createIo, timeText } from './io.ts';
 import { untilStopped } from './signals.ts';
@@ -115,6 +115,7 @@ export function registerEdge(program: Command): void {
     });
 
   registerEdgeLocal(edge);
+  registerEdgeLearned(edge);
 
   program
     .command('attest')

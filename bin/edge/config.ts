@@ -132,7 +132,13 @@ export const edgeConfigSchema = z.strictObject({
   proxies: z
     .array(
       z
-        .strictObject({ interface: z.string(), listen: port, standby: port.optional(), upstream: address.optional() })
+        .strictObject({
+          interface: z.string(),
+          listen: port,
+          standby: port.optional(),
+          upstream: address.optional(),
+          learn: z.boolean().default(false),
+        })
         .transform((proxy) => ({ ...proxy, standby: proxy.standby ?? proxy.listen + STANDBY_PORTS_ABOVE })),
     )
     .superRefine(refuseTakenPorts)

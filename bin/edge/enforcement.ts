@@ -25,6 +25,7 @@ import { serveBreakGlass } from './break-glass-socket.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
+import { openLearned } from './learned.ts';
 import { createConnectionGuard, type ConnectionGuard } from './connection-guard.ts';
 import type { FirewallMode, FirstRules } from './first-rules.ts';
 import { serveLocalOrders } from './local-socket.ts';
@@ -94,10 +95,18 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     slice,
     now: () => trusted.now(),
   });
+  const learned = await openLearned({
+    ...stored,
+    config,
+    slice,
+    now: () => trusted.now(),
+    clock: systemClock,
+  });
   const proxies = createProxies({
     config,
     transparent: rules.mode === 'enforce',
     admits: guard.admits,
+    onThrough: learned.saw,
     emit,
     log,
     decide: sparing(decide, safety),
@@ -193,7 +202,10 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
   late.workers = workers;
   const standby = openStandbyLink(core, rules.mode, () => proxies.allowedPeers(), slice);
   const tickets = await serveBreakGlass(glass, edgePaths(config).breakGlassSocket);
-  const local = await serveLocalOrders({ island, pardon: async (request) => await firewall.pardon(request) }, config);
+  const local = await serveLocalOrders(
+    { island, pardon: async (request) => await firewall.pardon(request), learned },
+    config,
+  );
   await proxies.listen();
   rules.proxiesListen();
   firewall.refresh();
@@ -220,6 +232,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
       island: island.task,
       proxies: proxies.task,
       ...standby.tasks,
+      learned: learned.task,
       ...points.tasks,
       workers: workers.task,
       ...(tokens === undefined ? {} : { tokens: tokens.task }),

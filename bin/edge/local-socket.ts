@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { islandErrors, type Island } from '../../enforcer/island/index.ts';
 import { edgePaths, type EdgeConfig } from './config.ts';
+import { type Learned, learnedRequest } from './learned.ts';
 import { type LocalSocket, servePosts } from './local-posts.ts';
 
 const words = { by: z.string().max(256), reason: z.string().max(512) };
@@ -16,11 +17,15 @@ export interface LocalOrders {
   readonly island: Pick<Island, 'enter' | 'leave'>;
   /** Forgets a learned block; resolves with whether there was one. */
   readonly pardon: (request: PardonRequest) => Promise<boolean>;
+  readonly learned: Pick<Learned, 'show'>;
 }
 
 const maxRequestBytes = 4_096;
 
-export async function serveLocalOrders({ island, pardon }: LocalOrders, config: EdgeConfig): Promise<LocalSocket> {
+export async function serveLocalOrders(
+  { island, pardon, learned }: LocalOrders,
+  config: EdgeConfig,
+): Promise<LocalSocket> {
   return await servePosts(edgePaths(config).localSocket, {
     label: 'local orders',
     maxBytes: maxRequestBytes,
@@ -29,6 +34,7 @@ export async function serveLocalOrders({ island, pardon }: LocalOrders, config: 
         const { action, ...who } = parse(islandRequest, text);
         return { island: await (action === 'on' ? island.enter(who) : island.leave(who)) };
       },
+      '/learned': (text) => Promise.resolve(learned.show(parse(learnedRequest, text))),
       '/pardon': async (text) => ({ pardoned: await pardon(parse(pardonRequest, text)) }),
     },
   });

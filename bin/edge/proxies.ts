@@ -32,6 +32,8 @@ export interface ProxyParts {
   readonly transparent: boolean;
   /** Whether packet rules let the address use the interface. */
   readonly admits: (interfaceName: string, source: string) => boolean;
+  /** Hears of what went through. */
+  readonly onThrough?: ProxyOptions['onThrough'];
   readonly emit: EmitEvent;
   readonly log: Logger;
   /** `address` is that of the peer. */
@@ -115,6 +117,7 @@ export function createProxies(parts: ProxyParts): Proxies {
       entryOf,
       termination,
       admits: (source) => parts.admits(proxy.interface, source.address),
+      ...(parts.onThrough === undefined ? {} : { onThrough: parts.onThrough }),
       emit: parts.emit,
       clock: systemClock,
       auditDurable,

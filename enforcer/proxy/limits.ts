@@ -92,3 +92,15 @@ export const MAX_MQTT_FILTER_CHARACTERS = 256 * 1024;
 
 /** Bytes of a payload that is read as JSON, where policy bounds what is in it; a longer one counts as unread. */
 export const MAX_MQTT_JSON_BYTES = 64 * 1024;
+
+/** Of the catalogue that is learned from traffic, for each interface: operations, ranges of each, subjects and names of each. */
+export const MAX_LEARNED_OPERATIONS = 256;
+export const MAX_LEARNED_RANGES = 32;
+export const MAX_LEARNED_SUBJECTS = 64;
+
+/** Different names at one level of topics or paths before they become a wildcard, and levels that are kept. */
+export const MAX_LEARNED_NAMES_PER_LEVEL = 16;
+export const MAX_LEARNED_LEVELS = 12;
+
+/** Bytes of the learned catalogue on disk: a few interfaces of the bounds above. */
+export const MAX_LEARNED_BYTES = 16 * 1024 * 1024;

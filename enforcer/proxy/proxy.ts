@@ -15,7 +15,7 @@ import { proxyErrors } from './errors.ts';
 import { serve, type Connection } from './connection.ts';
 import { type AuditPorts, createProxyEvents, type ProxyEvents } from './events.ts';
 import { defaultLimits, DRAIN_MS, type ProxyLimits, SAFETY_PLACES, SAFETY_PLACES_PER_PEER, TICK_MS } from './limits.ts';
-import type { ConnectionInfo, Decide, Protocol, ProxySubject, Spare } from './protocol.ts';
+import type { ConnectionInfo, Decide, JudgedOperation, Protocol, ProxySubject, Spare } from './protocol.ts';
 import type { ProvenPeer, Termination } from './tls/termination.ts';
 import { connectDirectly } from './upstream.ts';
 import { noRequestUsage, type RequestUsage } from '../request-usage.ts';
@@ -43,6 +43,8 @@ export interface ProxyOptions {
   readonly spare?: Spare;
   /** Whether the peer holds a safety operation, for which room is kept. Default: nobody. */
   readonly isSafety?: (connection: ConnectionInfo) => boolean;
+  /** Hears of what went through. */
+  readonly onThrough?: (connection: ConnectionInfo, judged: JudgedOperation) => void;
   readonly emit: EmitEvent;
   readonly clock: Clock;
   /** Whether the record of this allowed request has to be on disk before it goes on. Default: never. */
@@ -216,7 +218,10 @@ function accept(
       usage: options.usage ?? (() => noRequestUsage),
       connectUpstream: options.connectUpstream,
       entry: () => options.entryOf?.(describe(peer).interface),
-      onAllowed: events.allowed,
+      onAllowed: (info, judged) => {
+        options.onThrough?.(info, judged);
+        return events.allowed(info, judged);
+      },
       onDenied: events.denied,
       onRefused: events.refused,
       spare: options.spare,
