@@ -20,8 +20,6 @@ export type { Usage, UseAnswer, UseLimit } from './usage.ts';
 export { createUseCounts, simulatedUsage } from './usage-counts.ts';
 export { narrowedFilters, topicFiltersFor } from './mqtt-narrowing.ts';
 export { devicePlaceholder, intersectTopicFilters } from './mqtt-topic.ts';
-export { narrowedFilters } from './mqtt-narrowing.ts';
-export { intersectTopicFilters } from './mqtt-topic.ts';
 export { modbusFunctionName } from './casbin-request.ts';
 export { readPath } from './http-path.ts';
 export type { PathReading } from './http-path.ts';
