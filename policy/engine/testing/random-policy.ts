@@ -6,14 +6,20 @@ import { sliceSchema, type Slice } from '../../bundle/slice.ts';
 import { stateTable } from '../state-table.ts';
 import { subjectAttributes } from '../attributes.ts';
 import type { Freshness } from '../judge.ts';
-import type { AccessRequest, Attribute, AttributeValue, Operation, SubjectState } from '../request.ts';
+import type { AccessRequest, Attribute, AttributeValue, MqttRequest, Operation, SubjectState } from '../request.ts';
 import { now } from './sample-slice.ts';
 
 const devices = ['gateway-1', 'camera-1', 'station-1'];
 const bindings = ['svid', 'ip', 'port+mac+ip'] as const;
 const paths = ['/', '/a', '/a/b', '/a/*', '/a/**', '/**', '/b'];
 const operationNames = ['one', 'two', 'three'];
-export const interfaceNames = ['web', 'registers', 'socket'] as const;
+export const interfaceNames = ['web', 'registers', 'socket', 'broker', 'camera'] as const;
+
+/** The first three more often, so that what is drawn of each still meets. */
+const interfaceName = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom('web', 'registers', 'socket') },
+  { weight: 1, arbitrary: fc.constantFrom(...interfaceNames) },
+);
 
 const range = fc
   .tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 12 }))
@@ -49,6 +55,31 @@ const modbusOperation = fc
     ...everyOperation,
   })
   .map(present);
+const actions = ['connect', 'publish', 'subscribe', 'receive'] as const;
+const mqttOperation = fc
+  .record({
+    protocol: fc.constant('mqtt'),
+    actions: fc.subarray([...actions], { minLength: 1 }),
+    topics: fc.uniqueArray(fc.constantFrom('a/{device}', 'a/+', 'a/#', '#', '+/b', 'b'), {
+      minLength: 1,
+      maxLength: 2,
+    }),
+    clientIds: fc.constantFrom(['{device}'], ['{device}', 'c*'], undefined),
+    maxQos: seldom(fc.constantFrom(0, 1)),
+    retain: fc.boolean(),
+    will: fc.boolean(),
+    shares: fc.subarray(['s']),
+    maxPayloadBytes: seldom(fc.constant(3)),
+    json: seldom(fc.constant({ '/t': [0, 5] })),
+    maxKeepAliveSeconds: seldom(fc.constant(60)),
+    ...everyOperation,
+  })
+  .map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
+const tlsOperation = fc.record({
+  protocol: fc.constant('tls'),
+  names: fc.uniqueArray(fc.constantFrom('a.x.example', '*.x.example', 'b.example'), { minLength: 1, maxLength: 2 }),
+  ...everyOperation,
+});
 const portOperation = fc.record({ protocol: fc.constant('port'), ...everyOperation });
 
 const named = (operations: readonly object[]): object[] =>
@@ -122,7 +153,7 @@ export const denyConditions: fc.Arbitrary<SliceDenyConditions> = some({
 export const grant: fc.Arbitrary<Slice['grants'][number]> = fc.record({
   id: fc.constantFrom('g1', 'g2', 'g3'),
   subjects: fc.subarray(devices),
-  interface: fc.constantFrom(...interfaceNames),
+  interface: interfaceName,
   device: fc.constant('plc-1'),
   operations: fc.subarray(operationNames, { minLength: 1 }),
   binding: fc.constantFrom('svid', 'svid', ...bindings),
@@ -134,7 +165,7 @@ export const deny: fc.Arbitrary<Slice['denies'][number]> = fc
   .record({
     id: fc.constantFrom('d1', 'd2'),
     subjects: fc.subarray(devices),
-    interface: fc.constantFrom(...interfaceNames),
+    interface: interfaceName,
     device: fc.constant('plc-1'),
     operations: fc.subarray(operationNames),
     conditions: fc.option(denyConditions, { nil: undefined }),
@@ -153,6 +184,8 @@ export const slice: fc.Arbitrary<Slice> = fc
         service('web', 'http', httpOperation),
         service('registers', 'modbus', modbusOperation),
         service('socket', 'port', portOperation),
+        service('broker', 'mqtt', mqttOperation),
+        service('camera', 'tls', tlsOperation),
       )
       .map((all) => [...all]),
     grants: fc.array(grant, { minLength: 4, maxLength: 14 }),
@@ -167,7 +200,12 @@ export const slice: fc.Arbitrary<Slice> = fc
   })
   .map((loose) => sliceSchema.parse(loose));
 
-const operation: fc.Arbitrary<{ name: string; operation: Operation }> = fc.oneof(
+interface Drawn {
+  readonly name: string;
+  readonly operation: Operation;
+}
+
+const usual: fc.Arbitrary<Drawn> = fc.oneof(
   fc
     .record({
       protocol: fc.constant('http' as const),
@@ -194,6 +232,59 @@ const operation: fc.Arbitrary<{ name: string; operation: Operation }> = fc.oneof
     })),
   fc.constant({ name: 'socket', operation: { protocol: 'port' as const } }),
 );
+const messages: fc.Arbitrary<Drawn> = fc.oneof(
+  fc
+    .record({
+      action: fc.constantFrom(...actions),
+      clientId: fc.constantFrom(...devices, 'c', ''),
+      topic: fc.constantFrom('a', 'a/gateway-1', 'a/camera-1', 'a/b', 'a/b/c', 'b', '$S/b', 'c'),
+      filter: fc.constantFrom('#', '+/b', 'a/+', 'a/#', 'a/gateway-1', 'c/#'),
+      share: fc.constantFrom(undefined, 's', 't'),
+      qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+      retain: fc.boolean(),
+      will: fc.boolean(),
+      payloadBytes: fc.integer({ min: 0, max: 5 }),
+      json: fc.constantFrom<unknown>(undefined, { t: 3 }, { t: 9 }, { u: 1 }),
+      keepAliveSeconds: fc.constantFrom(0, 60, 61),
+    })
+    .map((drawn) => ({ name: 'broker', operation: mqttRequest(drawn) })),
+  fc
+    .constantFrom('a.x.example', 'B.x.example', 'x.example', 'b.example', '', 'b.example.')
+    .map((serverName) => ({ name: 'camera', operation: { protocol: 'tls' as const, serverName, alpn: [] } })),
+);
+const operation: fc.Arbitrary<Drawn> = fc.oneof({ weight: 5, arbitrary: usual }, { weight: 1, arbitrary: messages });
+
+/** With what its action has, as an enforcement point would say it. */
+function mqttRequest(drawn: {
+  action: MqttRequest['action'];
+  clientId: string;
+  topic: string;
+  filter: string;
+  share: string | undefined;
+  qos: MqttRequest['qos'];
+  retain: boolean;
+  will: boolean;
+  payloadBytes: number;
+  json: unknown;
+  keepAliveSeconds: number;
+}): MqttRequest {
+  const { action, clientId, topic, filter, share, qos, retain, will, payloadBytes, json, keepAliveSeconds } = drawn;
+  const is = (...wanted: MqttRequest['action'][]): boolean => wanted.includes(action);
+  return {
+    protocol: 'mqtt',
+    action,
+    clientId,
+    topic: is('connect') ? '' : is('subscribe') ? filter : topic,
+    ...(is('subscribe') && share !== undefined ? { share } : {}),
+    qos: is('connect') ? 0 : qos,
+    retain: is('publish') && retain,
+    will: is('publish', 'connect') && will,
+    payloadBytes: is('publish', 'receive') ? payloadBytes : 0,
+    ...(is('publish', 'receive') && json !== undefined ? { json } : {}),
+    ...(is('connect') ? { keepAliveSeconds } : {}),
+    version: 4,
+  };
+}
 
 export const state: fc.Arbitrary<SubjectState> = fc.constantFrom(
   'trusted',

@@ -77,9 +77,10 @@ test('what holds in every cell holds for every request', () => {
   assert.ok(allowed > 20, `${allowed} allowed`);
 });
 
-/** A named method, or a named function and unit: what a cell has to share with the request it stands for. */
+/** A named method, a named function and unit, an action: what a cell has to share with the request it stands for. */
 function kindOf(operation: Operation): string {
   if (operation.protocol === 'http') return operation.method;
+  if (operation.protocol === 'mqtt') return operation.action;
   return operation.protocol === 'modbus' ? `${operation.functionCode} of ${operation.unit}` : '';
 }
 
@@ -87,18 +88,24 @@ test('for every request some cell is an instance of the same operations', () => 
   fc.assert(
     fc.property(slice, fc.array(request, { minLength: 60, maxLength: 60 }), (drawn, questions) => {
       const engine = decideWithEngine();
-      const cells = questions.slice(0, 1).flatMap((any) =>
-        drawn.interfaces.flatMap(({ name, protocol, operations }) => {
-          const resource = { interface: name, attributes: {} };
-          return operationCells(protocol, operations, [], any.subject.id).cells.map((operation) => {
-            const { sure = [], possible = [] } = engine.operationsOf(drawn, { ...any, operation, resource }) ?? {};
-            return { kind: `${name} ${kindOf(operation)}`, sure, possible };
-          });
-        }),
-      );
+      // Cells are of one subject, and of one that is known.
+      const subject = 'gateway-1';
+      const cells = questions
+        .slice(0, 1)
+        .map((one) => ({ ...one, subject: { ...one.subject, id: subject } }))
+        .flatMap((any) =>
+          drawn.interfaces.flatMap(({ name, protocol, operations }) => {
+            const resource = { interface: name, attributes: {} };
+            return operationCells(protocol, operations, [], any.subject.id).cells.map((operation) => {
+              const { sure = [], possible = [] } = engine.operationsOf(drawn, { ...any, operation, resource }) ?? {};
+              return { kind: `${name} ${kindOf(operation)}`, sure, possible };
+            });
+          }),
+        );
       const groups = Map.groupBy(cells, ({ kind, sure }) => JSON.stringify([kind, sure]));
       const kinds = new Set(cells.map(({ kind }) => kind));
-      for (const asked of questions.filter(({ operation }) => isOnTheWire(operation))) {
+      for (const drawnOne of questions.filter(({ operation }) => isOnTheWire(operation))) {
+        const asked = { ...drawnOne, subject: { ...drawnOne.subject, id: subject } };
         const { sure = [], possible = [] } = engine.operationsOf(drawn, asked) ?? {};
         const kind = `${asked.resource.interface} ${kindOf(asked.operation)}`;
         // Methods, functions and units that nobody named have one cell for all of them.

@@ -32,7 +32,8 @@ export function walkTopics(filters: readonly string[], asFilters: boolean): Topi
     const { front, levels } = queue[at] ?? { front: { sure: every, possible: every }, levels: [] };
     if (levels.length > 0) topics.add(levels.join('/'));
     if (asFilters) topics.add([...levels, '#'].join('/'));
-    if (front.possible.size === 0) continue;
+    // Where no filter goes on, one topic stands for all that are longer; and one for all where there is no filter.
+    if (front.possible.size === 0 && levels.length > 0) continue;
     for (const level of choices(patterns, front, levels.length === 0, asFilters)) {
       const next = step(patterns, front, level, levels.length === 0);
       const key = `${[...next.sure].sort().join(' ')}|${[...next.possible].sort().join(' ')}`;
