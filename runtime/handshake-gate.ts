@@ -67,6 +67,7 @@ export function createHandshakeGate(limits: HandshakeLimits, begin: (socket: Soc
   };
 }
 
-function fourTuple(socket: Socket): string {
+/** Both ends of a connection in one text: a TLS socket has the same as the one it wraps. */
+export function fourTuple(socket: Socket): string {
   return [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ');
 }

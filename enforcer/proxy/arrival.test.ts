@@ -153,3 +153,30 @@ test('who comes when too many handshakes wait already is refused at once', async
   assert.deepEqual(Object.entries(refused), [[String(waiting), 'PROXY_TLS_BUSY']]);
   assert.equal(accepted[waiting]?.destroyed, true);
 });
+
+test('bytes that are no TLS behind a handshake end both sides', async (t) => {
+  await using server = await recordingServer();
+  await using w = await world(server.port, { termination: termination() });
+  let inject: (bytes: Buffer) => void = () => undefined;
+  const relay = createServer((near) => {
+    const far = dial(w.port, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.pipe(far);
+    far.pipe(near);
+    far.on('close', () => near.destroy());
+    inject = (bytes) => void far.write(bytes);
+  }).listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  t.after(() => relay.close());
+  const { chainPem: cert, keyPem: key } = authority.issue('spiffe://plant.example/device/gateway-1');
+  const { port } = relay.address() as AddressInfo;
+  const socket = connect({ port, host: '127.0.0.1', cert, key, rejectUnauthorized: false });
+  socket.on('error', () => undefined);
+  socket.write(readRegisters(1, 5));
+  await once(socket, 'data');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  inject(Buffer.concat([Buffer.from('1703030020', 'hex'), Buffer.alloc(32, 1)]));
+  await closed;
+  await settle(w, 0);
+  await until('the server’s side is closed', async () => await Promise.resolve(server.connections().length === 0));
+});

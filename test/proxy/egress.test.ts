@@ -193,6 +193,27 @@ for (const [what, end] of ends) {
   });
 }
 
+test('bytes that are no TLS, put into the link, cut the client, the link and the server', async (t) => {
+  const peer = await plc(t);
+  let inject: (bytes: Buffer) => void = () => undefined;
+  const port = await plainServer(t, (near) => {
+    const far = connect(peer.port, '127.0.0.1');
+    far.on('error', () => undefined);
+    far.on('close', () => near.destroy());
+    near.on('close', () => far.destroy());
+    near.pipe(far);
+    far.pipe(near);
+    inject = (bytes) => void near.write(bytes);
+  });
+  const own = await gateway(t, port);
+  await using client = await rawClient(own.egressPort);
+  await client.send(readRegisters(1, 5));
+  assert.equal((await client.answer())?.functionCode, 3);
+  inject(Buffer.concat([Buffer.from('1703030020', 'hex'), Buffer.alloc(32, 1)]));
+  await client.closed;
+  await until('the server’s side is closed', async () => await Promise.resolve(peer.server.connections().length === 0));
+});
+
 test('who connects after a renewal is shown the new SVID', async (t) => {
   const peer = await plc(t);
   const own = await gateway(t, peer.port);

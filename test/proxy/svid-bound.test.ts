@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
@@ -275,6 +276,24 @@ test('slow and silent hellos hold up nobody', async (t) => {
   for (const client of slow) await client[Symbol.asyncDispose]();
 });
 
+const [service] = svidSlice.interfaces;
+const [grant] = svidSlice.grants;
+if (service === undefined || grant === undefined) throw new Error('the slice has both');
+const operation: SliceOperation = {
+  name: 'status',
+  protocol: 'http',
+  methods: ['GET'],
+  paths: ['/status'],
+  class: 'normal',
+  island: false,
+};
+/** gateway-1 may look at /status with its SVID. */
+const webSlice: Slice = {
+  ...svidSlice,
+  interfaces: [{ ...service, name: 'web', protocol: 'http', operations: [operation] }],
+  grants: [{ ...grant, interface: 'web', operations: ['status'] }],
+};
+
 test('curl with an SVID is served by a plain HTTP server as far as the grant goes, and without one not at all', async (t) => {
   if (!requires(t, 'curl')) return;
   const seen: string[] = [];
@@ -284,23 +303,10 @@ test('curl with an SVID is served by a plain HTTP server as far as the grant goe
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
-  const [service] = svidSlice.interfaces;
-  const [grant] = svidSlice.grants;
-  if (service === undefined || grant === undefined) throw new Error('the slice has both');
-  const operation: SliceOperation = {
-    name: 'status',
-    protocol: 'http',
-    methods: ['GET'],
-    paths: ['/status'],
-    class: 'normal',
-    island: false,
-  };
-  const slice: Slice = {
-    ...svidSlice,
-    interfaces: [{ ...service, name: 'web', protocol: 'http', operations: [operation] }],
-    grants: [{ ...grant, interface: 'web', operations: ['status'] }],
-  };
-  const edge = await openIdentifiedEdge(t, (server.address() as AddressInfo).port, { slice, interface: 'web' });
+  const edge = await openIdentifiedEdge(t, (server.address() as AddressInfo).port, {
+    slice: webSlice,
+    interface: 'web',
+  });
   const { chain, key } = svidFiles(t, edge.authority.issue(gateway));
   const curl = async (...args: readonly string[]): Promise<string> =>
     await new Promise((resolve) => {
@@ -315,6 +321,26 @@ test('curl with an SVID is served by a plain HTTP server as far as the grant goe
   assert.match(await curl(`http://${at}/status`), /403$/, 'from the right address, in plain');
   assert.equal(await curl(`https://${at}/status`), '000', 'no certificate, no answer');
   assert.deepEqual(seen, ['GET /status']);
+});
+
+test('HTTP/2 under an SVID, as gRPC speaks it, reaches a server that speaks it in plain', async (t) => {
+  const server = createHttp2Server((_, response) => response.end('fine')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const edge = await openIdentifiedEdge(t, (server.address() as AddressInfo).port, {
+    slice: webSlice,
+    interface: 'web',
+  });
+  const { chainPem: cert, keyPem: key } = edge.authority.issue(gateway);
+  const session = connectHttp2(`https://127.0.0.1:${edge.port}`, { cert, key, rejectUnauthorized: false });
+  t.after(() => session.destroy());
+  const status = async (path: string): Promise<unknown> => {
+    const request = session.request({ ':path': path });
+    const [headers] = (await once(request, 'response')) as [Record<string, unknown>];
+    request.resume();
+    return headers[':status'];
+  };
+  assert.deepEqual([await status('/status'), await status('/other')], [200, 403]);
 });
 
 test('mosquitto_pub with an SVID publishes as its device and as no other; from the same address in plain it does not connect', async (t) => {

@@ -8,7 +8,8 @@ import { serveHttp2 } from './h2/connection.ts';
 import { recordHttp } from './operation.ts';
 
 export function httpProtocol(): Protocol {
-  const http1: Protocol = { name: 'http', alpn: ['h2', 'http/1.1'], kind: 'http', open: openHttp1, record: recordHttp };
+  // Whoever speaks both gets what servers without TLS speak; gRPC offers h2 alone.
+  const http1: Protocol = { name: 'http', alpn: ['http/1.1', 'h2'], kind: 'http', open: openHttp1, record: recordHttp };
   return {
     ...http1,
     serve: (client, ports) =>

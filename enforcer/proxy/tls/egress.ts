@@ -47,6 +47,8 @@ export interface Egress {
 interface Stream {
   readonly client: Socket;
   readonly source: Endpoint;
+  /** Below the TLS one: Node 24.21 does not close it for a record that does not decrypt. */
+  raw?: Socket;
   server?: TLSSocket;
   peer?: ProvenPeer;
   reached?: Endpoint;
@@ -63,6 +65,7 @@ export function createEgress(options: EgressOptions): Egress {
     if (!streams.delete(stream)) return;
     stream.client.resetAndDestroy();
     stream.server?.destroy();
+    stream.raw?.resetAndDestroy();
   };
   const refuse = (stream: Stream, error: unknown): void => {
     if (!streams.has(stream)) return;
@@ -75,6 +78,7 @@ export function createEgress(options: EgressOptions): Egress {
       // Closed by the end of the client, or by an order, while it was dialled.
       if (!streams.has(stream)) return void raw.destroy();
       stream.reached = to;
+      stream.raw = raw;
       context ??= createSecureContext(clientContext({ ...identity.tls(), verifyServer: () => undefined }));
       const server = await handshake(raw, context, clock);
       if (!streams.has(stream)) return void server.destroy();

@@ -2,9 +2,9 @@
 // resumption. OpenSSL proves that the client has the key; whose it is, is said by our own path validation, at the time that
 // signed messages set, so that a clock that is wrong neither locks out nor lets in.
 import type { Socket } from 'node:net';
-import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { CodedError } from '../../../runtime/errors.ts';
-import { createHandshakeGate } from '../../../runtime/handshake-gate.ts';
+import { createHandshakeGate, fourTuple } from '../../../runtime/handshake-gate.ts';
 import { chainOf, serverContext, type ServerTls } from '../../../runtime/tls.ts';
 import { proxyErrors } from '../errors.ts';
 import { HANDSHAKE_LIMITS } from './limits.ts';
@@ -44,79 +44,99 @@ export interface Termination {
 }
 
 export function createTermination(parts: TerminationParts): Termination {
-  let context: SecureContext | undefined;
+  /** By application protocols. They listen nowhere: sockets are given to them. */
+  const servers = new Map<string, Server>();
   // The next handshake takes the new identity; connections that are open keep the keys of theirs.
-  parts.follow(() => (context = undefined));
-  const calls = new WeakMap<Socket, TerminationCall>();
+  parts.follow(() => servers.clear());
+  const calls = new Map<string, Handshake>();
 
+  const serverFor = (alpn: readonly string[]): Server => {
+    const key = alpn.join(' ');
+    const server = servers.get(key) ?? createTlsServer(parts, alpn, settle);
+    servers.set(key, server);
+    return server;
+  };
   const begin = (raw: Socket): void => {
-    const call = calls.get(raw);
-    if (call === undefined) return;
-    const refuse = (error: CodedError): void => {
-      raw.resetAndDestroy();
-      call.onRefused(error);
-    };
+    const handshake = calls.get(fourTuple(raw));
+    if (handshake === undefined) return;
     try {
-      context ??= createSecureContext(serverContext(parts.tls()));
+      serverFor(handshake.call.alpn).emit('connection', raw);
     } catch (cause) {
-      refuse(proxyErrors.error('PROXY_TLS_OWN_IDENTITY', `this device's own SVID cannot be used: ${textOf(cause)}`));
-      return;
+      refuse(
+        handshake,
+        proxyErrors.error('PROXY_TLS_OWN_IDENTITY', `this device's own SVID cannot be used: ${textOf(cause)}`),
+      );
     }
-    handshake(raw, context, call, parts, refuse, () => gate.done(raw));
   };
   const gate = createHandshakeGate(HANDSHAKE_LIMITS, begin);
+  /** Of one that left by itself nobody knows the address any more, and nothing has to be told. */
+  const settle = (socket: TLSSocket, answer: (handshake: Handshake) => void): void => {
+    const handshake = calls.get(fourTuple(socket));
+    if (handshake === undefined) return;
+    gate.done(socket);
+    calls.delete(fourTuple(socket));
+    answer(handshake);
+  };
 
   return {
     terminate(raw, call) {
-      calls.set(raw, call);
-      if (gate.admit(raw)) return;
-      raw.resetAndDestroy();
-      call.onRefused(proxyErrors.error('PROXY_TLS_BUSY', 'too many handshakes wait already'));
+      const handshake: Handshake = { raw, call };
+      const key = fourTuple(raw);
+      calls.set(key, handshake);
+      raw.once('close', () => calls.get(key) === handshake && calls.delete(key));
+      if (!gate.admit(raw)) refuse(handshake, proxyErrors.error('PROXY_TLS_BUSY', 'too many handshakes wait already'));
     },
   };
 }
 
-function handshake(
-  raw: Socket,
-  secureContext: SecureContext,
-  { alpn, onPeer }: TerminationCall,
-  { verify }: TerminationParts,
-  refuse: (error: CodedError) => void,
-  done: () => void,
-): void {
-  const socket = new TLSSocket(raw, {
-    isServer: true,
-    secureContext,
+interface Handshake {
+  readonly raw: Socket;
+  readonly call: TerminationCall;
+}
+
+function refuse({ raw, call }: Handshake, error: CodedError): void {
+  raw.resetAndDestroy();
+  call.onRefused(error);
+}
+
+function createTlsServer(
+  parts: TerminationParts,
+  alpn: readonly string[],
+  settle: (socket: TLSSocket, answer: (handshake: Handshake) => void) => void,
+): Server {
+  const server = createServer({
+    ...serverContext(parts.tls()),
     requestCert: true,
     // Node would end the connection without saying why; we refuse it and say.
     rejectUnauthorized: false,
-    ...(alpn.length === 0 ? {} : { ALPNCallback: ({ protocols }) => alpn.find((name) => protocols.includes(name)) }),
+    ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
   });
-  // A reset is one of the connection: of TLS alone there is none.
-  socket.resetAndDestroy = () => {
-    raw.resetAndDestroy();
-    return socket.destroy();
-  };
-  const failed = (error: Error): void => {
-    // Who left by itself was not refused.
-    if (raw.destroyed && !('reason' in error)) return;
-    refuse(proxyErrors.error('PROXY_TLS_HANDSHAKE', `no TLS 1.3 handshake: ${reasonOf(error)}`));
-  };
-  socket.once('error', failed);
-  socket.once('secure', () => {
-    done();
-    socket.off('error', failed);
-    // Whoever takes the socket listens too; a failure before that is its end all the same.
-    socket.on('error', () => undefined);
-    let peer: ProvenPeer;
-    try {
-      peer = peerOf(socket, verify);
-    } catch (error) {
-      refuse(error instanceof CodedError ? error : proxyErrors.error('PROXY_TLS_PEER', textOf(error)));
-      return;
-    }
-    onPeer(socket, peer);
+  server.on('secureConnection', (socket) => {
+    socket.on('error', () => socket.destroy());
+    settle(socket, (handshake) => {
+      // A record that does not decrypt is an error of which Node 24.21 closes nothing.
+      socket.on('error', () => handshake.raw.resetAndDestroy());
+      // A reset is one of the connection: of TLS alone there is none.
+      socket.resetAndDestroy = () => {
+        handshake.raw.resetAndDestroy();
+        return socket.destroy();
+      };
+      let peer: ProvenPeer;
+      try {
+        peer = peerOf(socket, parts.verify);
+      } catch (error) {
+        refuse(handshake, error instanceof CodedError ? error : proxyErrors.error('PROXY_TLS_PEER', textOf(error)));
+        return;
+      }
+      handshake.call.onPeer(socket, peer);
+    });
   });
+  server.on('tlsClientError', (error, socket) => {
+    settle(socket, (handshake) => {
+      refuse(handshake, proxyErrors.error('PROXY_TLS_HANDSHAKE', `no TLS 1.3 handshake: ${reasonOf(error)}`));
+    });
+  });
+  return server;
 }
 
 function peerOf(socket: TLSSocket, verify: TerminationParts['verify']): ProvenPeer {
