@@ -4,9 +4,9 @@
 import type { NewEvent } from '../audit/spool/index.ts';
 import { noRequestUsage } from '../enforcer/request-usage.ts';
 import { createSafety } from '../enforcer/activation/index.ts';
+import { listenUnix } from '../enforcer/authz/index.ts';
 import {
   createHeldPeers,
-  createStandbyDecide,
   createWatch,
   type HeldPeer,
   openEventFiles,
@@ -20,10 +20,14 @@ import { nodeFiles } from '../store/files.ts';
 import { lockInstance } from '../store/instance-lock.ts';
 import { type EdgeConfig, edgePaths, loadEdgeConfig } from './edge/config.ts';
 import { systemdWatchdog } from './edge/health.ts';
+import { createStandbyDecide } from './edge/standby/decide.ts';
 import { openFollowing } from './edge/standby/following.ts';
 import { proxyIdentity } from './edge/proxy-identity.ts';
 import { createListeners, type Listeners } from './edge/standby/listeners.ts';
 import { createSubjects } from './edge/subjects.ts';
+
+/** Who may say that it is the edge could as well kill it. */
+const socketMode = 0o600;
 
 /** Milliseconds between two looks at which held peers are still connected. */
 const SEEN_MS = 5_000;
@@ -100,7 +104,7 @@ export async function runStandby(configFile: string, signal: AbortSignal): Promi
       tell(tookOver(killed, peers));
     },
   });
-  await watch.listen(paths.standbySocket);
+  await watch.listen((server) => listenUnix(server, paths.standbySocket, socketMode, 'standby'));
   log.info(
     { device: identity.current().id.uri, interfaces: config.proxies.map((proxy) => proxy.interface) },
     'standby runs',

@@ -1,6 +1,5 @@
 // The stand-in of a dead enforcer, and what the enforcer does for it while it lives.
 export { type Beat, type BeatParts, createBeat, type HeldPeer } from './beat.ts';
-export { createStandbyDecide, type StandbyDecideParts } from './decide.ts';
 export { standbyErrors } from './errors.ts';
 export { createTakeOver, type EventFiles, openEventFiles } from './event-files.ts';
 export { createHeldPeers, type HeldPeers } from './held-peers.ts';

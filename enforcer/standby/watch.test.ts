@@ -14,6 +14,7 @@ import { type HeldProcess, processStart } from '../../runtime/linux-process.ts';
 import { createLogger } from '../../runtime/log.ts';
 import { requires } from '../../test/support/capabilities.ts';
 import { until } from '../../test/support/until.ts';
+import { listenUnix } from '../authz/index.ts';
 import { createBeat, type HeldPeer } from './beat.ts';
 import { BEAT_MS, MISSED_BEATS } from './limits.ts';
 import { createWatch, type WatchParts } from './watch.ts';
@@ -42,7 +43,7 @@ async function watching(t: TestContext, hold?: WatchParts['hold'], other?: Clock
     hold: hold ?? ((pid) => alive(pid, () => undefined)),
   });
   const stop = new AbortController();
-  await watch.listen(heard.socket);
+  await watch.listen((server) => listenUnix(server, heard.socket, 0o600, 'standby'));
   const running = watch.task(stop.signal);
   t.after(async () => {
     stop.abort();
@@ -187,7 +188,7 @@ test('SIGSTOP: a real process whose event loop does not turn is killed', async (
     clock: systemClock,
     log,
   });
-  await watch.listen(socket);
+  await watch.listen((server) => listenUnix(server, socket, 0o600, 'standby'));
   const stop = new AbortController();
   const running = watch.task(stop.signal);
   const bystander = spawn('sleep', ['60']);

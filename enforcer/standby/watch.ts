@@ -6,7 +6,6 @@ import type { Clock } from '../../runtime/clock.ts';
 import { type HeldProcess, holdProcess } from '../../runtime/linux-process.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { periodically, type Task } from '../../runtime/tasks.ts';
-import { listenUnix } from '../authz/index.ts';
 import { type HeldPeer, type Message, messageSchema } from './beat.ts';
 import { BEAT_MS, MAX_MESSAGE_BYTES, MISSED_BEATS } from './limits.ts';
 
@@ -22,16 +21,14 @@ export interface WatchParts {
 }
 
 export interface Watch {
-  /** Takes the place of a socket that a stand-in of before left behind. */
-  listen(socket: string): Promise<void>;
+  /** `on` makes the server listen. */
+  listen(on: (server: Server) => Promise<unknown>): Promise<void>;
   /** An enforcer is there, whether or not it is hung. */
   readonly isThere: () => boolean;
   /** Counts missed beats. */
   readonly task: Task;
   close(): void;
 }
-
-const socketMode = 0o600;
 
 /** One enforcer as it speaks to us. */
 interface Speaker {
@@ -109,8 +106,8 @@ export function createWatch(parts: WatchParts): Watch {
   }
 
   return {
-    async listen(path) {
-      await listenUnix(server, path, socketMode, 'standby');
+    async listen(on) {
+      await on(server);
     },
     isThere,
     task: periodically(clock, BEAT_MS, () => {

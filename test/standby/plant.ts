@@ -53,6 +53,8 @@ export interface Plant extends AsyncDisposable {
   readonly write: (host: CellHost, register: number, value: number) => Promise<string>;
   /** Writes until it is taken; milliseconds that took. */
   readonly stops: (value: number) => Promise<number>;
+  /** Signed states of devices, as the edge would have written them before it died. */
+  readonly restate: (version: bigint, devices: Readonly<Record<string, string>>) => Promise<void>;
   /** Files of events that wait for the edge. */
   readonly waitingEvents: () => number;
 }
@@ -63,9 +65,15 @@ export interface Poller {
   readonly settles: (kind: RegExp, count?: number) => Promise<void>;
 }
 
-export async function openPlant(death: Death, more: Partial<SliceInterface> = {}): Promise<Plant> {
+/** `mount`: brings a disk to where the state will be, before it is written. */
+export async function openPlant(
+  death: Death,
+  more: Partial<SliceInterface> = {},
+  mount: (state: string) => Promise<void> = () => Promise.resolve(),
+): Promise<Plant> {
   const folder = mkdtempSync(join(tmpdir(), 'standby-'));
   const state = join(folder, 'state');
+  await mount(state);
   await writeState(state, death, more);
   const config = join(folder, 'edge.yaml');
   writeFileSync(
@@ -123,6 +131,13 @@ export async function openPlant(death: Death, more: Partial<SliceInterface> = {}
         /Written 1/.test(await write(panel, registers.stop, value)),
       );
       return performance.now() - started;
+    },
+    async restate(version, devices) {
+      const { store } = await ordersEdge(disk, { stateDir: state, deviceId: 'plc' });
+      await store.handlers.deviceState.apply({
+        version,
+        payload: await states(Number(version), devices, { issuedAt: Date.now() }),
+      });
     },
     waitingEvents: () => readdirSync(join(state, 'standby', 'events')).length,
     async [Symbol.asyncDispose]() {

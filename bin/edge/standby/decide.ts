@@ -1,10 +1,16 @@
 // What a stand-in lets through: operations of class `safety` that policy grants, whoever asks; and where the interface says
 // `hold`, for peers that had an allowed flow when the enforcer died, what policy grants them. It counts no uses and knows no
 // break-glass: what needs either is denied, a safety operation excepted, whose uses nobody can count now.
-import type { SliceInterface } from '../../policy/bundle/index.ts';
-import { type AccessRequest, type Decision, noUsage } from '../../policy/engine/index.ts';
-import { type Abilities, createDecide, createSafety, freshnessOf, type SafetyParts } from '../activation/index.ts';
-import type { HeldPeer } from './beat.ts';
+import type { SliceInterface } from '../../../policy/bundle/index.ts';
+import { type AccessRequest, type Decision, noUsage } from '../../../policy/engine/index.ts';
+import {
+  type Abilities,
+  createDecide,
+  createSafety,
+  freshnessOf,
+  type SafetyParts,
+} from '../../../enforcer/activation/index.ts';
+import type { HeldPeer } from '../../../enforcer/standby/index.ts';
 
 export interface StandbyDecideParts extends SafetyParts {
   readonly entryOf: (interfaceName: string) => Pick<SliceInterface, 'onEnforcerDeath'> | undefined;
