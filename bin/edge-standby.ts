@@ -18,6 +18,7 @@ import { createLogger } from '../runtime/log.ts';
 import { periodically, runTasks, type Task } from '../runtime/tasks.ts';
 import { nodeFiles } from '../store/files.ts';
 import { lockInstance } from '../store/instance-lock.ts';
+import { readLogins } from './edge/brokers.ts';
 import { type EdgeConfig, edgePaths, loadEdgeConfig } from './edge/config.ts';
 import { systemdWatchdog } from './edge/health.ts';
 import { createStandbyDecide } from './edge/standby/decide.ts';
@@ -81,6 +82,7 @@ export async function runStandby(configFile: string, signal: AbortSignal): Promi
     subjectOfChain: (chain) => subjects.fromChain(chain).subject,
     identity: proxyIdentity({ current: identity.current, follow: () => undefined }, () => subjects),
     slice,
+    loginOf: await readLogins(config, { fs: nodeFiles, stateDir: config.state }),
     now,
     // The kernel lets packets of an open one through, and only while nobody listens.
     isServed: (name) => {

@@ -20,6 +20,7 @@ const controlAddress = address.refine((text) => {
   const [, host = '', portNumber = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
   return Number(portNumber) >= 1 && Number(portNumber) <= 65_535 && (!/[:%]/.test(host) || isPlainAddress(host));
 }, 'expected name:port, IPv4:port or [IPv6]:port');
+const isLoopback = (text: string): boolean => /^(127\.\d+\.\d+\.\d+|\[::1\]):/.test(text);
 const port = z.int().min(1).max(65535);
 
 /** What an AuthZEN caller may be trusted to say; state, attestation and risk of a device come from signed states alone. */
@@ -145,6 +146,17 @@ export const edgeConfigSchema = z.strictObject({
     .default([]),
   egress: z
     .array(z.strictObject({ interface: z.string().min(1), device: z.string().min(1), listen: port }))
+    .default([]),
+  brokers: z
+    .array(
+      z.strictObject({
+        interface: z.string().min(1),
+        address: address.refine(isLoopback, 'expected an address of this host: passwords go over it'),
+        admin: z.strictObject({ userName: z.string().min(1), passwordFile: z.string().startsWith('/') }),
+        intervalSeconds: z.int().min(5).max(3_600).default(60),
+      }),
+    )
+    .refine((list) => new Set(list.map((one) => one.interface)).size === list.length, 'expected each interface once')
     .default([]),
   attest: z.strictObject({ executables: z.array(z.string().startsWith('/')).default([]) }).prefault({}),
   audit: z.strictObject({ mask: z.array(z.enum(eventFields)).default([]) }).prefault({}),

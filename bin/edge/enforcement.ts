@@ -22,6 +22,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import type { Task } from '../../runtime/tasks.ts';
 import { openBearerTokens } from './bearer-tokens.ts';
 import { serveBreakGlass } from './break-glass-socket.ts';
+import { openBrokers } from './brokers.ts';
 import { edgePaths } from './config.ts';
 import type { EdgeCore } from './core.ts';
 import { type EdgeFirewall, openEdgeFirewall } from './firewall.ts';
@@ -102,6 +103,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     now: () => trusted.now(),
     clock: systemClock,
   });
+  const brokers = await openBrokers({ config, stored, slice, clock: systemClock, emit, log });
   const proxies = createProxies({
     config,
     transparent: rules.mode === 'enforce',
@@ -116,6 +118,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
     subjectOfChain: (chain) => opened(late.subjects).fromChain(chain).subject,
     identity: proxyIdentity(core.own, () => opened(late.subjects)),
     slice,
+    loginOf: brokers.loginOf,
     now: () => trusted.now(),
   });
   late.proxies = proxies;
@@ -231,6 +234,7 @@ export async function openEnforcement(core: EdgeCore, rules: FirstRules): Promis
       glass: glass.task,
       island: island.task,
       proxies: proxies.task,
+      brokers: brokers.task,
       ...standby.tasks,
       learned: learned.task,
       ...points.tasks,

@@ -8,6 +8,7 @@ import {
   createProxy,
   createTermination,
   httpProtocol,
+  type LoginOf,
   modbusProtocol,
   mqttProtocol,
   type Protocol,
@@ -45,6 +46,8 @@ export interface ProxyParts {
   readonly subjectOfChain: (chainDer: readonly Buffer[]) => AccessRequest['subject'];
   readonly identity: TerminationParts;
   readonly slice: () => Slice | undefined;
+  /** The account at the broker of an interface that a device is logged in with. */
+  readonly loginOf: LoginOf;
   readonly now: () => number;
 }
 
@@ -102,7 +105,7 @@ export function createProxies(parts: ProxyParts): Proxies {
 
   function open(proxy: EdgeConfig['proxies'][number], host: string): ProtocolProxy {
     const upstream = upstreamOf(proxy.upstream);
-    const protocols = protocolsOf(() => systemClock.monotonic());
+    const protocols = protocolsOf(() => systemClock.monotonic(), parts.loginOf);
     return createProxy((name) => protocols[entryOf(name)?.protocol ?? 'modbus'] ?? protocols.modbus, {
       listen: transparent
         ? { fd: transparentListener(host, proxy.listen) }
@@ -175,8 +178,11 @@ const peerOf = ({ interface: name, source, subject }: ConnectionInfo): HeldPeer 
 const nameOf = (peer: HeldPeer): string => JSON.stringify([peer.interface, peer.address, peer.subject]);
 
 /** What is not served here is read as Modbus, in which it is garbage. */
-function protocolsOf(now: () => number): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
-  return { modbus: modbusProtocol(now), http: httpProtocol(), mqtt: mqttProtocol(), tls: tlsProtocol };
+function protocolsOf(
+  now: () => number,
+  loginOf: ProxyParts['loginOf'],
+): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
+  return { modbus: modbusProtocol(now), http: httpProtocol(), mqtt: mqttProtocol(loginOf), tls: tlsProtocol };
 }
 
 function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {

@@ -1,7 +1,8 @@
 // The account of each device at the broker: user name its id, password derived from one secret of this edge, so that nothing
 // has to be kept for each. Only the proxy knows them; who goes round it has none.
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { isErrno, type FileSystem } from '../../store/files.ts';
+import { CodedError } from '../../runtime/errors.ts';
+import type { FileSystem } from '../../store/files.ts';
 import { readPrivate, writeDurably } from '../../store/sealed-file.ts';
 import { ACCOUNT_KEY_BYTES } from './limits.ts';
 
@@ -22,20 +23,23 @@ export function createAccounts(key: Uint8Array, interfaceName: string): AccountO
   };
 }
 
-/** Reads the key, or makes it when there is none yet. A file that others may read, or of another length, is refused. */
-export async function openAccountKey(fs: FileSystem, path: string): Promise<Buffer> {
+/** Undefined when there is none yet. A file that others may read, or of another length, is refused. */
+export async function readAccountKey(fs: FileSystem, path: string): Promise<Buffer | undefined> {
   try {
     const key = await readPrivate(fs, path, ACCOUNT_KEY_BYTES + 1);
-    if (key.length !== ACCOUNT_KEY_BYTES)
-      throw new RangeError(`${path} has ${key.length} bytes, not ${ACCOUNT_KEY_BYTES}`);
-    return key;
+    if (key.length === ACCOUNT_KEY_BYTES) return key;
+    throw new RangeError(`${path} has ${key.length} bytes, not ${ACCOUNT_KEY_BYTES}`);
   } catch (error) {
-    if (!isMissing(error)) throw error;
-    const key = randomBytes(ACCOUNT_KEY_BYTES);
-    await writeDurably(fs, path, key);
-    return key;
+    if (error instanceof CodedError && error.code === 'FILE_MISSING') return undefined;
+    throw error;
   }
 }
 
-const isMissing = (error: unknown): boolean =>
-  isErrno(error, 'ENOENT') || (error instanceof Error && 'code' in error && error.code === 'FILE_MISSING');
+/** Reads the key, or makes it when there is none yet. */
+export async function openAccountKey(fs: FileSystem, path: string): Promise<Buffer> {
+  const known = await readAccountKey(fs, path);
+  if (known !== undefined) return known;
+  const key = randomBytes(ACCOUNT_KEY_BYTES);
+  await writeDurably(fs, path, key);
+  return key;
+}

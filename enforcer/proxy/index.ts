@@ -8,6 +8,7 @@ export { proposeFiles, type ProposedFile } from './learned/proposal.ts';
 export { readLearned, writeLearned } from './learned/stored.ts';
 export { modbusProtocol } from './modbus/exchange.ts';
 export { mqttProtocol } from './mqtt/exchange.ts';
+export type { LoginOf } from './mqtt/session.ts';
 export type { Endpoint } from './endpoint.ts';
 export { connectDirectly } from './upstream.ts';
 export { defaultLimits } from './limits.ts';

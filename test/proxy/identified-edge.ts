@@ -141,6 +141,7 @@ export async function openIdentifiedEdge(
     decide: (request, { usage }) => engine().decide(request, 'fresh', usage),
     safety: { spare: () => undefined, mayServe: () => false },
     usage: () => noRequestUsage,
+    loginOf: () => undefined,
     subjectOf: (address) => subjects.fromAddress(address, edge.slice),
     subjectOfChain: (chain) => subjects.fromChain(chain).subject,
     identity: proxyIdentity(own, () => subjects),
