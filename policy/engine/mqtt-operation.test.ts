@@ -276,3 +276,29 @@ test('mqtt: sure is always possible, and an operation that contains another is w
   );
   assert.ok(inside > 200, `${inside}`);
 });
+
+test('mqtt: an operation with a tighter bound lies inside the other, and not the other way', () => {
+  const wide = operation({ actions: ['connect', 'publish', 'subscribe'], clientIds: ['{device}', 'c*'] });
+  const pairs: readonly (readonly [wider: Partial<MqttOperation>, tighter: Partial<MqttOperation>])[] = [
+    [{ retain: true }, {}],
+    [{ will: true }, {}],
+    [{ shares: ['s'] }, {}],
+    [{}, { maxQos: 1 }],
+    [{}, { maxPayloadBytes: 9 }],
+    [{}, { maxKeepAliveSeconds: 9 }],
+    [{}, { json: { '/t': [0, 1] } }],
+    [{ json: { '/t': [0, 2] } }, { json: { '/t': [0, 1] } }],
+    [{}, { clientIds: ['{device}'] }],
+    [{}, { clientIds: ['cx', 'c-*'] }],
+    [{}, { actions: ['publish'] }],
+    [{ topics: ['plant/#'] }, {}],
+  ];
+  for (const [wider, tighter] of pairs) {
+    const [outer, inner] = [
+      { ...wide, ...wider },
+      { ...wide, ...tighter },
+    ];
+    assert.ok(contains(outer, inner, ''), JSON.stringify([wider, tighter]));
+    assert.ok(!contains(inner, outer, ''), JSON.stringify([tighter, wider]));
+  }
+});
