@@ -206,3 +206,37 @@ test('the documented egress is read, and refused where a key is missing, unknown
     await assert.rejects(load(from, to), { code: 'CONFIG_INVALID' }, `${from} as ${to}`);
   }
 });
+
+test('the documented brokers are read, and refused where a key is missing, unknown or out of range', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeward-config-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'edge.yaml');
+  const text = readFileSync(join(examples, 'edge.yaml'), 'utf8');
+  const [, block = ''] = /^(brokers: \[\]\n(?:# .*\n)+)/m.exec(text) ?? [];
+  const uncommented = block.replace('brokers: []', 'brokers:').replaceAll(/^# /gm, '  ');
+  const load = async (from = '', to = '') => {
+    assert.ok(uncommented.includes(from), from);
+    writeFileSync(file, text.replace(block, uncommented.replace(from, to)));
+    return (await loadEdgeConfig(file)).brokers;
+  };
+  const admin = { userName: 'edgeward', passwordFile: '/etc/edgeward/broker-admin.secret' };
+  const expected = { interface: 'broker', address: '127.0.0.1:1883', admin, intervalSeconds: 60 };
+  assert.deepEqual(await load(), [expected]);
+  assert.deepEqual(await load('  intervalSeconds: 60 ', '  '), [expected], 'the default is the documented one');
+  assert.deepEqual((await loadEdgeConfig(join(examples, 'edge.yaml'))).brokers, []);
+  for (const [from, to] of [
+    ['address: 127.0.0.1:1883 ', ' '],
+    ['127.0.0.1:1883', '192.0.2.1:1883'],
+    ['127.0.0.1:1883', 'localhost:1883'],
+    ['interface: broker', 'interface: ""'],
+    ['userName: edgeward, ', ''],
+    ['passwordFile: /etc', 'password: /etc'],
+    ['intervalSeconds: 60', 'intervalSeconds: 4'],
+    [
+      '  - interface: broker',
+      '  - {interface: broker, address: "127.0.0.1:1", admin: {userName: a, passwordFile: /b}}\n  - interface: broker',
+    ],
+  ] as const) {
+    await assert.rejects(load(from, to), { code: 'CONFIG_INVALID' }, `${from} as ${to}`);
+  }
+});
