@@ -165,7 +165,13 @@ test('a proxy and its stand-in have a port of their own each', async (t) => {
   };
   const documented = block.replace(' []', '').replaceAll(/^# /gm, '  ');
   const [proxy] = await load(documented);
-  assert.deepEqual(proxy, { interface: 'plc-modbus', listen: 15_502, standby: 25_502, upstream: '127.0.0.1:502' });
+  assert.deepEqual(proxy, {
+    interface: 'plc-modbus',
+    listen: 15_502,
+    standby: 25_502,
+    upstream: '127.0.0.1:502',
+    learn: false,
+  });
   const [short] = await load('proxies: [{interface: a, listen: 15502}]\n');
   assert.equal(short?.standby, 25_502, 'the default that is documented');
   for (const [proxies, expected] of [
@@ -205,6 +211,11 @@ test('the documented egress is read, and refused where a key is missing, unknown
   ] as const) {
     await assert.rejects(load(from, to), { code: 'CONFIG_INVALID' }, `${from} as ${to}`);
   }
+  writeFileSync(
+    file,
+    text.replace(block, uncommented).replace('proxies: []', 'proxies: [{interface: a, listen: 5503}]'),
+  );
+  await assert.rejects(loadEdgeConfig(file), /15503 is taken by standby of a/);
 });
 
 test('the documented brokers are read, and refused where a key is missing, unknown or out of range', async (t) => {

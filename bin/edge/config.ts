@@ -45,13 +45,19 @@ const STANDBY_PORTS_ABOVE = 10_000;
 
 /** A listener that another one holds would leave an interface without its proxy, or without its stand-in. */
 function refuseTakenPorts(
-  proxies: readonly { readonly interface: string; readonly listen: number; readonly standby: number }[],
+  {
+    proxies,
+    egress,
+  }: {
+    readonly proxies: readonly { readonly interface: string; readonly listen: number; readonly standby: number }[];
+    readonly egress: readonly { readonly interface: string; readonly listen: number }[];
+  },
   context: z.RefinementCtx,
 ): void {
   const taken = new Map<number, string>();
   for (const [at, proxy] of proxies.entries()) {
     for (const key of ['listen', 'standby'] as const) {
-      const path = [at, key];
+      const path = ['proxies', at, key];
       const before = taken.get(proxy[key]);
       if (proxy[key] > 65_535) {
         context.addIssue({ code: 'custom', path, message: `port ${proxy[key]} is none: name a port for the stand-in` });
@@ -62,9 +68,20 @@ function refuseTakenPorts(
       taken.set(proxy[key], `${key} of ${proxy.interface}`);
     }
   }
+  for (const [at, { interface: name, listen }] of egress.entries()) {
+    const before = taken.get(listen);
+    if (before !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['egress', at, 'listen'],
+        message: `port ${listen} is taken by ${before}`,
+      });
+    }
+    taken.set(listen, `egress to ${name}`);
+  }
 }
 
-export const edgeConfigSchema = z.strictObject({
+const edgeConfigKeys = z.strictObject({
   state: z.string().default('/var/lib/edgeward'),
   run: z.string().default('/run/edgeward'),
   control: z.strictObject({ address: controlAddress }),
@@ -142,7 +159,6 @@ export const edgeConfigSchema = z.strictObject({
         })
         .transform((proxy) => ({ ...proxy, standby: proxy.standby ?? proxy.listen + STANDBY_PORTS_ABOVE })),
     )
-    .superRefine(refuseTakenPorts)
     .default([]),
   egress: z
     .array(z.strictObject({ interface: z.string().min(1), device: z.string().min(1), listen: port }))
@@ -163,6 +179,8 @@ export const edgeConfigSchema = z.strictObject({
   diagnostics: z.int().min(0).max(65535).default(9181),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
+
+export const edgeConfigSchema = edgeConfigKeys.superRefine(refuseTakenPorts);
 
 export type EdgeConfig = z.infer<typeof edgeConfigSchema>;
 
