@@ -54,6 +54,7 @@ class Proxied implements Connection {
   #draining = false;
   /** The server has ended; what it sent before is still on its way. */
   #serverEnded = false;
+  #serverBroke = false;
   #clientStall: Stall | undefined;
   #serverStall: Stall | undefined;
 
@@ -73,7 +74,7 @@ class Proxied implements Connection {
       connect: () => ports.connectUpstream(describe().destination),
       onData: (chunk) => this.#receive(this.#answers, chunk),
       onRoom: () => this.#requests.pump(),
-      onEnd: () => this.#serverEnd(),
+      onEnd: (broken) => this.#serverEnd(broken),
     });
     const isEnded = (): boolean => this.#ended;
     const common = { judging: this.#judging, isEnded, clock };
@@ -164,7 +165,7 @@ class Proxied implements Connection {
   #pumpBoth(): void {
     this.#requests.pump();
     this.#answers.pump();
-    if (this.#serverEnded && this.#answers.isEmpty()) this.#end(() => this.#client.destroySoon());
+    if (this.#serverEnded) this.#endAfterServer();
   }
 
   #perform({ onward, back, close, done }: Outcome, from: 'client' | 'server'): void {
@@ -203,10 +204,18 @@ class Proxied implements Connection {
     return since !== undefined && now - since >= this.#ports.limits.frameTimeoutMs;
   }
 
-  #serverEnd(): void {
+  #serverEnd(broken: boolean): void {
     this.#serverEnded = true;
+    this.#serverBroke = broken;
     this.#answers.pump();
-    if (this.#answers.isEmpty()) this.#end(() => this.#client.destroySoon());
+    this.#endAfterServer();
+  }
+
+  /** An answer that broke off must not look like one that is whole: to some protocols the end of the connection is its end. */
+  #endAfterServer(): void {
+    if (!this.#answers.isEmpty()) return;
+    if (this.#serverBroke && !this.#exchange.isIdle()) this.reset();
+    else this.#end(() => this.#client.destroySoon());
   }
 
   #endIfDrained(): void {

@@ -11,7 +11,8 @@ export interface UpstreamPorts {
   readonly onData: (chunk: Buffer) => void;
   /** It was opened, or has taken what was written. */
   readonly onRoom: () => void;
-  readonly onEnd: () => void;
+  /** `broken`: by a reset or another failure, not by its own word. */
+  readonly onEnd: (broken: boolean) => void;
 }
 
 /** `none`: nobody dialled yet; `wait`: onRoom follows. */
@@ -37,10 +38,10 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
   let ended = false;
   let flowing = true;
 
-  const finish = (): void => {
+  const finish = (broken: boolean): void => {
     if (ended) return;
     ended = true;
-    ports.onEnd();
+    ports.onEnd(broken);
   };
   const use = (opened: Socket): void => {
     if (ended) {
@@ -51,8 +52,8 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
     opened.setNoDelay(true);
     opened.on('data', ports.onData);
     opened.on('drain', ports.onRoom);
-    opened.on('error', finish);
-    opened.on('close', finish);
+    opened.on('error', () => finish(true));
+    opened.on('close', () => finish(false));
     if (!flowing) opened.pause();
     ports.onRoom();
   };
@@ -66,7 +67,7 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
     dial() {
       if (dialling) return;
       dialling = true;
-      ports.connect().then(use, finish);
+      ports.connect().then(use, () => finish(false));
     },
     write: (bytes) => void socket?.write(bytes),
     flow(on) {

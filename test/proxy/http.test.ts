@@ -208,6 +208,18 @@ test('an answer that ends with its connection passes whole', async () => {
   assert.equal(client.text(), answer);
 });
 
+test('an answer that would end with its connection, and breaks off, is not whole for the client', async () => {
+  const answer = 'HTTP/1.1 200 OK\r\n\r\nhalf';
+  await using server = await cannedServer(answer, (socket) => setTimeout(() => socket.resetAndDestroy(), 50));
+  await using proxy = await httpWorld(server.port);
+  await using client = await rawHttpClient(proxy.port);
+  let code: string | undefined;
+  client.socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code));
+  await client.send(get('/public/a'));
+  await client.until(() => client.isClosed());
+  assert.deepEqual([client.text(), code], [answer, 'ECONNRESET']);
+});
+
 const lies: readonly (readonly [string, string, RegExp, string?])[] = [
   [
     'two answers to one request',
