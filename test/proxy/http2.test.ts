@@ -4,7 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
-import { type AddressInfo, connect as connectTcp } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -231,6 +231,31 @@ test('an answer that the server breaks off is not whole for the client', async (
   await using client = connect(proxy.port);
   const heard = await ask(client, { ':path': '/public/a' });
   assert.deepEqual([heard.status, heard.body, heard.rstCode], [200, 'half', http2.constants.NGHTTP2_CANCEL]);
+  server.close();
+});
+
+test('a server that switches protocols on a stream ends that stream and nothing else', async () => {
+  const frame = (type: number, flags: number, stream: number, payload: string): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head[3] = type;
+    head[4] = flags;
+    head.writeUInt32BE(stream, 5);
+    return Buffer.concat([head, Buffer.from(payload, 'latin1')]);
+  };
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write(frame(4, 0, 0, ''));
+    // `:status` by its index in the static table, the value as it is.
+    socket.once('data', () => setTimeout(() => socket.write(frame(1, 4, 1, '\u0008\u0003101')), 50));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  await using proxy = await httpWorld((server.address() as AddressInfo).port);
+  await using client = connect(proxy.port);
+  const heard = await ask(client, { ':path': '/public/a' });
+  assert.deepEqual([heard.status, heard.rstCode === http2.constants.NGHTTP2_NO_ERROR], [undefined, false]);
+  assert.equal((await ask(client, { ':path': '/admin/a' })).status, 403, 'the connection stays');
   server.close();
 });
 

@@ -6,8 +6,8 @@ import type { Connection, ConnectionPorts } from '../connection.ts';
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 export interface Versions {
-  readonly http1: (client: Socket) => Connection;
-  readonly http2: (client: Socket) => Connection;
+  readonly http1: (client: Socket, ports: ConnectionPorts) => Connection;
+  readonly http2: (client: Socket, ports: ConnectionPorts) => Connection;
 }
 
 /** Looks at the first bytes, and hands the connection on with all of them. */
@@ -18,7 +18,7 @@ export function serveByFirstBytes(client: Socket, ports: ConnectionPorts, versio
   let isOver = false;
 
   const over = (): void => {
-    if (isOver || chosen !== undefined) return;
+    if (isOver) return;
     isOver = true;
     ports.onClosed();
   };
@@ -30,13 +30,21 @@ export function serveByFirstBytes(client: Socket, ports: ConnectionPorts, versio
     if (mayBe && compared < preface.length) return;
     client.pause();
     client.off('data', look);
-    client.off('close', over);
     client.unshift(seen);
-    chosen = mayBe ? versions.http2(client) : versions.http1(client);
-    if (!mayBe) client.resume();
+    try {
+      chosen = (mayBe ? versions.http2 : versions.http1)(client, { ...ports, onClosed: over });
+      if (!mayBe) client.resume();
+    } catch {
+      // A connection that nobody takes ends alone.
+      client.resetAndDestroy();
+      over();
+    }
   };
-  client.on('error', over);
-  client.on('close', over);
+  const gone = (): void => {
+    if (chosen === undefined) over();
+  };
+  client.on('error', gone);
+  client.on('close', gone);
   client.on('data', look);
 
   return {

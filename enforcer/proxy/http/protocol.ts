@@ -14,8 +14,8 @@ export function httpProtocol(): Protocol {
     ...http1,
     serve: (client, ports) =>
       serveByFirstBytes(client, ports, {
-        http1: (socket) => serve(socket, http1, ports),
-        http2: (socket) => serveHttp2(socket, ports),
+        http1: (socket, own) => serve(socket, http1, own),
+        http2: serveHttp2,
       }),
   };
 }

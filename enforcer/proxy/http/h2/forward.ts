@@ -72,8 +72,17 @@ function passAnswer(stream: ServerHttp2Stream, request: ClientHttp2Stream): void
   /** The server has said all; and the client has been told. */
   let isEnded = false;
   let isTold = false;
+  /** What Node will not send on (a switch of protocols, a field of one connection) ends both streams. */
+  const passOn = (pass: () => void): void => {
+    try {
+      pass();
+    } catch {
+      request.destroy();
+      endWith(stream, NGHTTP2_CANCEL);
+    }
+  };
   const interim = (headers: OutgoingHttpHeaders): void => {
-    if (!stream.closed && !stream.headersSent) stream.additionalHeaders(headers);
+    if (!stream.closed && !stream.headersSent) passOn(() => stream.additionalHeaders(headers));
   };
   /** The server has answered without waiting for all that the client wants to say (RFC 9113, 8.1). */
   const endEarly = (): void => {
@@ -90,7 +99,7 @@ function passAnswer(stream: ServerHttp2Stream, request: ClientHttp2Stream): void
     const endStream = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     // The answer is the server's, its date too.
     const options = { endStream, waitForTrailers: !endStream, sendDate: false };
-    stream.respond(fields, options);
+    passOn(() => stream.respond(fields, options));
     isEnded = endStream;
     isTold = endStream;
   });
@@ -100,7 +109,7 @@ function passAnswer(stream: ServerHttp2Stream, request: ClientHttp2Stream): void
   });
   stream.on('drain', () => request.resume());
   stream.on('wantTrailers', () => {
-    stream.sendTrailers(headersOf(trailers) as OutgoingHttpHeaders);
+    passOn(() => stream.sendTrailers(headersOf(trailers) as OutgoingHttpHeaders));
     isTold = true;
     endEarly();
   });
