@@ -16,7 +16,7 @@ const spec = {
 } as const satisfies FigureSpec;
 
 export async function measureReloads(world: BenchWorld, { quick, progress }: BenchOptions): Promise<readonly Figure[]> {
-  const [seconds, leastReloads] = quick ? [8, 10] : [60, 100];
+  const [seconds, leastReloads] = quick ? [10, 3] : [90, 50];
   progress(`reloads under ${STREAMS} busy streams for ${seconds} s`);
   await using client = await world.client();
   const streaming = client.order({
