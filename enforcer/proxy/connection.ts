@@ -50,6 +50,7 @@ class Proxied implements Connection {
   readonly #requests: Lane;
   readonly #answers: Lane;
   #flowing = true;
+  #gathering = false;
   #ended = false;
   #draining = false;
   /** The server has ended; what it sent before is still on its way. */
@@ -77,7 +78,8 @@ class Proxied implements Connection {
       onEnd: (broken) => this.#serverEnd(broken),
     });
     const isEnded = (): boolean => this.#ended;
-    const common = { judging: this.#judging, isEnded, clock };
+    const gather = (on: boolean): void => this.#gather(on);
+    const common = { judging: this.#judging, isEnded, clock, gather };
     this.#requests = createLane({
       ...common,
       direction: this.#exchange.client,
@@ -149,6 +151,7 @@ class Proxied implements Connection {
   }
 
   reset(): void {
+    this.#gather(false);
     this.#client.resetAndDestroy();
     this.#upstream.end(true);
     this.#end();
@@ -178,6 +181,14 @@ class Proxied implements Connection {
     else if (close === 'after') this.#end(() => this.#client.destroySoon());
   }
 
+  #gather(on: boolean): void {
+    if (this.#gathering === on) return;
+    this.#gathering = on;
+    this.#upstream.gather(on);
+    if (on) this.#client.cork();
+    else this.#client.uncork();
+  }
+
   #flow(on: boolean): void {
     const flowing = on && !this.#draining;
     if (this.#flowing === flowing) return;
@@ -189,6 +200,8 @@ class Proxied implements Connection {
   /** Nobody knows where the next message would begin, or who reads it how: the connection ends. */
   #refuse(why: string, back?: Buffer): void {
     if (this.#ended) return;
+    // What was allowed before has gone on.
+    this.#gather(false);
     this.#ports.onRefused(this.describe(), why);
     if (back === undefined) {
       this.reset();

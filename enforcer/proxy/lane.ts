@@ -17,6 +17,8 @@ export interface LanePorts {
   /** Whether the source may be read from. */
   readonly flow: (on: boolean) => void;
   readonly perform: (outcome: Outcome) => void;
+  /** Several messages follow each other: what they write leaves together, when this is false again. */
+  readonly gather: (on: boolean) => void;
   readonly onRefused: (why: string, operation?: ProxyOperation) => void;
   /** The direction cannot go on: an event, and the end of both sides. */
   readonly onFault: (why: string, back?: Buffer) => void;
@@ -92,10 +94,13 @@ class OneWay implements Lane {
   }
 
   pump(): void {
-    const { clock, isEnded, flow, onFault } = this.#ports;
+    const { clock, isEnded, flow, gather, onFault } = this.#ports;
     if (this.#pumping || isEnded()) return;
     this.#pumping = true;
     const started = clock.monotonic();
+    // One system call for all of them; a single one would only wait for longer.
+    const several = this.#queue.length - this.#next > 1;
+    if (several) gather(true);
     try {
       while (this.#hasNext() && !this.#isBlocked()) {
         if (!this.#handle()) break;
@@ -103,6 +108,7 @@ class OneWay implements Lane {
       }
     } finally {
       this.#pumping = false;
+      if (several) gather(false);
     }
     if (isEnded()) return;
     if (!this.#hasNext()) {

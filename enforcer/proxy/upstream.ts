@@ -22,6 +22,8 @@ export interface Upstream {
   readonly room: () => UpstreamRoom;
   readonly dial: () => void;
   readonly write: (bytes: Buffer) => void;
+  /** While true, what is written waits, to leave together. */
+  readonly gather: (on: boolean) => void;
   /** Whether it is read from. */
   readonly flow: (on: boolean) => void;
   /** Bytes that it has not taken yet. */
@@ -70,6 +72,10 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
       ports.connect().then(use, () => finish(false));
     },
     write: (bytes) => void socket?.write(bytes),
+    gather(on) {
+      if (on) socket?.cork();
+      else socket?.uncork();
+    },
     flow(on) {
       if (flowing === on) return;
       flowing = on;

@@ -14,7 +14,9 @@ export class MemorySocket extends EventEmitter {
   isEnded = false;
   readonly #taken: (bytes: Buffer) => void;
   readonly #waiting: Buffer[] = [];
+  readonly #gathered: Buffer[] = [];
   #paused = false;
+  #corked = false;
 
   /** `taken` hears what is written. */
   constructor(taken: (bytes: Buffer) => void) {
@@ -41,7 +43,8 @@ export class MemorySocket extends EventEmitter {
   write(bytes: Buffer): boolean {
     if (this.isEnded) return false;
     this.bytesWritten += bytes.length;
-    this.#taken(bytes);
+    if (this.#corked) this.#gathered.push(bytes);
+    else this.#taken(bytes);
     return true;
   }
 
@@ -76,6 +79,15 @@ export class MemorySocket extends EventEmitter {
   resetAndDestroy(): this {
     this.#close();
     return this;
+  }
+
+  cork(): void {
+    this.#corked = true;
+  }
+
+  uncork(): void {
+    this.#corked = false;
+    for (const bytes of this.#gathered.splice(0)) this.#taken(bytes);
   }
 
   setNoDelay(): this {
