@@ -331,6 +331,28 @@ withBoth('what was narrowed is taken back', async (_t, { sub, broker }) => {
   assert.doesNotMatch(asked, /\t#\n/);
 });
 
+withBoth(
+  'a new policy counts from the next message on, and without a connect it ends the connection',
+  async (_t, all) => {
+    const { w, sub, straight, broker } = all;
+    const [grant] = brokerSlice.grants;
+    assert.ok(grant !== undefined);
+    const reader = await sub(3, '-t', 'cmd/sensor-1/#', '-q', '1');
+    await straight('-t', 'cmd/sensor-1/before', '-m', 'x', '-q', '1');
+    await broker.waitForLog(/Received PUBACK from sensor-1-sub/);
+    w.activate({ ...brokerSlice, grants: [{ ...grant, operations: ['connect'] }] });
+    await straight('-t', 'cmd/sensor-1/after', '-m', 'x', '-q', '1');
+    assert.equal(w.proxy.connections().length, 1);
+    w.activate({ ...brokerSlice, grants: [] });
+    await broker.waitForLog(/Client sensor-1-sub (closed its connection|disconnected)/);
+    // mosquitto_sub would come again, and is refused.
+    assert.deepEqual(
+      (await reader.messages()).filter((line) => line.endsWith(' x')),
+      ['cmd/sensor-1/before x'],
+    );
+  },
+);
+
 test('mosquitto: a grant with a rate counts messages, in one connection and over several', async (t) => {
   if (!requires(t, 'mosquitto', 'mosquitto-clients')) return;
   await using broker = await startMosquitto();
