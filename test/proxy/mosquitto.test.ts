@@ -345,6 +345,7 @@ withBoth(
     assert.equal(w.proxy.connections().length, 1);
     w.activate({ ...brokerSlice, grants: [] });
     await broker.waitForLog(/Client sensor-1-sub (closed its connection|disconnected)/);
+    assert.doesNotMatch(broker.log(), /Received DISCONNECT from sensor-1-sub/, 'not by its own time limit');
     // mosquitto_sub would come again, and is refused.
     assert.deepEqual(
       (await reader.messages()).filter((line) => line.endsWith(' x')),
