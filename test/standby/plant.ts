@@ -99,7 +99,7 @@ export async function openPlant(
   await server.waitFor(/ready/);
   const lines = (process: NetProcess): string[] => process.output().trim().split('\n').slice(1);
   const write = async (host: CellHost, register: number, value: number): Promise<string> => {
-    const argv = ['mbpoll', '-1', '-0', '-m', 'tcp', '-a', '1', '-t', '4', '-o', '0.5', '-r', String(register)];
+    const argv = ['mbpoll', '-1', '-0', '-m', 'tcp', '-a', '1', '-t', '4', '-o', '1', '-r', String(register)];
     const { stdout, stderr } = await cell.exec(host, [...argv, '-p', String(ports.modbus), plc, String(value)]);
     return stdout + stderr;
   };
