@@ -54,13 +54,22 @@ export interface Correction {
   readonly why: string;
 }
 
-/** In an order in which each can be carried out. Empty when all is as wanted. */
-export function corrections(wanted: readonly WantedAccount[], seen: Seen, accountOf: AccountOf): readonly Correction[] {
+/**
+ * In an order in which each can be carried out. Empty when all is as wanted. `admin`: the account that says it, which is
+ * nobody's to change.
+ */
+export function corrections(
+  wanted: readonly WantedAccount[],
+  seen: Seen,
+  accountOf: AccountOf,
+  admin: string,
+): readonly Correction[] {
   return [
     ...defaultCorrections(seen),
     ...wanted.flatMap((account) => roleCorrection(account, seen)),
     ...wanted.flatMap((account) => clientCorrections(account, seen, accountOf)),
-    ...leftovers(wanted, seen),
+    ...adminCorrections(seen, admin),
+    ...leftovers(wanted, seen, admin),
   ];
 }
 
@@ -114,14 +123,32 @@ function clientCorrections(account: WantedAccount, { clients }: Seen, accountOf:
 }
 
 /**
+ * Deleted as another account with such a role is, it would take every later repair with it. mosquitto ends our connection
+ * with the change: the next comparison goes on.
+ */
+function adminCorrections({ clients }: Seen, admin: string): readonly Correction[] {
+  const own = clients.find(({ username }) => username === admin)?.roles ?? [];
+  return own.flatMap(({ rolename = '' }) =>
+    rolename.startsWith(prefix)
+      ? [
+          {
+            command: { command: 'removeClientRole', username: admin, rolename },
+            why: `the administrator has the role ${rolename}`,
+          },
+        ]
+      : [],
+  );
+}
+
+/**
  * Accounts and roles of devices that are no longer granted anything, and whoever else was given such a role. Accounts go
  * first: mosquitto 2.0.11 falls over when a role is deleted that an account has.
  */
-function leftovers(wanted: readonly WantedAccount[], { clients, roles }: Seen): readonly Correction[] {
+function leftovers(wanted: readonly WantedAccount[], { clients, roles }: Seen, admin: string): readonly Correction[] {
   const devices = new Set(wanted.map(({ device }) => device));
   const gone = clients.filter(
     ({ username, roles: own }) =>
-      !devices.has(username) && own.some(({ rolename }) => rolename?.startsWith(prefix) === true),
+      username !== admin && !devices.has(username) && own.some(({ rolename }) => rolename?.startsWith(prefix) === true),
   );
   const left = roles.filter(
     ({ rolename }) => rolename.startsWith(prefix) && !devices.has(rolename.slice(prefix.length)),

@@ -18,6 +18,11 @@ export const brokerErrors = errorTable({
     status: 'INTERNAL',
     remedy: 'Check that what answers at the address is a mosquitto of version 2.0 with its dynamic security plugin',
   },
+  BROKER_ACCOUNT_TAKEN: {
+    status: 'FAILED_PRECONDITION',
+    remedy:
+      'Give the administrator of the broker a user name that no device has as its id; until then that device has no account',
+  },
   BROKER_CONTESTED: {
     status: 'ABORTED',
     remedy: 'Find out who else changes the accounts of the broker (its log names the account) and stop that',

@@ -17,9 +17,22 @@ export interface Broker {
 
 /**
  * One conversation; resolves with what was repaired, in words. With `passwords` they are set again too, which ends no
- * connection. Throws a BROKER_ error; what was repaired until then stays.
+ * connection. Throws a BROKER_ error; what was repaired until then stays. A device that is called as the administrator is
+ * gets no account: that one would be lost, and every later repair with it.
  */
 export async function repair(
+  broker: Broker,
+  wanted: readonly WantedAccount[],
+  passwords: boolean,
+): Promise<readonly string[]> {
+  const { userName } = broker.admin;
+  const others = wanted.filter(({ device }) => device !== userName);
+  const said = await repairAll(broker, others, passwords);
+  if (others.length === wanted.length) return said;
+  throw brokerErrors.error('BROKER_ACCOUNT_TAKEN', `device ${userName} is called as the administrator is`);
+}
+
+async function repairAll(
   { at, admin, accountOf, clock }: Broker,
   wanted: readonly WantedAccount[],
   passwords: boolean,
@@ -33,7 +46,7 @@ export async function repair(
       { command: 'listRoles', verbose: true, count: -1, offset: 0 },
       { command: 'getDefaultACLAccess' },
     ]);
-    const found = corrections(wanted, seen(clients, roles, defaults), accountOf);
+    const found = corrections(wanted, seen(clients, roles, defaults), accountOf, admin.userName);
     if (found.length === 0) {
       if (passwords) await control.ask(passwordCommands(wanted, accountOf));
       return said;

@@ -46,11 +46,14 @@ export function wantedAccounts(slice: Slice, interfaceName: string): readonly Wa
 function accountOf(device: string, operations: readonly MqttOperation[]): WantedAccount {
   const acls = new Map<string, Acl>();
   const add = (acltype: AclType, topic: string): void => void acls.set(aclKey({ acltype, topic }), { acltype, topic });
-  for (const { actions, topics } of operations) {
+  for (const { actions, topics, shares } of operations) {
     for (const topic of topicFiltersFor(topics, device)) {
       if (actions.includes('publish')) add('publishClientSend', topic);
       if (actions.includes('subscribe') || actions.includes('receive')) add('publishClientReceive', topic);
-      if (actions.includes('subscribe')) add('subscribePattern', topic);
+      if (!actions.includes('subscribe')) continue;
+      add('subscribePattern', topic);
+      // mosquitto compares the whole filter, share name and all.
+      for (const share of shares) add('subscribePattern', `$share/${share}/${topic}`);
     }
   }
   add('unsubscribePattern', '#');

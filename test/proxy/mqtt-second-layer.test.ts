@@ -209,3 +209,38 @@ test('second layer: a broker that refuses the administrator, is not there, or is
     ['BROKER_COMMAND_REFUSED', 'BROKER_LOGIN_REFUSED'].includes(error.code ?? ''),
   );
 });
+
+test('second layer: a shared subscription that is granted reaches the broker, one of another name does not', async (t) => {
+  await using all = await guarded(t);
+  if (all === undefined) return;
+  await all.mend();
+  const { userName, password } = accountOf('sensor-1');
+  const argv = ['mosquitto_sub', '-h', '127.0.0.1', '-p', String(all.broker.port), '-V', '5', '-d', '-E'];
+  const login = ['-i', 'sensor-1', '-u', userName, '-P', password];
+  const filters = ['$share/workers/plant/+/temperature', '$share/others/plant/+/temperature', '$share/workers/plant/#'];
+  const { stdout } = await run([...argv, ...login, ...filters.flatMap((filter) => ['-t', filter])]);
+  assert.match(stdout, /Subscribed \(mid: 1\): 0, 135, 135/);
+});
+
+test('second layer: nothing that a policy or a slip can do takes the administrator away', async (t) => {
+  await using all = await guarded(t);
+  if (all === undefined) return;
+  const { mend, broker } = all;
+  const [sensor] = wanted;
+  assert.ok(sensor !== undefined);
+  // A device that is called as the administrator is.
+  await assert.rejects(mend(true, [...wanted, { ...sensor, device: 'admin' }]), { code: 'BROKER_ACCOUNT_TAKEN' });
+  assert.deepEqual(await mend(), [], 'the others were repaired');
+  // mosquitto ends the connections of an account that is changed, here the one that says so.
+  await using other = await openControlClient(
+    { address: broker.address, port: broker.port },
+    dynamicSecurityAdmin,
+    systemClock,
+  );
+  const slip = { command: 'addClientRole', username: 'admin', rolename: 'edgeward:sensor-1' };
+  await assert.rejects(other.ask([slip]), { code: 'BROKER_UNREACHABLE' });
+  await assert.rejects(mend(), { code: 'BROKER_UNREACHABLE' });
+  assert.deepEqual(await mend(), []);
+  const { clients } = (await broker.dynamicSecurity()) as { clients: { username: string; roles: unknown }[] };
+  assert.deepEqual(clients.find(({ username }) => username === 'admin')?.roles, [{ rolename: 'admin' }]);
+});
