@@ -116,6 +116,14 @@ class Proxied implements Connection {
   }
 
   tick(): void {
+    try {
+      this.#look();
+    } catch {
+      this.#refuse('a fault of the proxy');
+    }
+  }
+
+  #look(): void {
     const { clock, limits } = this.#ports;
     const now = clock.monotonic();
     if (this.#isLate(this.#requests, now)) return this.#refuse('a message was begun and not finished');

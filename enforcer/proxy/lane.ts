@@ -66,13 +66,26 @@ class OneWay implements Lane {
 
   receive(chunk: Buffer): void {
     if (this.#stopped) return;
+    this.#guarded(() => this.#take(chunk));
+    this.pump();
+  }
+
+  /** What a protocol throws ends its connection, and no other. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch {
+      this.#ports.onFault('a fault of the proxy');
+    }
+  }
+
+  #take(chunk: Buffer): void {
     const { direction, clock } = this.#ports;
     const { messages, fault } = direction.push(chunk);
     for (const message of messages) this.#queue.push(message);
     this.#fault ??= fault;
     if (!direction.isPartial()) this.#partialSince = undefined;
     else if (messages.length > 0 || this.#partialSince === undefined) this.#partialSince = clock.monotonic();
-    this.pump();
   }
 
   isEmpty(): boolean {
@@ -94,8 +107,12 @@ class OneWay implements Lane {
   }
 
   pump(): void {
+    if (this.#pumping || this.#ports.isEnded()) return;
+    this.#guarded(() => this.#handleAll());
+  }
+
+  #handleAll(): void {
     const { clock, isEnded, flow, gather, onFault } = this.#ports;
-    if (this.#pumping || isEnded()) return;
     this.#pumping = true;
     const started = clock.monotonic();
     // One system call for all of them; a single one would only wait for longer.
@@ -190,11 +207,14 @@ class OneWay implements Lane {
 
   async #goRecorded(message: Message, waiting: Promise<readonly JudgedOperation[]>): Promise<void> {
     this.#recording = true;
-    const judged = await waiting;
+    const judged = await waiting.catch(() => undefined);
     this.#recording = false;
     if (this.#ports.isEnded() || this.#stopped) return;
-    this.#next++;
-    this.#ports.perform(message.settle(judged));
+    this.#guarded(() => {
+      if (judged === undefined) throw new Error('the verdict could not be asked for again');
+      this.#next++;
+      this.#ports.perform(message.settle(judged));
+    });
     this.pump();
   }
 }
