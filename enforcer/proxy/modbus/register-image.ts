@@ -7,6 +7,8 @@ const windowMs = 60_000;
 /** Milliseconds of a step: values older than the window by less than this still count, which only denies more. */
 const stepMs = 10_000;
 
+const addressSpace = 0x10000;
+
 interface Step {
   readonly since: number;
   low: number;
@@ -50,14 +52,20 @@ export interface RegisterImage {
 /** `now` is monotonic, in milliseconds. */
 export function createRegisterImage(now: () => number): RegisterImage {
   /** In the order in which they were seen, so that the first is the one to forget. */
-  const registers = new Map<string, Register>();
-  const keyOf = (server: string, unit: number, table: RegisterTable, address: number): string =>
-    `${server}/${unit}/${table}/${address}`;
+  const registers = new Map<number, Register>();
+  /** Numbers of tables, so that a register's key is a number too: a poll looks up more than a hundred. */
+  const tables = new Map<string, number>();
+  const firstKeyOf = (server: string, unit: number, table: RegisterTable): number => {
+    const name = `${server}/${unit}/${table}`;
+    let number = tables.get(name);
+    if (number === undefined) tables.set(name, (number = tables.size));
+    return number * addressSpace;
+  };
 
-  const known = (key: string): Register | undefined => {
+  const known = (key: number, at: number): Register | undefined => {
     const register = registers.get(key);
     if (register === undefined) return undefined;
-    const oldest = now() - windowMs - stepMs;
+    const oldest = at - windowMs - stepMs;
     if ((register.steps[0]?.since ?? 0) > oldest) return register;
     register.steps = register.steps.filter(({ since }) => since > oldest);
     if (register.steps.length > 0) return register;
@@ -65,12 +73,12 @@ export function createRegisterImage(now: () => number): RegisterImage {
     return undefined;
   };
 
-  const see = (key: string, value: number): void => {
-    const register = known(key) ?? { steps: [], last: value };
+  const see = (key: number, value: number, at: number): void => {
+    const register = known(key, at) ?? { steps: [], last: value };
     register.last = value;
     const step = register.steps.at(-1);
-    if (step === undefined || now() - step.since >= stepMs) {
-      register.steps.push({ since: now(), low: value, high: value });
+    if (step === undefined || at - step.since >= stepMs) {
+      register.steps.push({ since: at, low: value, high: value });
     } else {
       step.low = Math.min(step.low, value);
       step.high = Math.max(step.high, value);
@@ -87,12 +95,16 @@ export function createRegisterImage(now: () => number): RegisterImage {
 
   return {
     saw(server, unit, table, address, values) {
-      for (const [index, value] of values.entries()) see(keyOf(server, unit, table, address + index), value);
+      const key = firstKeyOf(server, unit, table) + address;
+      const at = now();
+      for (let index = 0; index < values.length; index++) see(key + index, values[index] ?? 0, at);
     },
     last(server, unit, table, address, quantity) {
       const values: number[] = [];
+      const key = firstKeyOf(server, unit, table) + address;
+      const at = now();
       for (let index = 0; index < quantity; index++) {
-        const register = known(keyOf(server, unit, table, address + index));
+        const register = known(key + index, at);
         if (register === undefined) return undefined;
         values.push(register.last);
       }
@@ -100,8 +112,10 @@ export function createRegisterImage(now: () => number): RegisterImage {
     },
     change(server, unit, table, address, values) {
       let largest = 0;
+      const key = firstKeyOf(server, unit, table) + address;
+      const at = now();
       for (const [index, value] of values.entries()) {
-        const register = known(keyOf(server, unit, table, address + index));
+        const register = known(key + index, at);
         if (register === undefined) return undefined;
         for (const { low, high } of register.steps)
           largest = Math.max(largest, Math.abs(value - low), Math.abs(value - high));
