@@ -58,6 +58,7 @@ const polling = (more: Partial<PollingSeen> = {}): PollingSeen => ({
   seconds: 10,
   quarantinedAtMs: 4_000,
   forbidden: 0,
+  edgeCpuShare: 0.5,
   ...more,
 });
 

@@ -28,13 +28,16 @@ export interface Attacked {
 const BURST = 50;
 const TURN_MS = 20;
 const KEPT_OPEN = 400;
+/** Requests, all allowed, of a client that never reads; one connection in so many is of that kind, for each keeps a core busy for a while. */
+const UNREAD = 2_000;
+const UNREAD_EVERY = 25;
 
 export async function attack(order: AttackOrder): Promise<Attacked> {
   const { target, peers, strangers, seconds, connectionsPerSecond } = order;
   const tally = { connections: 0, established: 0, reset: 0, deniedWrites: 0, garbageBytes: 0 };
   const open: Socket[] = [];
   const writes = Buffer.concat(Array.from({ length: BURST }, (_, at) => forbiddenWrite(at)));
-  const reads = Buffer.concat(Array.from({ length: 2_000 }, (_, at) => bigRead(at)));
+  const reads = Buffer.concat(Array.from({ length: UNREAD }, (_, at) => bigRead(at)));
   const kinds: readonly ((socket: Socket) => void)[] = [
     () => undefined,
     (socket) => {
@@ -47,11 +50,10 @@ export async function attack(order: AttackOrder): Promise<Attacked> {
       socket.write(writes);
       socket.resume();
     },
-    // Never reads.
-    (socket) => void socket.pause().write(reads),
     // Never finishes.
     (socket) => void socket.write(reads.subarray(0, 7)),
   ];
+  const neverRead = (socket: Socket): void => void socket.pause().write(reads);
   const begun = performance.now();
   while (performance.now() - begun < seconds * 1_000) {
     const due = ((performance.now() - begun) * connectionsPerSecond) / 1_000;
@@ -60,7 +62,7 @@ export async function attack(order: AttackOrder): Promise<Attacked> {
       const isStranger = at % 4 === 0;
       const of = isStranger ? strangers : peers;
       const from = of[at % of.length] ?? '';
-      const act = kinds[at % kinds.length];
+      const act = at % UNREAD_EVERY === 1 ? neverRead : kinds[at % kinds.length];
       const socket = connect({ host: target.address, port: target.port, localAddress: from, noDelay: true });
       socket.on('error', () => (tally.reset += 1));
       socket.on('connect', () => {
