@@ -1,6 +1,14 @@
 // The verdict on a message, and its record: each operation is asked about at the moment when the message would go on, and
 // again when something had to be waited for. A fault of ours denies.
-import { type Asked, type Decision, lookOnly, type Reason, type Usage, withdrawn } from '../../policy/engine/index.ts';
+import {
+  type Asked,
+  type Decision,
+  lookOnly,
+  type Reason,
+  unusedUsage,
+  type Usage,
+  withdrawn,
+} from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { noRequestUsage, type RequestUsage, unrecorded } from '../request-usage.ts';
 import { proxyFulfilment } from './events.ts';
@@ -44,7 +52,7 @@ export interface Judging {
     judged: readonly JudgedOperation[],
     told: readonly JudgedOperation[],
   ) => Promise<readonly JudgedOperation[]> | undefined;
-  /** Whether one operation would be allowed now; takes no use. */
+  /** Whether what was allowed before still is; its use was taken then. */
   readonly look: (operation: ProxyOperation) => Decision;
 }
 
@@ -151,7 +159,7 @@ export function createJudging(ports: JudgingPorts): Judging {
         return ask.combine === 'all' && fallen[0] !== undefined ? [fallen[0]] : settled;
       }
     },
-    look: (operation) => one(ports.describe(), operation, lookOnly(ports.usage())).decision,
+    look: (operation) => one(ports.describe(), operation, unusedUsage).decision,
   };
 }
 

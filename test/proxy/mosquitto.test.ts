@@ -8,6 +8,7 @@ import { simulatedUsage } from '../../policy/engine/index.ts';
 import { findProgram, requires } from '../support/capabilities.ts';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { run, start } from '../support/netns-process.ts';
+import { connectBytes, publishBytes, rawMqtt } from './mqtt-raw.ts';
 import { brokerSlice, mqttWorld, type MqttWorld } from './mqtt-world.ts';
 
 const versions = ['311', '5'] as const;
@@ -377,4 +378,32 @@ test('mosquitto: a grant with a rate counts messages, in one connection and over
       ['grant:limited', 2],
     ],
   );
+});
+
+test('mosquitto: a connection whose grant is used up by it, or by its messages, stays', async (t) => {
+  if (!requires(t, 'mosquitto')) return;
+  await using broker = await startMosquitto();
+  const counts = simulatedUsage();
+  await using w = await mqttWorld(broker.port, {
+    usage: () => ({ ...counts, recorded: () => undefined, settled: counts }),
+  });
+  const [grant] = brokerSlice.grants;
+  assert.ok(grant !== undefined);
+  // These counts know no request: a CONNECT that is judged again, once the broker is dialled, takes two.
+  w.activate({ ...brokerSlice, grants: [{ ...grant, rate: { count: 3, perSeconds: 60 } }] });
+  await using client = await rawMqtt(w.port, 5);
+  await client.send(connectBytes(5));
+  assert.equal((await client.next())?.cmd, 'connack');
+  const message = (packetId: number): Buffer => publishBytes(5, 'plant/sensor-1/a', { qos: 1, packetId });
+  await client.send(message(1), message(2));
+  const answers = [await client.next(), await client.next()];
+  assert.deepEqual(
+    answers.map((packet) => packet?.cmd === 'puback' && packet.reasonCode),
+    [0x10, 0x87],
+  );
+  w.proxy.recheck();
+  assert.equal(w.proxy.connections().length, 1, 'the connection itself took its use when it began');
+  w.activate({ ...brokerSlice, grants: [] });
+  w.proxy.recheck();
+  assert.equal(w.proxy.connections().length, 0);
 });
