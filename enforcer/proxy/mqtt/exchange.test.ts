@@ -11,6 +11,7 @@ import { alias, connectBytes, publishBytes, subscribeBytes } from '../../../test
 import { brokerSlice } from '../../../test/proxy/mqtt-world.ts';
 import {
   defaultLimits,
+  MAX_MQTT_FILTER_CHARACTERS,
   MAX_MQTT_JSON_BYTES,
   MAX_MQTT_PACKET_BYTES,
   MAX_MQTT_TOPIC_ALIASES,
@@ -393,6 +394,31 @@ test('exchange: a message that its name makes too long for the server is refused
   driven.client(publishBytes(5, long, { properties: alias(1) }));
   const { onward, back, closed } = driven.client(publishBytes(5, '', { properties: alias(1), qos: 1, packetId: 1 }));
   assert.deepEqual([hex(onward), hex(back), closed], ['', hex(ack('puback', 1, 5, 0x95)), undefined]);
+});
+
+test('exchange: no name behind an alias makes a packet that the proxy of its receivers would refuse', () => {
+  const driven = open(5);
+  const longest = 'a/'.repeat(30_000);
+  driven.client(publishBytes(5, longest, { properties: alias(1) }));
+  const payload = Buffer.alloc(MAX_MQTT_PACKET_BYTES - 100);
+  const { onward, back } = driven.client(publishBytes(5, '', { properties: alias(1), payload, qos: 1, packetId: 1 }));
+  assert.deepEqual([onward.length, hex(back)], [0, hex(ack('puback', 1, 5, 0x95))]);
+});
+
+test('exchange: the filters that are kept are bounded, in one packet as in several', () => {
+  const driven = open(5, () => true);
+  const filters = Array.from({ length: 1_000 }, (_, index) => `${index}/${'x'.repeat(500)}`);
+  const { onward } = driven.client(subscribeBytes(5, 1, ...filters));
+  const [seen = ''] = oracleDecodes(onward, 5) ?? [];
+  const { subscriptions } = JSON.parse(seen) as { subscriptions: { topic: string }[] };
+  const kept = subscriptions.reduce((sum, { topic }) => sum + 2 * topic.length, 0);
+  assert.ok(kept <= MAX_MQTT_FILTER_CHARACTERS, `${kept} characters are kept`);
+  const answer = driven.server(
+    encode({ type: 'suback', packetId: 1, properties: [], reasons: subscriptions.map(() => 0) }, 5),
+  );
+  const codes = [...answer.onward.subarray(-filters.length)];
+  assert.deepEqual(new Set(codes.slice(subscriptions.length)), new Set([0x97]));
+  assert.deepEqual(new Set(codes.slice(0, subscriptions.length)), new Set([0]));
 });
 
 test('exchange: what the server assigns is what later packets are judged by', async () => {

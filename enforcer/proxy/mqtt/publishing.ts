@@ -1,5 +1,6 @@
 // PUBLISH both ways, and the packets that end its flow (MQTT 3.1.1 and 5.0, sections 3.3 to 3.7 and 4.3). A message that is
 // refused takes no part in any flow of the other side: its own is ended here, under the identifier that its sender chose.
+import { MAX_MQTT_PACKET_BYTES } from '../limits.ts';
 import { isDenied, type JudgedOperation, type Message, type Outcome } from '../protocol.ts';
 import { encode } from './encode.ts';
 import { closing, outcome, passing } from './messages.ts';
@@ -32,8 +33,9 @@ export function publishedByClient(packet: Publish, bytes: Buffer, session: Sessi
       }
       const operation = publishOperation(session, packet, topic, session.wantsJson());
       const size = resolved(packet, bytes, topic).length;
-      if (size > session.serverMaximum) {
-        const why = `a message of ${size} bytes, more than the server takes`;
+      // Also above our own bound: the proxy of who receives it would end the connection at each delivery.
+      if (size > Math.min(session.serverMaximum, MAX_MQTT_PACKET_BYTES)) {
+        const why = 'a message that is too long with the name behind its alias, or for the server';
         return { kind: 'refuse', why, operation, outcome: refused(packet, topic, session, reasons.packetTooLarge) };
       }
       return { kind: 'operations', combine: 'all', operations: [operation] };

@@ -87,6 +87,7 @@ function planOf(wanted: readonly Wanted[], judged: readonly JudgedOperation[], s
   const told: JudgedOperation[] = [];
   const made: [string, readonly string[]][] = [];
   let at = 0;
+  let characters = 0;
   for (const { subscription, parts } of wanted) {
     const verdicts = parts.map((entry, index) => ({ ...entry, verdict: judged[at + index] }));
     at += parts.length;
@@ -97,9 +98,8 @@ function planOf(wanted: readonly Wanted[], judged: readonly JudgedOperation[], s
     const kept = whole === undefined ? largestParts(allowed.map(({ part }) => part)) : [whole.part];
     const own = kept.map((part) => asSubscription(subscription, part));
     const names = own.map(({ filter }) => filter);
-    const hasRoom = session.subscriptions.hasRoomFor(
-      names.reduce((sum, name) => sum + name.length, subscription.filter.length),
-    );
+    const more = names.reduce((sum, name) => sum + name.length, subscription.filter.length);
+    const hasRoom = session.subscriptions.hasRoomFor(characters + more);
     const first = verdicts[0]?.verdict;
     if (own.length === 0 || !hasRoom) {
       const refusal = hasRoom ? reasons.notAuthorized : reasons.quotaExceeded;
@@ -112,6 +112,7 @@ function planOf(wanted: readonly Wanted[], judged: readonly JudgedOperation[], s
     );
     layout.push({ at: own.map((_, index) => subscriptions.length + index) });
     made.push([subscription.filter, names]);
+    characters += more;
     subscriptions.push(...own);
   }
   return { subscriptions, layout, told, made };
