@@ -53,6 +53,8 @@ class Proxied implements Connection {
   #gathering = false;
   #ended = false;
   #draining = false;
+  /** The server has heard the last of this connection. */
+  #left = false;
   /** The server has ended; what it sent before is still on its way. */
   #serverEnded = false;
   #serverBroke = false;
@@ -161,7 +163,7 @@ class Proxied implements Connection {
   reset(): void {
     this.#gather(false);
     this.#client.resetAndDestroy();
-    this.#upstream.end(true);
+    this.#upstream.end(!this.#takeLeave());
     this.#end();
   }
 
@@ -216,7 +218,7 @@ class Proxied implements Connection {
       return;
     }
     // The client hears why; the server must not take half of anything for a whole.
-    this.#upstream.end(true);
+    this.#upstream.end(!this.#takeLeave());
     this.#end(() => this.#client.end(back, () => this.#client.destroy()));
   }
 
@@ -244,12 +246,31 @@ class Proxied implements Connection {
     this.#end(() => lastWords(this.#client, this.#ports.clock));
   }
 
+  /** Whether the server is told something before the end; once. */
+  #takeLeave(): boolean {
+    if (this.#left || this.#serverEnded) return this.#left;
+    this.#left = true;
+    const words = this.#lastWords();
+    if (words === undefined) return false;
+    this.#upstream.write(words);
+    return true;
+  }
+
+  #lastWords(): Buffer | undefined {
+    try {
+      return this.#exchange.farewell?.((operation) => this.#judging.look(operation).allow);
+    } catch {
+      return undefined;
+    }
+  }
+
   #end(closeClient?: () => void): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#requests.stop();
     this.#answers.stop();
     closeClient?.();
+    this.#takeLeave();
     this.#upstream.end(false);
     this.#ports.onClosed();
   }

@@ -117,6 +117,11 @@ export interface Exchange {
   isIdle(): boolean;
   /** Looks at what takes too long; a reason ends the connection. `nowMs` is monotonic. */
   tick?(nowMs: number): string | undefined;
+  /**
+   * The last bytes for the server of a connection that ends, whoever ends it, where an end alone would make the server do
+   * something. `allows` looks at what is in force now.
+   */
+  farewell?(allows: (operation: ProxyOperation) => boolean): Buffer | undefined;
   /** What the connection as such lives on; when one of them is no longer allowed, it ends. */
   standing?(): readonly ProxyOperation[];
 }

@@ -68,7 +68,9 @@ function begin({ clientId, userName, keepAlive }: Connect, session: Session, jud
   session.clientId = clientId;
   session.userName = userName;
   session.keepAlive = keepAlive;
-  session.standing = judged.map(({ operation }) => operation).slice(0, 1);
+  const [connect, will] = judged.map(({ operation }) => operation);
+  session.standing = connect === undefined ? [] : [connect];
+  session.will = will;
 }
 
 export function connected(packet: Connack, bytes: Buffer, session: Session): Message {

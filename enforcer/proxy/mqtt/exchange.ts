@@ -3,6 +3,7 @@
 import { MAX_MQTT_CONNECT_BYTES, MAX_MQTT_PACKET_BYTES, MQTT_CONNECT_TIMEOUT_MS } from '../limits.ts';
 import type { Batch, Direction, Exchange, ExchangePorts, Message, Protocol, ProxyOperation } from '../protocol.ts';
 import { connected, connecting, unsupported } from './connecting.ts';
+import { disconnecting, withoutWill } from './disconnecting.ts';
 import { decode } from './decode.ts';
 import { closing, passing } from './messages.ts';
 import { recordOf } from './operations.ts';
@@ -62,6 +63,11 @@ class MqttExchange implements Exchange {
     return undefined;
   }
 
+  farewell(allows: (operation: ProxyOperation) => boolean): Buffer | undefined {
+    const { will, version } = this.#session;
+    return will === undefined || allows(will) ? undefined : withoutWill(version);
+  }
+
   standing(): readonly ProxyOperation[] {
     return this.#session.standing;
   }
@@ -110,7 +116,7 @@ function clientMessage(packet: Packet, bytes: Buffer, session: Session): Message
     case 'pingreq':
       return passing(() => ({ onward: bytes }));
     case 'disconnect':
-      return passing(() => ({ onward: bytes, close: 'after' }));
+      return disconnecting(packet, bytes, session);
     case 'auth':
       return closing('AUTH without enhanced authentication', session.goodbye(reasons.protocolError));
     case 'connack':

@@ -31,6 +31,8 @@ export class Session {
   keepAlive = 0;
   /** What it lives on: its CONNECT, as it was judged. */
   standing: readonly ProxyOperation[] = [];
+  /** What the server publishes when the connection ends without a DISCONNECT. */
+  will: ProxyOperation | undefined;
 
   /** Of what the client publishes: the names behind its aliases, up to the number that it was told. */
   readonly aliases: Map<number, string> = new Map();
