@@ -63,7 +63,7 @@ export const DRAIN_MS = 2_000;
 /** Milliseconds that a client has to end its side, once its last answer was sent and before it is closed. */
 export const LAST_WORDS_MS = 1_000;
 
-/** Modbus registers of which a listener remembers the values: more are forgotten from the one seen longest ago on. */
+/** Modbus registers of which the values are remembered, of those written and of the others: the one seen longest ago is forgotten. */
 export const MAX_IMAGE_REGISTERS = 16_384;
 
 /** Bytes of an MQTT packet that is read and forwarded; images and files have other ways. */

@@ -1,6 +1,5 @@
 // Modbus/TCP as the frame sees it: a request asks for one operation, or for two (function 23), and is answered with exception
 // 1 when one of them is denied; an answer goes on when a request waits for it. The server is not trusted to speak first.
-import type { Endpoint } from '../endpoint.ts';
 import { maxRecordedValues } from '../limits.ts';
 import {
   type Ask,
@@ -36,7 +35,7 @@ const tables: ReadonlyMap<number, RegisterTable> = new Map([
   [23, 'holding'],
 ]);
 
-/** `now` is monotonic, in milliseconds. Connections of one listener share what is known of the registers behind it. */
+/** `now` is monotonic, in milliseconds. Connections of its listeners share what is known of the registers behind them. */
 export function modbusProtocol(now: () => number): Protocol {
   const image = createRegisterImage(now);
   return {
@@ -86,7 +85,7 @@ class ModbusExchange implements Exchange {
   readonly ports: ExchangePorts;
   readonly image: RegisterImage;
   #waiting: Waiting[] = [];
-  #serverName: string | undefined;
+  #serverName = '';
 
   constructor(ports: ExchangePorts, image: RegisterImage) {
     this.ports = ports;
@@ -111,12 +110,9 @@ class ModbusExchange implements Exchange {
     }
   }
 
+  /** An interface is one server, however many addresses lead to it. */
   serverName(): string {
-    if (this.#serverName === undefined) {
-      const { address, port }: Endpoint = this.ports.connection().destination;
-      this.#serverName = `${address}:${port}`;
-    }
-    return this.#serverName;
+    return (this.#serverName ||= this.ports.connection().interface);
   }
 
   expect(frame: ModbusFrame, operations: readonly ModbusOperation[]): void {
@@ -193,7 +189,7 @@ class Request implements Message {
   #saw({ unit, functionCode, address, values }: ModbusOperation): void {
     const table = tables.get(functionCode);
     if (table === undefined || values.length === 0) return;
-    this.#exchange.image.saw(this.#exchange.serverName(), unit, table, address, values);
+    this.#exchange.image.wrote(this.#exchange.serverName(), unit, table, address, values);
   }
 
   /** With what is known of its registers. */

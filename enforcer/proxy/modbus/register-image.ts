@@ -18,19 +18,18 @@ interface Step {
 interface Register {
   steps: Step[];
   last: number;
+  wasWritten: boolean;
 }
 
 export type RegisterTable = 'coil' | 'holding';
 
+type Sight = (server: string, unit: number, table: RegisterTable, address: number, values: readonly number[]) => void;
+
 export interface RegisterImage {
-  /** `server` is `address:port`. */
-  readonly saw: (
-    server: string,
-    unit: number,
-    table: RegisterTable,
-    address: number,
-    values: readonly number[],
-  ) => void;
+  /** An answer held these values. `server` is a name of it, one for all its addresses. */
+  readonly saw: Sight;
+  /** A request that writes these values went on. */
+  readonly wrote: Sight;
   /** The last value of each; undefined where one of them is not known. */
   readonly last: (
     server: string,
@@ -51,8 +50,12 @@ export interface RegisterImage {
 
 /** `now` is monotonic, in milliseconds. */
 export function createRegisterImage(now: () => number): RegisterImage {
-  /** In the order in which they were seen, so that the first is the one to forget. */
-  const registers = new Map<number, Register>();
+  /** Both in the order in which they were seen, so that the first is the one to forget. */
+  const read = new Map<number, Register>();
+  /** Kept apart: who may read much must not make us forget what was written. */
+  const written = new Map<number, Register>();
+  /** Until when a register that was only read may be one that was written and had to be forgotten. */
+  let lossUntil = -Infinity;
   /** Numbers of tables, so that a register's key is a number too: a poll looks up more than a hundred. */
   const tables = new Map<string, number>();
   const firstKeyOf = (server: string, unit: number, table: RegisterTable): number => {
@@ -63,42 +66,56 @@ export function createRegisterImage(now: () => number): RegisterImage {
   };
 
   const known = (key: number, at: number): Register | undefined => {
-    const register = registers.get(key);
+    const register = written.get(key) ?? read.get(key);
     if (register === undefined) return undefined;
     const oldest = at - windowMs - stepMs;
     if ((register.steps[0]?.since ?? 0) > oldest) return register;
     register.steps = register.steps.filter(({ since }) => since > oldest);
     if (register.steps.length > 0) return register;
-    registers.delete(key);
+    written.delete(key);
+    read.delete(key);
     return undefined;
   };
 
-  const see = (key: number, value: number, at: number): void => {
-    const register = known(key, at) ?? { steps: [], last: value };
+  const see = (key: number, value: number, at: number, isWrite: boolean): void => {
+    const register = known(key, at) ?? { steps: [], last: value, wasWritten: false };
+    // The value of before it had until now.
+    const [low, high] = value < register.last ? [value, register.last] : [register.last, value];
     register.last = value;
+    register.wasWritten ||= isWrite;
     const step = register.steps.at(-1);
     if (step === undefined || at - step.since >= stepMs) {
-      register.steps.push({ since: at, low: value, high: value });
+      register.steps.push({ since: at, low, high });
     } else {
-      step.low = Math.min(step.low, value);
-      step.high = Math.max(step.high, value);
+      step.low = Math.min(step.low, low);
+      step.high = Math.max(step.high, high);
     }
-    registers.delete(key);
+    read.delete(key);
+    written.delete(key);
+    keep(register.wasWritten ? written : read, key, register, at);
+  };
+
+  const keep = (registers: Map<number, Register>, key: number, register: Register, at: number): void => {
     registers.set(key, register);
-    if (registers.size > MAX_IMAGE_REGISTERS) {
-      for (const [oldest] of registers) {
-        registers.delete(oldest);
-        break;
-      }
+    if (registers.size <= MAX_IMAGE_REGISTERS) return;
+    for (const [oldest] of registers) {
+      if (registers === written && known(oldest, at) !== undefined) lossUntil = at + windowMs + stepMs;
+      registers.delete(oldest);
+      break;
     }
   };
 
-  return {
-    saw(server, unit, table, address, values) {
+  const seeAll = (isWrite: boolean): Sight => {
+    return (server, unit, table, address, values) => {
       const key = firstKeyOf(server, unit, table) + address;
       const at = now();
-      for (let index = 0; index < values.length; index++) see(key + index, values[index] ?? 0, at);
-    },
+      for (let index = 0; index < values.length; index++) see(key + index, values[index] ?? 0, at, isWrite);
+    };
+  };
+
+  return {
+    saw: seeAll(false),
+    wrote: seeAll(true),
     last(server, unit, table, address, quantity) {
       const values: number[] = [];
       const key = firstKeyOf(server, unit, table) + address;
@@ -116,7 +133,7 @@ export function createRegisterImage(now: () => number): RegisterImage {
       const at = now();
       for (const [index, value] of values.entries()) {
         const register = known(key + index, at);
-        if (register === undefined) return undefined;
+        if (register === undefined || (!register.wasWritten && at < lossUntil)) return undefined;
         for (const { low, high } of register.steps)
           largest = Math.max(largest, Math.abs(value - low), Math.abs(value - high));
       }
