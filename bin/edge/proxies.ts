@@ -1,12 +1,13 @@
 // The protocol proxies of this edge: one transparent listener for each interface that the configuration names, on 127.0.0.1
 // and ::1 where the firewall diverts to, or a plain listener where the firewall is off.
-import { connect, type Socket } from 'node:net';
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Abilities, Safety } from '../../enforcer/activation/index.ts';
 import {
+  connectDirectly,
   type ConnectionInfo,
   createProxy,
   createTermination,
+  defaultLimits,
   httpProtocol,
   type LoginOf,
   modbusProtocol,
@@ -103,9 +104,9 @@ export function createProxies(parts: ProxyParts): Proxies {
   };
   const auditDurable = (connection: ConnectionInfo): boolean => entryOf(connection.interface)?.auditDurable ?? false;
 
-  function open(proxy: EdgeConfig['proxies'][number], host: string): ProtocolProxy {
+  /** `protocols`: one for all addresses of an interface, which lead to the same server. */
+  function open(proxy: EdgeConfig['proxies'][number], host: string, protocols: Protocols): ProtocolProxy {
     const upstream = upstreamOf(proxy.upstream);
-    const protocols = protocolsOf(() => systemClock.monotonic(), parts.loginOf);
     return createProxy((name) => protocols[entryOf(name)?.protocol ?? 'modbus'] ?? protocols.modbus, {
       listen: transparent
         ? { fd: transparentListener(host, proxy.listen) }
@@ -125,15 +126,18 @@ export function createProxies(parts: ProxyParts): Proxies {
       clock: systemClock,
       auditDurable,
       log: parts.log,
-      ...(upstream === undefined ? {} : { connectUpstream: async () => await dial(upstream) }),
+      ...(upstream === undefined
+        ? {}
+        : { connectUpstream: () => connectDirectly(upstream, systemClock, defaultLimits.connectTimeoutMs) }),
     });
   }
 
   return {
     listen: async () => {
       for (const proxy of config.proxies) {
+        const protocols = protocolsOf(() => systemClock.monotonic(), parts.loginOf);
         for (const host of transparent ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
-          const opened = open(proxy, host);
+          const opened = open(proxy, host, protocols);
           await opened.listen();
           proxies.push(opened);
         }
@@ -177,24 +181,16 @@ const peerOf = ({ interface: name, source, subject }: ConnectionInfo): HeldPeer 
 });
 const nameOf = (peer: HeldPeer): string => JSON.stringify([peer.interface, peer.address, peer.subject]);
 
+type Protocols = { readonly modbus: Protocol } & Readonly<Record<string, Protocol>>;
+
 /** What is not served here is read as Modbus, in which it is garbage. */
-function protocolsOf(
-  now: () => number,
-  loginOf: ProxyParts['loginOf'],
-): { readonly modbus: Protocol } & Readonly<Record<string, Protocol>> {
+function protocolsOf(now: () => number, loginOf: ProxyParts['loginOf']): Protocols {
   return { modbus: modbusProtocol(now), http: httpProtocol(), mqtt: mqttProtocol(loginOf), tls: tlsProtocol };
 }
 
 function upstreamOf(text: string | undefined): { address: string; port: number } | undefined {
   const match = /^\[?(.*?)\]?:(\d+)$/.exec(text ?? '');
   return match === null ? undefined : { address: match[1] ?? '', port: Number(match[2]) };
-}
-
-function dial({ address, port }: { address: string; port: number }): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, noDelay: true }, () => resolve(socket));
-    socket.once('error', reject);
-  });
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>
