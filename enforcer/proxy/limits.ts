@@ -102,5 +102,12 @@ export const MAX_LEARNED_SUBJECTS = 64;
 export const MAX_LEARNED_NAMES_PER_LEVEL = 16;
 export const MAX_LEARNED_LEVELS = 12;
 
+/** Levels that all names of one operation have together, and characters of one name: beyond them names are open-ended. */
+export const MAX_LEARNED_NODES = 1_024;
+export const MAX_LEARNED_NAME_CHARACTERS = 512;
+
+/** Operations of an interface that differ by a name of their own, as HTTP methods do: each holds names of the bound above. */
+export const MAX_LEARNED_VERBS = 16;
+
 /** Bytes of the learned catalogue on disk: a few interfaces of the bounds above. */
 export const MAX_LEARNED_BYTES = 16 * 1024 * 1024;

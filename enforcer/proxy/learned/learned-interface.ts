@@ -1,6 +1,12 @@
 // What was asked of one interface, in the words of its protocol and bounded: what a person reads before writing policy.
 import type { ConnectionInfo, ProxyOperation } from '../protocol.ts';
-import { MAX_LEARNED_OPERATIONS, MAX_LEARNED_RANGES, MAX_LEARNED_SUBJECTS } from '../limits.ts';
+import {
+  MAX_LEARNED_NAME_CHARACTERS,
+  MAX_LEARNED_OPERATIONS,
+  MAX_LEARNED_RANGES,
+  MAX_LEARNED_SUBJECTS,
+  MAX_LEARNED_VERBS,
+} from '../limits.ts';
 import { createNameTree, type NameTree } from './name-tree.ts';
 import { type Range, withRange } from './ranges.ts';
 
@@ -65,7 +71,8 @@ export function createLearnedInterface(
       messages++;
       const key = keyOf(operation);
       const known = operations.get(key);
-      if (known === undefined && operations.size >= MAX_LEARNED_OPERATIONS) {
+      const most = operation.protocol === 'modbus' ? MAX_LEARNED_OPERATIONS : MAX_LEARNED_VERBS;
+      if (known === undefined && operations.size >= most) {
         left++;
         return;
       }
@@ -151,7 +158,7 @@ function widen(seen: LearnedOperation, operation: ProxyOperation, subject: strin
 }
 
 function addBounded(set: Set<string>, text: string): void {
-  if (set.size < MAX_LEARNED_SUBJECTS) set.add(text);
+  if (set.size < MAX_LEARNED_SUBJECTS && text.length <= MAX_LEARNED_NAME_CHARACTERS) set.add(text);
 }
 
 /** Numbers and identifiers differ from request to request. */

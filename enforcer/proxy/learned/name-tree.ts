@@ -1,6 +1,11 @@
 // Names of several levels (topics, paths) as they are seen, generalised: a level below which there are too many different
-// names becomes a wildcard, and with it all that was below those names.
-import { MAX_LEARNED_LEVELS, MAX_LEARNED_NAMES_PER_LEVEL } from '../limits.ts';
+// names becomes a wildcard, and with it all that was below those names; what is too much as a whole becomes open-ended.
+import {
+  MAX_LEARNED_LEVELS,
+  MAX_LEARNED_NAME_CHARACTERS,
+  MAX_LEARNED_NAMES_PER_LEVEL,
+  MAX_LEARNED_NODES,
+} from '../limits.ts';
 
 interface Node {
   /** A name ended here. */
@@ -17,10 +22,19 @@ export interface NameTree {
 
 const named = ({ children }: Node): number => children.size - (children.has(rest) ? 1 : 0);
 const newNode = (): Node => ({ ends: false, children: new Map() });
+const sizeOf = (node: Node): number => [...node.children.values()].reduce((sum, child) => sum + sizeOf(child), 1);
 
 /** `wildcard` is never a level of its own right: what is added with it at a level is meant as one. */
 export function createNameTree(wildcard: string): NameTree {
   const root = newNode();
+  let nodes = 1;
+
+  /** False where there is no room for another name. */
+  const hasRoom = (node: Node, level: string): boolean =>
+    nodes < MAX_LEARNED_NODES ||
+    node.children.has(level) ||
+    node.children.has(wildcard) ||
+    named(node) >= MAX_LEARNED_NAMES_PER_LEVEL;
 
   /** The child for a level, after making room for it. */
   const below = (node: Node, level: string): Node => {
@@ -28,6 +42,7 @@ export function createNameTree(wildcard: string): NameTree {
     if (every !== undefined) return every;
     if (level !== wildcard && !node.children.has(level) && named(node) < MAX_LEARNED_NAMES_PER_LEVEL) {
       node.children.set(level, newNode());
+      nodes++;
     }
     const known = node.children.get(level);
     if (known !== undefined) return known;
@@ -38,6 +53,7 @@ export function createNameTree(wildcard: string): NameTree {
       node.children.delete(name);
     }
     node.children.set(wildcard, joined);
+    nodes = sizeOf(root);
     return joined;
   };
 
@@ -55,11 +71,17 @@ export function createNameTree(wildcard: string): NameTree {
   return {
     add(levels) {
       let node = root;
+      let characters = 0;
       for (const level of levels.slice(0, MAX_LEARNED_LEVELS)) {
-        node = level === undefined ? openEnded(node) : below(node, level);
+        characters += level?.length ?? 0;
+        if (level === undefined || characters > MAX_LEARNED_NAME_CHARACTERS || !hasRoom(node, level)) {
+          openEnded(node);
+          return;
+        }
+        node = below(node, level);
       }
       if (levels.length > MAX_LEARNED_LEVELS) openEnded(node);
-      else if (levels.at(-1) !== undefined) node.ends = true;
+      else if (levels.length > 0) node.ends = true;
     },
     names() {
       const found: (string | undefined)[][] = [];
