@@ -124,9 +124,18 @@ interface LearnedOptions {
   readonly json: boolean;
 }
 
+/** What an edge proposes; it says no other places, and root may be the one who writes. */
+const proposedPath = /^(interfaces|grants)\/learned\.yaml$/;
+
 /** `wx`: a file that somebody has written already stays as it is. */
 async function writeProposal(repository: string, files: LearnedDocument['files']): Promise<void> {
   for (const { path, text } of files) {
+    if (!proposedPath.test(path)) {
+      throw cliErrors.error(
+        'CLI_FILE_FAILED',
+        `${JSON.stringify(path)}: the edge proposes a file that is none of its own`,
+      );
+    }
     const target = join(repository, path);
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, text, { flag: 'wx' }).catch((cause: unknown) => {

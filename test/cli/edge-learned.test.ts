@@ -81,3 +81,33 @@ test('edge learned shows what was seen, writes it once and never over a file, an
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test('edge learned writes where a policy repository has its interfaces and grants, whatever the edge says', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'edgeward-learned-'));
+  const configFile = join(directory, 'edge.yaml');
+  await writeFile(configFile, `state: ${directory}\nrun: ${directory}\ncontrol: { address: 'control.example:7443' }\n`);
+  const nothing = { active: false, entries: [] };
+  const files = [{ path: '../outside.yaml', text: 'of the edge, by the hand of root' }];
+  const socket = await serveLocalOrders(
+    {
+      island: { enter: () => Promise.resolve(nothing), leave: () => Promise.resolve(nothing) },
+      pardon: () => Promise.resolve(false),
+      learned: { show: () => ({ since: 0, interfaces: [], files }) },
+    },
+    await loadEdgeConfig(configFile),
+  );
+  try {
+    const repository = join(directory, 'policy');
+    const args = ['edge', 'learned', '--config', configFile, '--write', repository];
+    const error = await run(process.execPath, [edgeward, ...args]).then(
+      () => undefined,
+      (failed: { code: number; stderr: string }) => failed,
+    );
+    assert.equal(error?.code, 1);
+    assert.match(error.stderr, /CLI_FILE_FAILED/);
+    await assert.rejects(readFile(join(directory, 'outside.yaml')), { code: 'ENOENT' });
+  } finally {
+    socket.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
