@@ -1,23 +1,31 @@
 // What a request asks the engine for, and what its record says.
 import type { Operation } from '../../../policy/engine/index.ts';
+import { headerFamily } from '../../authz/http-known.ts';
 import type { OperationRecord, ProxyOperation } from '../protocol.ts';
 
 /** With all that its bytes say. */
 export type HttpOperation = Extract<Operation, { protocol: 'http' }> & {
-  /** Without a port. */
+  /** `name` or `name:port`. */
   readonly host: string;
-  /** By lower-case name, in the order of the lines. */
+  /** By `headerFamily` of the name, in the order of the lines. */
   readonly headers: Readonly<Record<string, readonly string[]>>;
   /** Octets of the body; where its length is not said before, those that have come so far. */
   readonly bodyBytes: number;
 };
 
 /** Names and values in turn, as values by lower-case name. */
-export function headersOf(fields: readonly string[]): Readonly<Record<string, readonly string[]>> {
+export const headersOf = (fields: readonly string[]): Headers => byName(fields, (name) => name.toLowerCase());
+
+/** The same as the engine is asked about them: what some servers make one header of is one. */
+export const headersAsked = (fields: readonly string[]): Headers => byName(fields, headerFamily);
+
+type Headers = Readonly<Record<string, readonly string[]>>;
+
+function byName(fields: readonly string[], nameOf: (written: string) => string): Headers {
   // A header may be called `__proto__`.
   const headers = Object.create(null) as Record<string, string[]>;
   for (let at = 0; at < fields.length; at += 2) {
-    const name = (fields[at] ?? '').toLowerCase();
+    const name = nameOf(fields[at] ?? '');
     (headers[name] ??= []).push(fields[at + 1] ?? '');
   }
   return headers;

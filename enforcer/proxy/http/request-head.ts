@@ -2,7 +2,7 @@
 // enforcer/authz/http-request.ts; beside them stands what only who reads the bytes can see.
 import { ambiguityOf } from '../../authz/http-request.ts';
 import type { HttpOperation } from './operation.ts';
-import { headersOf } from './operation.ts';
+import { headersAsked } from './operation.ts';
 import { fault, type Framing, hasConnectionOption, type Head, type Reading, valuesOf } from './head.ts';
 
 export interface RequestHead {
@@ -39,8 +39,8 @@ export function readRequestHead(head: Head): Reading<RequestHead> {
         protocol: 'http',
         method,
         path,
-        host: withoutPort(host),
-        headers: headersOf(fields),
+        host,
+        headers: headersAsked(fields),
         bodyBytes: framing.kind === 'length' ? framing.bytes : 0,
       },
       framing,
@@ -89,8 +89,6 @@ export function identityFault(fields: readonly string[]): string | undefined {
   }
   return undefined;
 }
-
-export const withoutPort = (host: string): string => host.replace(/:\d+$/, '');
 
 function framingOf(fields: readonly string[]): Framing | undefined {
   if (valuesOf(fields, 'transfer-encoding').length > 0) return { kind: 'chunked' };

@@ -2,8 +2,8 @@
 // the same rules as HTTP/1.1.
 import { ambiguityOf } from '../../../authz/http-request.ts';
 import { fault, type Reading, valuesOf } from '../head.ts';
-import { headersOf, type HttpOperation } from '../operation.ts';
-import { bodiless, identityFault, withoutPort } from '../request-head.ts';
+import { headersAsked, type HttpOperation } from '../operation.ts';
+import { bodiless, identityFault } from '../request-head.ts';
 
 export interface StreamHead {
   readonly operation: HttpOperation;
@@ -18,12 +18,11 @@ export function readStreamHead(fields: readonly string[], isWhole: boolean): Rea
   const [method] = valuesOf(fields, ':method');
   const [target] = valuesOf(fields, ':path');
   const [scheme = ''] = valuesOf(fields, ':scheme');
-  const [authority] = valuesOf(fields, ':authority');
-  const [host = authority] = valuesOf(fields, 'host');
+  const [host] = valuesOf(fields, ':authority');
   if (method === undefined || target === undefined) return fault('no method or no path');
-  if (host === undefined) return fault('no Host');
-  const why =
-    ambiguityOf({ method, target, host: authority ?? host, scheme, headers: fields }) ?? identityFault(fields);
+  // Host alone names it too (RFC 9113, 8.3.1), but Node would send on an `:authority` of its own beside it.
+  if (host === undefined) return fault('no :authority');
+  const why = ambiguityOf({ method, target, host, scheme, headers: fields }) ?? identityFault(fields);
   if (why !== undefined) return fault(why);
   if (bodiless.has(method) && !isWhole)
     return fault(`${method} with a body, which some servers read as the next request`);
@@ -37,8 +36,8 @@ export function readStreamHead(fields: readonly string[], isWhole: boolean): Rea
         protocol: 'http',
         method,
         path: target,
-        host: withoutPort(host),
-        headers: headersOf(fields.slice(firstField(fields))),
+        host,
+        headers: headersAsked(fields.slice(firstField(fields))),
         bodyBytes: bytes,
       },
       isGrpc: /^application\/grpc(?:$|[+;])/.test(contentType),
