@@ -147,6 +147,24 @@ test('a peer that is allowed nothing does not reach the server', async () => {
   assert.equal(server.sessions(), 0);
 });
 
+test('a server that is there again is reached by the clients that it was not there for', async () => {
+  await using server = await http2Server();
+  let isThere = false;
+  await using proxy = await httpWorld(server.port, {
+    connectUpstream: async () => {
+      const socket = connectTcp(server.port, '127.0.0.1');
+      await once(socket, 'connect');
+      if (isThere) return socket;
+      socket.destroy();
+      throw new Error('refused');
+    },
+  });
+  await using client = connect(proxy.port);
+  assert.equal((await ask(client, { ':path': '/public/a' })).status, 503);
+  isThere = true;
+  assert.equal((await ask(client, { ':path': '/public/a' })).status, 200);
+});
+
 test('a server that is not there is 503, or UNAVAILABLE', async () => {
   await using proxy = await httpWorld(1, {
     connectUpstream: async () => {

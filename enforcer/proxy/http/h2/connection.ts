@@ -114,8 +114,14 @@ class Http2Connection implements Connection {
   }
 
   async #dial(): Promise<ClientHttp2Session> {
-    this.#dialled ??= this.#connect();
-    return await this.#dialled;
+    const dialled = (this.#dialled ??= this.#connect());
+    try {
+      return await dialled;
+    } catch (error) {
+      // The next stream tries again: clients of gRPC keep a connection for days.
+      if (this.#dialled === dialled) this.#dialled = undefined;
+      throw error;
+    }
   }
 
   async #connect(): Promise<ClientHttp2Session> {
