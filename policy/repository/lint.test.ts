@@ -17,6 +17,23 @@ import type { PolicyTree } from './tree.ts';
 const withFile = (path: string, text: string, more: Record<string, string> = {}): PolicyTree =>
   treeOf({ ...sampleFiles, ...more, [path]: text });
 
+const card = { name: 'eth0', network: 'cell', address: '10.77.0.11', mac: '02:00:00:00:00:01' };
+
+/** gateway-1 with these two entries below interfaces. */
+const gatewayCards = (...cards: readonly (typeof card)[]): PolicyTree =>
+  withFile(
+    'inventory/cell.yaml',
+    (sampleFiles['inventory/cell.yaml'] ?? '').replace(
+      / {6}- .*10\.77\.0\.11.*\n.*10\.88\.0\.11.*\n/,
+      cards
+        .map(
+          ({ name, network, address, mac }) =>
+            `      - {name: ${name}, network: ${network}, address: "${address}", mac: "${mac}"}\n`,
+        )
+        .join(''),
+    ),
+  );
+
 const portFiles = (limit: string): Record<string, string> => ({
   'interfaces/port.yaml':
     'interfaces:\n  - {name: shell, device: plc-1, protocol: port, port: 22, operations: {open: {}}}\n',
@@ -107,6 +124,8 @@ const triggers: Readonly<Record<RepositoryRule, readonly [tree: PolicyTree, plac
     [sampleWith('inventory/cell.yaml', '10.77.0.12', '10.78.0.12'), 'inventory/cell.yaml:15:46'],
     [sampleWith('inventory/cell.yaml', '10.77.0.13', '10.77.0.12'), 'inventory/cell.yaml:15:46'],
     [sampleWith('inventory/cell.yaml', 'name: eth1', 'name: eth0'), 'inventory/cell.yaml:11:16'],
+    [gatewayCards(card, { ...card, address: '10.77.0.21', mac: '02:00:00:00:00:02' }), 'inventory/cell.yaml:11:16'],
+    [gatewayCards(card, { ...card, address: '10.77.0.21', name: 'eth1' }), 'inventory/cell.yaml:11:65'],
   ],
   POLICY_PORT_DUPLICATE: [
     [
@@ -329,4 +348,17 @@ test('path patterns: whole canonical segments', () => {
   ]) {
     assert.notEqual(pathProblem(path), undefined, path);
   }
+});
+
+test('one card may have an address of each family; its hardware address has one owner then', () => {
+  const text = (sampleFiles['inventory/cell.yaml'] ?? '').replace('[10.77.0.0/24]', "[10.77.0.0/24, 'fd77::/64']");
+  const cards = ['10.77.0.11', 'fd77::11'].map(
+    (address) => `      - {name: eth0, network: cell, address: "${address}", mac: "${card.mac}"}\n`,
+  );
+  const both = text.replace(/ {6}- .*10\.77\.0\.11.*\n/, cards.join(''));
+  const { problems } = loadRepository(
+    withFile('inventory/cell.yaml', both, { 'firewall/cell.yaml': 'rules: []\n' }),
+    sampleNow,
+  );
+  assert.deepEqual(problems, []);
 });

@@ -8,14 +8,17 @@ import type { Device, Repository } from '../repository.ts';
 
 export function lintAddresses(repository: Repository, problems: Problems): void {
   const networks = new Map(repository.networks.map((network) => [network.name, network]));
-  const owners = new Map<string, string>();
+  const owners = new Map<string, Owner>();
   for (const device of repository.devices) {
-    const names = new Set<string>();
+    const cards = new Map<string, Device['interfaces'][number]>();
     device.interfaces.forEach((card, index) => {
-      if (names.has(card.name)) {
-        problems.add('POLICY_ADDRESS', device.at('interfaces', index, 'name'), `${device.id} has ${card.name} twice`);
+      const before = cards.get(card.name);
+      // One card with several addresses, such as one of each family, is written once for each.
+      if (before !== undefined && (before.network !== card.network || before.mac !== card.mac)) {
+        const message = `${device.id} has ${card.name} twice, on another network or with another hardware address`;
+        problems.add('POLICY_ADDRESS', device.at('interfaces', index, 'name'), message);
       }
-      names.add(card.name);
+      cards.set(card.name, before ?? card);
       checkNetwork(device, index, networks, problems);
       checkOwner(device, index, owners, problems);
     });
@@ -50,8 +53,13 @@ function checkNetwork(
   }
 }
 
-/** An address or hardware address may appear once on a network: it establishes who speaks there. */
-function checkOwner(device: Device, index: number, owners: Map<string, string>, problems: Problems): void {
+interface Owner {
+  readonly device: string;
+  readonly card: string;
+}
+
+/** An address or hardware address has one owner on a network: it establishes who speaks there. */
+function checkOwner(device: Device, index: number, owners: Map<string, Owner>, problems: Problems): void {
   const card = device.interfaces[index];
   if (card === undefined) return;
   const values = [
@@ -62,11 +70,12 @@ function checkOwner(device: Device, index: number, owners: Map<string, string>, 
     if (value === undefined) continue;
     const key = `${card.network} ${field} ${value}`;
     const owner = owners.get(key);
-    if (owner !== undefined) {
+    const isOfThisCard = field === 'mac' && owner?.device === device.id && owner.card === card.name;
+    if (owner !== undefined && !isOfThisCard) {
       const place = device.at('interfaces', index, field);
-      problems.add('POLICY_ADDRESS', place, `${value} on network ${card.network} belongs to ${owner} already`);
+      problems.add('POLICY_ADDRESS', place, `${value} on network ${card.network} belongs to ${owner.device} already`);
     }
-    owners.set(key, owner ?? device.id);
+    owners.set(key, owner ?? { device: device.id, card: card.name });
   }
 }
 
