@@ -22,7 +22,12 @@ const withoutWills = {
   })),
 };
 
-const ends = ['the order of the cloud', 'the client, silently', 'the client, asking for its will'] as const;
+const ends = [
+  'the order of the cloud',
+  'the client, silently',
+  'the client, asking for its will',
+  'the broker, for another of its name',
+] as const;
 
 for (const version of [4, 5] as const) {
   for (const end of ends) {
@@ -40,8 +45,17 @@ for (const version of [4, 5] as const) {
         if (!granted) w.activate(withoutWills);
         if (end === 'the order of the cloud') assert.equal(w.proxy.close('sensor-1'), 1);
         else if (end === 'the client, silently') client.destroy();
-        else client.end(encode({ type: 'disconnect', reason: 0x04, properties: [] }, version));
-        await broker.waitForLog(/Client sensor-1 (closed|disconnected)|Socket error on client sensor-1/);
+        else if (end === 'the broker, for another of its name') {
+          w.proxy.recheck();
+          const other = connect({ port: w.port, host: '127.0.0.1' });
+          other.on('error', () => undefined);
+          other.write(connectBytes(version, 'sensor-1'));
+          await once(other, 'data');
+          other.destroy();
+        } else client.end(encode({ type: 'disconnect', reason: 0x04, properties: [] }, version));
+        await broker.waitForLog(
+          /Client sensor-1 (closed|disconnected|already connected)|Socket error on client sensor-1/,
+        );
         client.destroy();
         const at = ['-h', '127.0.0.1', '-p', String(broker.port)];
         const heard = await run(['mosquitto_sub', ...at, '-t', 'status/#', '-v', '-C', '1', '-W', '1']);

@@ -68,9 +68,8 @@ function begin({ clientId, userName, keepAlive }: Connect, session: Session, jud
   session.clientId = clientId;
   session.userName = userName;
   session.keepAlive = keepAlive;
-  const [connect, will] = judged.map(({ operation }) => operation);
-  session.standing = connect === undefined ? [] : [connect];
-  session.will = will;
+  session.standing = judged.map(({ operation }) => operation);
+  session.will = session.standing[1];
 }
 
 export function connected(packet: Connack, bytes: Buffer, session: Session): Message {

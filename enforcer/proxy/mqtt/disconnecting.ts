@@ -1,8 +1,7 @@
 // The end of a connection and what becomes of its will (MQTT 3.1.1 and 5.0, sections 3.1.2.5 and 3.14). A will was judged with
 // its CONNECT and is published much later: it is judged again then, and taken back where it is no longer allowed.
-import { isDenied, type Message } from '../protocol.ts';
+import { isDenied, type Message, type ProxyOperation } from '../protocol.ts';
 import { encode } from './encode.ts';
-import { passing } from './messages.ts';
 import type { Disconnect, MqttVersion } from './packet.ts';
 import { reasons } from './reasons.ts';
 import type { Session } from './session.ts';
@@ -15,17 +14,16 @@ export function disconnecting(packet: Disconnect, bytes: Buffer, session: Sessio
   const done = (): void => {
     session.will = undefined;
   };
-  const { will } = session;
-  // The one reason that deletes the will (5.0, 3.14.4).
-  if (will === undefined || packet.reason === reasons.success) {
-    return passing(() => ({ onward: bytes, close: 'after', done }));
-  }
+  // Looked at when its turn comes: the CONNECT before it may still wait. Reason 0 alone deletes the will (5.0, 3.14.4).
+  const asked = (): ProxyOperation | undefined => (packet.reason === reasons.success ? undefined : session.will);
   return {
-    ask: () => ({ kind: 'operations', combine: 'all', operations: [will] }),
-    settle: (judged) => ({
-      onward: judged.length === 0 || judged.some(isDenied) ? withoutWill(session.version) : bytes,
-      close: 'after',
-      done,
-    }),
+    ask() {
+      const will = asked();
+      return will === undefined ? { kind: 'pass' } : { kind: 'operations', combine: 'all', operations: [will] };
+    },
+    settle(judged) {
+      const isRefused = asked() !== undefined && (judged.length === 0 || judged.some(isDenied));
+      return { onward: isRefused ? withoutWill(session.version) : bytes, close: 'after', done };
+    },
   };
 }

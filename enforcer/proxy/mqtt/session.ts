@@ -29,7 +29,7 @@ export class Session {
   userName: string | undefined;
   /** Seconds; 0 is none. The server may have set another than the client named. */
   keepAlive = 0;
-  /** What it lives on: its CONNECT, as it was judged. */
+  /** What it lives on: its CONNECT and its will, as they were judged; the server may publish that at any time. */
   standing: readonly ProxyOperation[] = [];
   /** What the server publishes when the connection ends without a DISCONNECT. */
   will: ProxyOperation | undefined;
