@@ -1,7 +1,7 @@
 // What is left of a subscription that is not granted as a whole: its intersections with the filters that the interface
 // names. Each is a question of its own to the engine; here nothing is decided.
 import type { SliceOperation } from '../bundle/slice.ts';
-import { devicePlaceholder, intersectTopicFilters, isTopicLevel } from './mqtt-topic.ts';
+import { devicePlaceholder, intersectLevels, isTopicLevel, readTopicFilter } from './mqtt-topic.ts';
 
 /**
  * Filters, each once, that lie both in the one that is asked for and in one of the operations that subscribe. Without
@@ -18,7 +18,17 @@ export function narrowedFilters(
       ? topicFiltersFor(operation.topics, subject)
       : [],
   );
-  return [...new Set(named.flatMap((topic) => intersectTopicFilters(topic, filter) ?? []))];
+  // Read once: one packet may ask for a thousand, each of a hundred levels.
+  const wanted = readTopicFilter(filter);
+  if (wanted === undefined) return [];
+  return [
+    ...new Set(
+      named.flatMap((topic) => {
+        const levels = readTopicFilter(topic);
+        return (levels === undefined ? undefined : intersectLevels(levels, wanted)) ?? [];
+      }),
+    ),
+  ];
 }
 
 /**

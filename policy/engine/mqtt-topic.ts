@@ -68,7 +68,11 @@ export const isReserved = (level: string | undefined): boolean => level?.startsW
  */
 export function intersectTopicFilters(one: string, other: string): string | undefined {
   const [a, b] = [readTopicFilter(one), readTopicFilter(other)];
-  if (a === undefined || b === undefined) return undefined;
+  return a === undefined || b === undefined ? undefined : intersectLevels(a, b);
+}
+
+/** The same of filters that are read already. */
+export function intersectLevels(a: SentLevels, b: SentLevels): string | undefined {
   if ((isWild(a[0]) && isReserved(b[0])) || (isWild(b[0]) && isReserved(a[0]))) return undefined;
   // Levels of `/#` and `+` share the empty text alone, which is no topic.
   return sharedLevels(a, b)?.join('/') || undefined;

@@ -168,12 +168,12 @@ function takenBack(
   session: Session,
 ): { readonly sent: readonly string[]; readonly layout: Layout } {
   const { subscriptions, ports } = session;
-  const going = new Set(filters);
+  const isUsed = subscriptions.usedByOthers(new Set(filters));
   const sent: string[] = [];
   const layout = filters.map((filter): Layout[number] => {
     const names = subscriptions.partsOf(filter) ?? namesOf(filter, ports.entry(), ports.connection().subject.id);
     const room = Math.max(1, MAX_MQTT_FILTERS - sent.length);
-    const own = names.filter((name) => !subscriptions.isUsedByOthers(name, going)).slice(0, room);
+    const own = names.filter((name) => !isUsed(name)).slice(0, room);
     if (own.length === 0) return { code: reasons.success };
     sent.push(...own);
     return { at: own.map((_, index) => sent.length - own.length + index) };

@@ -25,8 +25,8 @@ export interface Subscriptions {
   /** Undefined where nothing is known: it was never asked for, or in an earlier connection of the session. */
   readonly partsOf: (filter: string) => readonly string[] | undefined;
   readonly removed: (filter: string) => void;
-  /** Whether some filter other than these became, among others, this part. */
-  readonly isUsedByOthers: (part: string, filters: ReadonlySet<string>) => boolean;
+  /** Of parts, whether some filter other than these became, among others, that one. */
+  readonly usedByOthers: (filters: ReadonlySet<string>) => (part: string) => boolean;
   readonly hasRoomFor: (characters: number) => boolean;
   readonly hasRoom: () => boolean;
 }
@@ -37,8 +37,20 @@ export function createSubscriptions(): Subscriptions {
   const sizeOf = (filter: string, parts: readonly string[]): number =>
     filter.length + parts.reduce((sum, part) => sum + part.length, 0);
   let characters = 0;
+  /** How many filters became, among others, this part; one packet may ask about a thousand. */
+  const uses = new Map<string, number>();
+  const count = (parts: readonly string[], change: 1 | -1): void => {
+    for (const part of parts) {
+      const left = (uses.get(part) ?? 0) + change;
+      if (left === 0) uses.delete(part);
+      else uses.set(part, left);
+    }
+  };
   const removed = (filter: string): void => {
-    characters -= sizeOf(filter, filters.get(filter) ?? []) * (filters.has(filter) ? 1 : 0);
+    const parts = filters.get(filter);
+    if (parts === undefined) return;
+    characters -= sizeOf(filter, parts);
+    count(parts, -1);
     filters.delete(filter);
   };
   return {
@@ -50,12 +62,18 @@ export function createSubscriptions(): Subscriptions {
     made(filter, parts) {
       removed(filter);
       filters.set(filter, parts);
+      count(parts, 1);
       characters += sizeOf(filter, parts);
     },
     partsOf: (filter) => filters.get(filter),
     removed,
-    isUsedByOthers: (part, except) =>
-      [...filters].some(([filter, parts]) => !except.has(filter) && parts.includes(part)),
+    usedByOthers(except) {
+      const own = new Map<string, number>();
+      for (const filter of except) {
+        for (const part of filters.get(filter) ?? []) own.set(part, (own.get(part) ?? 0) + 1);
+      }
+      return (part) => (uses.get(part) ?? 0) > (own.get(part) ?? 0);
+    },
     hasRoomFor: (more) => characters + more <= MAX_MQTT_FILTER_CHARACTERS,
     hasRoom: () => waiting.size < MAX_MQTT_PENDING,
   };
