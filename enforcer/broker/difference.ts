@@ -29,11 +29,15 @@ export const clientsSchema = z.object({
 export const rolesSchema = z.object({
   roles: z.array(z.object({ rolename: z.string(), acls: z.array(acl).default([]) })),
 });
+export const groupsSchema = z.object({
+  groups: z.array(z.object({ groupname: z.string(), roles: z.array(member).default([]) })),
+});
 export const defaultsSchema = z.object({ acls: z.array(z.object({ acltype: z.string(), allow: z.boolean() })) });
 
 export interface Seen {
   readonly clients: z.infer<typeof clientsSchema>['clients'];
   readonly roles: z.infer<typeof rolesSchema>['roles'];
+  readonly groups: z.infer<typeof groupsSchema>['groups'];
   readonly defaults: z.infer<typeof defaultsSchema>['acls'];
 }
 
@@ -69,6 +73,7 @@ export function corrections(
     ...wanted.flatMap((account) => roleCorrection(account, seen)),
     ...wanted.flatMap((account) => clientCorrections(account, seen, accountOf)),
     ...adminCorrections(seen, admin),
+    ...groupCorrections(seen),
     ...leftovers(wanted, seen, admin),
   ];
 }
@@ -137,6 +142,22 @@ function adminCorrections({ clients }: Seen, admin: string): readonly Correction
           },
         ]
       : [],
+  );
+}
+
+/** Whoever is in the group would have what a device has. */
+function groupCorrections({ groups }: Seen): readonly Correction[] {
+  return groups.flatMap(({ groupname, roles }) =>
+    roles.flatMap(({ rolename = '' }) =>
+      rolename.startsWith(prefix)
+        ? [
+            {
+              command: { command: 'removeGroupRole', groupname, rolename },
+              why: `group ${groupname} has the role ${rolename}`,
+            },
+          ]
+        : [],
+    ),
   );
 }
 

@@ -3,7 +3,15 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Endpoint } from '../proxy/endpoint.ts';
 import type { AccountOf, BrokerAccount } from './accounts.ts';
 import { openControlClient } from './control-client.ts';
-import { clientsSchema, corrections, defaultsSchema, passwordCommands, rolesSchema, type Seen } from './difference.ts';
+import {
+  clientsSchema,
+  corrections,
+  defaultsSchema,
+  groupsSchema,
+  passwordCommands,
+  rolesSchema,
+  type Seen,
+} from './difference.ts';
 import { brokerErrors } from './errors.ts';
 import { MAX_ROUNDS } from './limits.ts';
 import type { WantedAccount } from './wanted.ts';
@@ -41,12 +49,13 @@ async function repairAll(
   const said: string[] = [];
   // What one command mends can show what it had hidden: a role that is made again is nobody's yet.
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const [clients, roles, defaults] = await control.ask([
+    const [clients, roles, groups, defaults] = await control.ask([
       { command: 'listClients', verbose: true, count: -1, offset: 0 },
       { command: 'listRoles', verbose: true, count: -1, offset: 0 },
+      { command: 'listGroups', verbose: true, count: -1, offset: 0 },
       { command: 'getDefaultACLAccess' },
     ]);
-    const found = corrections(wanted, seen(clients, roles, defaults), accountOf, admin.userName);
+    const found = corrections(wanted, seen(clients, roles, groups, defaults), accountOf, admin.userName);
     if (found.length === 0) {
       if (passwords) await control.ask(passwordCommands(wanted, accountOf));
       return said;
@@ -60,11 +69,12 @@ async function repairAll(
   );
 }
 
-function seen(clients: unknown, roles: unknown, defaults: unknown): Seen {
+function seen(clients: unknown, roles: unknown, groups: unknown, defaults: unknown): Seen {
   try {
     return {
       clients: clientsSchema.parse(clients).clients,
       roles: rolesSchema.parse(roles).roles,
+      groups: groupsSchema.parse(groups).groups,
       defaults: defaultsSchema.parse(defaults).acls,
     };
   } catch (cause) {

@@ -244,3 +244,21 @@ test('second layer: nothing that a policy or a slip can do takes the administrat
   const { clients } = (await broker.dynamicSecurity()) as { clients: { username: string; roles: unknown }[] };
   assert.deepEqual(clients.find(({ username }) => username === 'admin')?.roles, [{ rolename: 'admin' }]);
 });
+
+test('second layer: a role of ours that somebody gave to a group is taken from it, and the group is left', async (t) => {
+  await using all = await guarded(t);
+  if (all === undefined) return;
+  const { broker, mend, control, publish } = all;
+  await mend();
+  await control('createGroup', 'others');
+  await control('createClient', 'intruder', '-p', 'own');
+  await control('addGroupClient', 'others', 'intruder');
+  await control('addGroupRole', 'others', 'edgeward:sensor-1', '1');
+  assert.deepEqual(await mend(), ['group others has the role edgeward:sensor-1']);
+  assert.deepEqual(await mend(), []);
+  await publish(broker.port, 'plant/sensor-1/x', '-i', 'intruder', '-u', 'intruder', '-P', 'own');
+  assert.match(broker.log(), /Denied PUBLISH from intruder/);
+  await control('addGroupRole', 'others', 'edgeward:sensor-1', '1');
+  await mend(false, []);
+  assert.deepEqual(await mend(false, []), [], 'also where the role itself goes');
+});
