@@ -122,7 +122,7 @@ export interface Exchange {
    * something. `allows` looks at what is in force now.
    */
   farewell?(allows: (operation: ProxyOperation) => boolean): Buffer | undefined;
-  /** What the connection as such lives on; when one of them is no longer allowed, it ends. */
+  /** What the connection lives on, or is under way on it; when one of them is no longer allowed, it ends. */
   standing?(): readonly ProxyOperation[];
 }
 

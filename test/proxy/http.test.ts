@@ -7,11 +7,14 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bodyIdleMs, maxDrainedBytes } from '../../enforcer/proxy/http/limits.ts';
+import type { ProxyOptions } from '../../enforcer/proxy/proxy.ts';
+import type { Usage } from '../../policy/engine/index.ts';
 import { findProgram, requires } from '../support/capabilities.ts';
 import { until } from '../support/until.ts';
 import { nodeServer } from './http-servers.ts';
 import { rawHttpClient } from './http-wire.ts';
 import { httpSlice, httpWorld, maxUpload } from './http-world.ts';
+import { decideBySlice } from './world.ts';
 
 const get = (path: string, ...lines: readonly string[]): string => request('GET', path, ...lines);
 const request = (method: string, path: string, ...lines: readonly string[]): string =>
@@ -323,6 +326,96 @@ test('a revoked subject loses its connections at once, in the middle of an answe
   assert.equal(client.isClosed(), true);
   server.closeAllConnections();
   server.close();
+});
+
+/** A server that begins an answer and never ends it, behind a policy that can be taken away. */
+async function beginnings(): Promise<
+  { port: number; revoke: () => void; more: Partial<ProxyOptions> } & AsyncDisposable
+> {
+  const server = createHttpServer((incoming, response) => {
+    incoming.on('error', () => undefined).resume();
+    response.write('a beginning');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const decide = decideBySlice(httpSlice());
+  let isGranted = true;
+  return {
+    port: (server.address() as AddressInfo).port,
+    revoke: () => (isGranted = false),
+    more: {
+      decide: (connection, operation, abilities) =>
+        isGranted
+          ? decide(connection, operation, abilities)
+          : { ...decide(connection, operation, abilities), allow: false, reason: 'no-grant' },
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+const underWay: readonly (readonly [string, string])[] = [
+  ['an answer', get('/public/a')],
+  ['a body', `${request('POST', '/public/a', 'Content-Length: 10')}abc`],
+  ['a body in chunks', `${request('POST', '/upload/a', 'Transfer-Encoding: chunked')}3\r\nabc\r\n`],
+];
+for (const [name, sent] of underWay) {
+  test(`a request that is no longer allowed ends with the next look: ${name}`, async () => {
+    await using server = await beginnings();
+    await using proxy = await httpWorld(server.port, server.more);
+    await using client = await rawHttpClient(proxy.port);
+    await using idle = await rawHttpClient(proxy.port);
+    await idle.send(get('/admin/a'));
+    await client.send(sent);
+    await client.until(() => client.text().includes('a beginning'));
+    proxy.proxy.recheck();
+    await client.until(() => false);
+    assert.equal(client.isClosed(), false, 'what is allowed goes on');
+    server.revoke();
+    proxy.proxy.recheck();
+    await client.until(() => client.isClosed());
+    assert.deepEqual([client.isClosed(), idle.isClosed()], [true, false]);
+    const denial = (await proxy.finish()).find(({ activity, data }) => activity === 'deny' && data.path !== '/admin/a');
+    assert.equal(denial?.data.reason, 'no-grant');
+  });
+}
+
+test('a request that took the last use of its grant is not ended for that', async () => {
+  await using server = await beginnings();
+  let left = 1;
+  const slice = httpSlice();
+  const [grant] = slice.grants;
+  const limited = { ...slice, grants: grant === undefined ? [] : [{ ...grant, uses: 1 }] };
+  const counts: Usage = {
+    take: () => (left-- > 0 ? 'taken' : 'uses'),
+    look: () => (left > 0 ? 'taken' : 'uses'),
+  };
+  await using proxy = await httpWorld(server.port, {
+    decide: decideBySlice(limited),
+    usage: () => {
+      let isTaken = false;
+      const once = (of: Usage): Usage => ({
+        look: (...use) => (isTaken ? 'taken' : of.look(...use)),
+        take: (...use) => {
+          if (isTaken) return 'taken';
+          const answer = of.take(...use);
+          isTaken = answer === 'taken';
+          return answer;
+        },
+      });
+      const own = once(counts);
+      return { ...own, recorded: () => undefined, settled: own };
+    },
+  });
+  await using client = await rawHttpClient(proxy.port);
+  await client.send(get('/public/a'));
+  await client.until(() => client.text().includes('a beginning'));
+  proxy.proxy.recheck();
+  await client.until(() => false);
+  assert.deepEqual([client.isClosed(), left], [false, 0]);
 });
 
 const curl = (args: readonly string[], input = ''): Promise<string> =>

@@ -10,10 +10,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
+import { unusedUsage } from '../../policy/engine/index.ts';
 import { findProgram, requires } from '../support/capabilities.ts';
 import { findH2spec } from '../support/h2spec.ts';
 import { until } from '../support/until.ts';
-import { httpWorld, maxUpload } from './http-world.ts';
+import { httpSlice, httpWorld, maxUpload } from './http-world.ts';
+import { decideBySlice } from './world.ts';
 
 interface Seen {
   readonly path: string;
@@ -290,6 +292,98 @@ test('a revoked subject loses every stream and the connection to the server at o
   await until('the server lost it', async () => await Promise.resolve(server.seen.length === 1));
   assert.equal(server.seen[0]?.complete, false);
   assert.equal(proxy.proxy.connections().length, 0);
+});
+
+test('a stream that is no longer allowed ends with the next look, and the others go on', async () => {
+  await using server = await http2Server();
+  const decide = decideBySlice(httpSlice());
+  let isUploading = true;
+  await using proxy = await httpWorld(server.port, {
+    decide: (connection, operation, abilities) => {
+      const decision = decide(connection, operation, abilities);
+      return isUploading || decision.operation !== 'upload'
+        ? decision
+        : { ...decision, allow: false, reason: 'no-grant' };
+    },
+  });
+  await using client = connect(proxy.port);
+  const begin = (path: string): http2.ClientHttp2Stream => {
+    const request = client.request({ ':method': 'POST', ':path': path, ':authority': 'a' });
+    request.on('error', () => undefined);
+    request.write('half');
+    return request;
+  };
+  const [going, ending] = [begin('/public/a'), begin('/upload/a')];
+  assert.equal((await ask(client, { ':path': '/public/b' })).status, 200);
+  proxy.proxy.recheck();
+  assert.equal((await ask(client, { ':path': '/public/b' })).status, 200);
+  assert.equal(ending.closed, false);
+  isUploading = false;
+  const ended = once(ending, 'close');
+  proxy.proxy.recheck();
+  await ended;
+  await until('the server lost it', async () => await Promise.resolve(server.seen.length === 3));
+  assert.deepEqual(server.seen.at(-1), {
+    path: '/upload/a',
+    bytes: 4,
+    complete: false,
+    rstCode: http2.constants.NGHTTP2_CANCEL,
+  });
+  let status: number | undefined;
+  going.on('response', (fields) => (status = fields[':status']));
+  going.resume().end('whole');
+  await once(going, 'close');
+  assert.equal(status, 200);
+  const denial = (await proxy.finish()).find(({ activity }) => activity === 'deny');
+  assert.deepEqual([denial?.data.path, denial?.data.reason], ['/upload/a', 'no-grant']);
+});
+
+test('content beyond a bound waits for the record of what it is then allowed by', async () => {
+  await using server = await http2Server();
+  const slice = httpSlice();
+  const decide = decideBySlice(slice);
+  let isOnDisk: (written: boolean) => void = () => undefined;
+  await using proxy = await httpWorld(server.port, {
+    // What is longer than an upload is `public`, of which every use has to be on disk.
+    decide: (connection, operation, abilities) =>
+      decide(
+        connection,
+        operation.protocol === 'http' && (operation.bodyBytes ?? 0) > maxUpload
+          ? { ...operation, path: '/public/a', bodyBytes: 0 }
+          : operation,
+        abilities,
+      ),
+    auditDurable: () => false,
+    usage: () => ({ ...unusedUsage, recorded: () => waited(), settled: unusedUsage }),
+  });
+  let asked = 0;
+  const waited = (): Promise<boolean> | undefined =>
+    ++asked === 1 ? undefined : new Promise<boolean>((resolve) => (isOnDisk = resolve));
+  await using client = connect(proxy.port);
+  const answer = ask(client, { ':method': 'POST', ':path': '/upload/a' }, Buffer.alloc(maxUpload * 3, 'x'));
+  await until('it waits', async () => await Promise.resolve(asked === 2));
+  await delay(50);
+  assert.equal(server.seen.length, 0);
+  isOnDisk(true);
+  assert.deepEqual([(await answer).status, (await answer).body.length, asked], [200, maxUpload * 3, 2]);
+});
+
+test('interim answers without end end their stream', async () => {
+  const server = http2.createServer();
+  let sent = 0;
+  server.on('stream', (stream) => {
+    stream.on('error', () => undefined);
+    for (; sent < 100; sent++) stream.additionalHeaders({ ':status': 103, link: '</x>' });
+    stream.respond({ ':status': 200 }, { endStream: true });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  await using proxy = await httpWorld((server.address() as AddressInfo).port);
+  await using client = connect(proxy.port);
+  const heard = await ask(client, { ':path': '/public/a' });
+  assert.deepEqual([heard.status, heard.interim.length <= 16], [undefined, true]);
+  assert.equal((await ask(client, { ':path': '/admin/a' })).status, 403, 'the connection stays');
+  server.close();
 });
 
 test('a proxy that ends lets the streams under way finish', async () => {

@@ -1,4 +1,5 @@
 // What both directions of an HTTP/1.1 connection know of each other: which request is on its way, and whose answer is awaited.
+import type { HttpOperation } from './operation.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ExchangePorts } from '../protocol.ts';
 
@@ -10,6 +11,8 @@ export interface Current {
   /** Octets of the body that have come, and up to which the decision stands. */
   content: number;
   bound: number;
+  /** All of it has come. */
+  isWhole: boolean;
 }
 
 export class Conversation {
@@ -36,6 +39,14 @@ export class Conversation {
     if (current.denied) return;
     this.pending = current.head;
     this.asked = current.head;
+  }
+
+  /** What was allowed and is not over: its body is on its way, or its answer. */
+  underWay(): HttpOperation | undefined {
+    const { current } = this;
+    if (current === undefined || current.denied || (current.isWhole && this.pending === undefined)) return undefined;
+    const { operation, framing } = current.head;
+    return framing.kind === 'chunked' ? { ...operation, bodyBytes: current.content } : operation;
   }
 
   settled(): void {

@@ -14,6 +14,10 @@ export function openHttp1(ports: ExchangePorts): Exchange {
     client,
     server,
     isIdle: () => conversation.pending === undefined && conversation.unsettled.length === 0 && !client.isInBody(),
+    standing() {
+      const operation = conversation.underWay();
+      return operation === undefined ? [] : [operation];
+    },
     tick: (nowMs) =>
       client.isInBody() && nowMs - client.movedAt() >= bodyIdleMs ? 'a body was begun and not finished' : undefined,
   };

@@ -2,7 +2,7 @@
 // those that were read.
 import { answerOf } from './answers.ts';
 import { bodyBound } from './body-bound.ts';
-import type { Conversation } from './conversation.ts';
+import type { Conversation, Current } from './conversation.ts';
 import { maxDrainedBytes } from './limits.ts';
 import { createMessageReader, type MessageReader, type Part } from './message-reader.ts';
 import { readRequestHead, type RequestHead } from './request-head.ts';
@@ -118,7 +118,7 @@ class Request implements Message {
       done: () => {
         const bound = bodyBound(conversation.ports.entry(), verdict.decision);
         conversation.settled();
-        conversation.begin({ head, denied: false, content: 0, bound });
+        conversation.begin({ head, denied: false, content: 0, bound, isWhole: head.framing.kind === 'none' });
       },
     };
   }
@@ -136,7 +136,7 @@ class Request implements Message {
       back,
       done: () => {
         conversation.settled();
-        conversation.begin({ head, denied: true, content: 0, bound: maxDrainedBytes });
+        conversation.begin({ head, denied: true, content: 0, bound: maxDrainedBytes, isWhole: false });
       },
     };
   }
@@ -182,8 +182,9 @@ class RequestBody implements Message {
     };
   }
 
-  #count(current: { content: number }): void {
+  #count(current: Current): void {
     current.content += this.#part.content;
+    current.isWhole = this.#part.last;
     this.#conversation.settled();
   }
 }

@@ -24,7 +24,7 @@ import {
   streamResets,
   streamWindowBytes,
 } from '../limits.ts';
-import { serveStream } from './stream.ts';
+import { serveStream, type Stream } from './stream.ts';
 
 export function serveHttp2(client: Socket, ports: ConnectionPorts): Connection {
   return new Http2Connection(client, ports);
@@ -42,6 +42,7 @@ class Http2Connection implements Connection {
   readonly #session: ServerHttp2Session;
   readonly #budgets: PeerBudgets;
   readonly #since: number;
+  readonly #streams = new Set<Stream>();
   #isGreeted = false;
   #ended = false;
   #upstream: ClientHttp2Session | undefined;
@@ -86,6 +87,7 @@ class Http2Connection implements Connection {
     if (!this.#isGreeted && clock.monotonic() - this.#since >= limits.frameTimeoutMs) {
       this.#refuse('no SETTINGS behind the preface');
     }
+    for (const stream of this.#streams) stream.recheck();
   }
 
   drain(): void {
@@ -101,16 +103,19 @@ class Http2Connection implements Connection {
 
   #serve(stream: ServerHttp2Stream, flags: number, fields: readonly string[]): void {
     stream.on('error', ignored);
+    let served: Stream | undefined;
     stream.once('close', () => {
+      if (served !== undefined) this.#streams.delete(served);
       if (stream.rstCode === constants.NGHTTP2_NO_ERROR) this.#budgets.earn();
       else this.#spend('spendReset');
     });
-    serveStream(stream, fields, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, {
+    served = serveStream(stream, fields, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, {
       ports: this.#ports,
       judging: this.#judging,
       upstream: () => this.#upstream ?? this.#dial(),
       reset: () => this.reset(),
     });
+    if (served !== undefined) this.#streams.add(served);
   }
 
   async #dial(): Promise<ClientHttp2Session> {

@@ -8,27 +8,40 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { addAbortSignal } from 'node:stream';
+import { maxInterimAnswers } from '../limits.ts';
 import { headersOf } from '../operation.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
 
-/** @param mayHold whether the content may be as long as this, asked with each piece before it goes on. */
+/**
+ * Returns what cuts both streams, so that neither side takes what it has for the whole.
+ * @param mayHold whether the content may be as long as this, asked with each piece before it goes on.
+ */
 export function forwardStream(
   stream: ServerHttp2Stream,
   fields: readonly string[],
   isWhole: boolean,
   session: ClientHttp2Session,
-  mayHold: (octets: number) => boolean,
-): void {
+  mayHold: MayHold,
+): () => void {
   const request = session.request(fields, { endStream: isWhole });
   request.on('error', () => undefined);
   const cancelRequest = cancelling(request);
+  const cancelStream = cancelling(stream);
+  const cut = (): void => {
+    cancelRequest();
+    cancelStream();
+  };
   if (isWhole) stream.resume();
-  else sendContent(stream, request, cancelRequest, mayHold);
+  else sendContent(stream, request, cut, mayHold);
   passAnswer(stream, request);
   // Also the client's deadline, its cancellation, and the end of its connection.
   stream.once('close', cancelRequest);
+  return cut;
 }
+
+/** A promise where the answer waits for the disk. */
+export type MayHold = (octets: number) => boolean | Promise<boolean>;
 
 /**
  * Ends a stream with RST_STREAM and CANCEL. `close` of Node ends the content first, with END_STREAM, and the peer would take
@@ -40,30 +53,41 @@ function cancelling(stream: ClientHttp2Stream | ServerHttp2Stream): () => void {
   return () => abort.abort();
 }
 
-function sendContent(
-  stream: ServerHttp2Stream,
-  request: ClientHttp2Stream,
-  cancelRequest: () => void,
-  mayHold: (octets: number) => boolean,
-): void {
-  const cancelStream = cancelling(stream);
+function sendContent(stream: ServerHttp2Stream, request: ClientHttp2Stream, cut: () => void, mayHold: MayHold): void {
   let content = 0;
-  const cut = (): void => {
-    cancelRequest();
-    cancelStream();
+  let held: Promise<void> | undefined;
+  const isOpen = (): boolean => !request.destroyed && !request.closed;
+  const pass = (chunk: Buffer, may: boolean): void => {
+    if (!may) cut();
+    else if (isOpen() && !request.write(chunk)) stream.pause();
+    else stream.resume();
+  };
+  const end = (): void => {
+    // The end of a stream that was reset is not the end of its content.
+    if (stream.closed) cut();
+    else if (isOpen()) request.end();
   };
   stream.on('data', (chunk: Buffer) => {
     content += chunk.length;
-    if (!mayHold(content)) cut();
-    else if (!request.destroyed && !request.closed && !request.write(chunk)) stream.pause();
+    const may = mayHold(content);
+    if (typeof may === 'boolean') {
+      pass(chunk, may);
+      return;
+    }
+    stream.pause();
+    held = may.then((answer) => {
+      held = undefined;
+      pass(chunk, answer);
+    }, cut);
   });
-  request.on('drain', () => stream.resume());
+  request.on('drain', () => {
+    if (held === undefined) stream.resume();
+  });
   // What is judged is the head; nobody has judged these.
   stream.on('trailers', cut);
   stream.on('end', () => {
-    // The end of a stream that was reset is not the end of its content.
-    if (stream.closed) cancelRequest();
-    else if (!request.destroyed && !request.closed) request.end();
+    if (held === undefined) end();
+    else void held.then(end);
   });
 }
 
@@ -81,8 +105,13 @@ function passAnswer(stream: ServerHttp2Stream, request: ClientHttp2Stream): void
       endWith(stream, NGHTTP2_CANCEL);
     }
   };
+  let interims = 0;
   const interim = (headers: OutgoingHttpHeaders): void => {
-    if (!stream.closed && !stream.headersSent) passOn(() => stream.additionalHeaders(headers));
+    if (stream.closed || stream.headersSent) return;
+    passOn(() => {
+      if (++interims > maxInterimAnswers) throw new Error('interim answers without end');
+      stream.additionalHeaders(headers);
+    });
   };
   /** The server has answered without waiting for all that the client wants to say (RFC 9113, 8.1). */
   const endEarly = (): void => {

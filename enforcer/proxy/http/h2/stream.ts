@@ -18,20 +18,27 @@ export interface StreamPorts {
   readonly reset: () => void;
 }
 
+export interface Stream {
+  /** Ends it on both sides when it is no longer allowed. */
+  readonly recheck: () => void;
+}
+
+/** Undefined for one that was answered already. */
 export function serveStream(
   stream: ServerHttp2Stream,
   fields: readonly string[],
   isWhole: boolean,
   parts: StreamPorts,
-): void {
+): Stream | undefined {
   const head = readStreamHead(fields, isWhole);
   if ('fault' in head) {
     parts.ports.onRefused(parts.ports.describe(), head.fault);
     answerStream(stream, 'refused', false);
-    return;
+    return undefined;
   }
   const judged = new JudgedStream(stream, fields, isWhole, head.read, parts);
   judged.go().catch(() => judged.fail());
+  return judged;
 }
 
 type Operations = Extract<Ask, { kind: 'operations' }>;
@@ -43,12 +50,16 @@ const asking = (operation: HttpOperation): Operations => ({
 });
 const messageOf = (ask: Operations): Message => ({ ask: () => ask, settle: () => ({}) });
 
-class JudgedStream {
+class JudgedStream implements Stream {
   readonly #stream: ServerHttp2Stream;
   readonly #fields: readonly string[];
   readonly #isWhole: boolean;
   readonly #head: StreamHead;
   readonly #parts: StreamPorts;
+  /** Octets of content that have come. */
+  #content = 0;
+  /** Since it is forwarded. */
+  #cut: (() => void) | undefined;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -83,6 +94,18 @@ class JudgedStream {
     else if (!this.#stream.destroyed && !this.#stream.closed) this.#forward(session, verdict);
   }
 
+  recheck(): void {
+    if (this.#cut === undefined) return;
+    const { judging, ports } = this.#parts;
+    const { operation, saidBytes } = this.#head;
+    const asked = saidBytes === undefined ? { ...operation, bodyBytes: this.#content } : operation;
+    const decision = judging.look(asked);
+    if (decision.allow) return;
+    ports.onDenied(ports.describe(), { operation: asked, decision });
+    this.#cut();
+    this.#cut = undefined;
+  }
+
   fail(): void {
     answerStream(this.#stream, 'unreachable', this.#head.isGrpc);
   }
@@ -96,23 +119,24 @@ class JudgedStream {
   #forward(session: ClientHttp2Session, verdict: JudgedOperation): void {
     const { saidBytes } = this.#head;
     let bound = saidBytes ?? bodyBound(this.#parts.ports.entry(), verdict.decision);
-    forwardStream(this.#stream, this.#fields, this.#isWhole, session, (content) => {
+    this.#cut = forwardStream(this.#stream, this.#fields, this.#isWhole, session, (content) => {
+      this.#content = content;
       if (content <= bound) return true;
-      const again = saidBytes === undefined ? this.#judgeLonger(content) : undefined;
-      if (again === undefined) return false;
-      bound = bodyBound(this.#parts.ports.entry(), again.decision);
-      return true;
+      if (saidBytes !== undefined) return false;
+      return this.#judgeLonger(content).then((verdict) => {
+        if (verdict !== undefined) bound = bodyBound(this.#parts.ports.entry(), verdict.decision);
+        return verdict !== undefined;
+      });
     });
   }
 
-  /** Undefined where a body of so many octets is denied. */
-  #judgeLonger(bodyBytes: number): JudgedOperation | undefined {
-    const { judging, ports } = this.#parts;
+  /** Undefined where a body of so many octets is denied; an allow was told at the head. */
+  async #judgeLonger(bodyBytes: number): Promise<JudgedOperation | undefined> {
+    const { judging } = this.#parts;
     const ask = asking({ ...this.#head.operation, bodyBytes });
-    const [judged] = judging.judge(messageOf(ask), ask);
-    if (judged === undefined) return undefined;
-    if (!isDenied(judged)) return judged;
-    ports.onDenied(ports.describe(), judged);
-    return undefined;
+    const message = messageOf(ask);
+    const judged = judging.judge(message, ask);
+    const settled = (await judging.record(message, ask, judged, judged.filter(isDenied))) ?? judged;
+    return settled.some(isDenied) ? undefined : settled[0];
   }
 }
