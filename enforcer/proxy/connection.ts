@@ -272,7 +272,18 @@ class Proxied implements Connection {
     closeClient?.();
     this.#takeLeave();
     this.#upstream.end(false);
+    if (this.#upstream.pending() > 0) void this.#seeOff();
     this.#ports.onClosed();
+  }
+
+  /** What waits for the server still goes out, as long as it takes any of it. */
+  async #seeOff(): Promise<void> {
+    const { clock, limits } = this.#ports;
+    for (let taken = -1; taken !== this.#upstream.taken();) {
+      taken = this.#upstream.taken();
+      await clock.sleep(limits.stallTimeoutMs);
+    }
+    this.#upstream.end(true);
   }
 }
 

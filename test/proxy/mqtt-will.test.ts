@@ -2,13 +2,13 @@
 // whoever ends the connection. Real mosquitto; each with the will that is still allowed as its control.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { requires } from '../support/capabilities.ts';
 import { startMosquitto } from '../support/mosquitto.ts';
 import { run } from '../support/netns-process.ts';
 import { encode } from '../../enforcer/proxy/mqtt/encode.ts';
-import { connectBytes } from './mqtt-raw.ts';
+import { connectBytes, publishBytes } from './mqtt-raw.ts';
 import { brokerSlice, mqttWorld } from './mqtt-world.ts';
 
 const will = { topic: 'status/sensor-1', payload: Buffer.from('gone'), qos: 0, retain: true, properties: [] } as const;
@@ -64,3 +64,44 @@ for (const version of [4, 5] as const) {
     }
   }
 }
+
+test('a broker that reads nothing keeps no side of a connection open that ended, told of the will or not', async () => {
+  const deaf = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      socket.pause();
+      socket.write(encode({ type: 'connack', sessionPresent: false, reason: 0, properties: [] }, 4));
+    });
+  });
+  await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
+  const { port } = deaf.address() as AddressInfo;
+  const sides: Socket[] = [];
+  await using w = await mqttWorld(port, {
+    limits: { stallTimeoutMs: 100 },
+    async connectUpstream() {
+      const side = connect({ port, host: '127.0.0.1' });
+      await once(side, 'connect');
+      sides.push(side);
+      return side;
+    },
+  });
+  const message = publishBytes(4, 'plant/sensor-1/x', { payload: Buffer.alloc(1_900) });
+  for (const granted of [true, false]) {
+    w.activate(brokerSlice);
+    const client = connect({ port: w.port, host: '127.0.0.1' });
+    client.on('error', () => undefined);
+    client.write(connectBytes(4, 'sensor-1', { will }));
+    await once(client, 'data');
+    const side = sides.at(-1);
+    assert.ok(side !== undefined);
+    while (side.writableLength === 0 && !side.destroyed) {
+      client.write(Buffer.concat(Array.from({ length: 100 }, () => message)));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    if (!granted) w.activate(withoutWills);
+    if (!granted) w.proxy.recheck();
+    client.resetAndDestroy();
+    if (!side.destroyed) await once(side, 'close', { signal: AbortSignal.timeout(10_000) });
+  }
+  deaf.close();
+});
