@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewEvent } from '../../audit/spool/index.ts';
 import { rawClient, readRegisters, recordingServer, writeRegister } from '../../test/proxy/wire.ts';
-import { readOnlySlice, world } from '../../test/proxy/world.ts';
+import { decideBySlice, readOnlySlice, world } from '../../test/proxy/world.ts';
 import type { SliceInterface } from '../../policy/bundle/index.ts';
 
 test('events: a denied write names peer, operation, rule and both addresses, at once', async () => {
@@ -175,4 +175,26 @@ test('events: of a class that is sampled what is drawn is whole, and every other
     ],
   );
   assert.deepEqual(await recordedAs({ read: 'counted' }), await recordedAs(undefined));
+});
+
+test('events: what observe mode lets through is told apart by what it was, as denials are', async () => {
+  await using server = await recordingServer();
+  const [entry] = readOnlySlice.interfaces;
+  assert.ok(entry);
+  const observeUntil = Number.MAX_SAFE_INTEGER;
+  await using w = await world(server.port, {
+    decide: decideBySlice({ ...readOnlySlice, interfaces: [{ ...entry, observeUntil }], grants: [] }),
+  });
+  await using client = await rawClient(w.port);
+  for (const address of [50, 51, 50]) {
+    await client.send(writeRegister(1, address, 7));
+    assert.equal((await client.answer())?.functionCode, 6);
+  }
+  assert.deepEqual(
+    w.events.map(({ activity, data }) => [activity, data['observed'], data['address'], data['count']]),
+    [
+      ['allow', 'no-grant', 50, 1],
+      ['allow', 'no-grant', 51, 1],
+    ],
+  );
 });

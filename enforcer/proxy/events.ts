@@ -94,6 +94,8 @@ export function createProxyEvents(
           decision.observed ?? '',
           decision.spared ?? '',
           decision.bundle,
+          // No operation of the policy says what it was.
+          ...(decision.observed === undefined ? [] : protocol.record(judged.operation).key),
         ),
         event,
         coarse: () => ({ key: who, event: () => withoutOperation(protocol, event(), connection, decision) }),

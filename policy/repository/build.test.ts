@@ -56,6 +56,17 @@ test('a device knows itself, its peers by rule, and nobody else', () => {
   assert.doesNotMatch(text, /hmi|desk|10\.88/, 'neither rules nor addresses of networks the PLC is not on');
 });
 
+test('a device that observes an interface knows everybody on its networks, granted or not', () => {
+  const observed = sampleWith(
+    'interfaces/cell.yaml',
+    '    port: 502\n',
+    '    port: 502\n    observe: {until: 2026-12-01}\n',
+  );
+  const devices = (name: string): string[] => sliceOf(observed, name).devices.map((device) => device.id);
+  assert.deepEqual(devices('plc-1'), ['gateway-1', 'hmi-1', 'plc-1']);
+  assert.deepEqual(devices('hmi-1'), ['gateway-1', 'hmi-1']);
+});
+
 test('the serving device has every operation and the model; the client only what it was granted', () => {
   const server = sliceOf(treeOf(sampleFiles), 'plc-1');
   assert.deepEqual(
@@ -141,7 +152,7 @@ test('the order of files and entries does not change a slice', () => {
   });
   const plain = (slice: Slice): unknown =>
     JSON.parse(JSON.stringify(slice).replaceAll(/"place":"[^"]*"/g, '"place":""'));
-  for (const device of ['gateway-1', 'plc-1', 'hmi-1']) {
+  for (const device of ['gateway-1', 'hmi-1', 'plc-1']) {
     assert.deepEqual(plain(sliceOf(moved, device)), plain(sliceOf(treeOf(sampleFiles), device)));
   }
 });

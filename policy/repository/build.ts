@@ -65,6 +65,10 @@ function buildSlice({ repository, catalogue, peers }: Build, device: Device): Om
     ({ of }) => of.breakGlass,
   ).flatMap(([entry]) => breakGlassFor(entry, device.id));
   const served = interfaces.filter((entry) => entry.device === device.id);
+  const named = namedBy(device, [...grants, ...denies, ...breakGlass], interfaces);
+  // Where nobody holds a grant yet, who asks is what observing is to find out.
+  if (served.some((entry) => entry.observeUntil !== undefined))
+    peers.neighboursOf(device).forEach((id) => named.add(id));
   const models = new Set(served.map((entry) => entry.casbin));
   const packages = new Set(served.map((entry) => entry.rego));
   const rego = repository.rego
@@ -77,7 +81,7 @@ function buildSlice({ repository, catalogue, peers }: Build, device: Device): Om
     format: 1,
     trustDomain: repository.trustDomain,
     device: device.id,
-    devices: peers.of(device, namedBy(device, [...grants, ...denies, ...breakGlass], interfaces)),
+    devices: peers.of(device, named),
     interfaces,
     grants,
     denies,

@@ -14,6 +14,14 @@ export class PeerRecords {
     this.#placeOf = new Map(devices.map(({ id }, place) => [id, place]));
   }
 
+  /** Ids of the devices that share a network with this one. */
+  neighboursOf(device: Device): string[] {
+    const networks = new Set(device.interfaces.map((card) => card.network));
+    return this.#devices
+      .filter((other) => other.interfaces.some((card) => networks.has(card.network)))
+      .map(({ id }) => id);
+  }
+
   /** Records of the named devices that the inventory holds, in its order. */
   of(device: Device, named: Iterable<string>): SliceDevice[] {
     const networks = new Set(device.interfaces.map((card) => card.network));
