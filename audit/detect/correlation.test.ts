@@ -143,7 +143,7 @@ test('rules that would never match, or mean two things, are refused', () => {
     assert.throws(() => createDetector(texts), { message });
   };
   refused({ 'a.yml': denied, 'b.yml': denied.replace('title: Denied', 'title: Other') }, /used in a\.yml already/);
-  refused({ 'a.yml': denied.replace('service: authz', 'service: http') }, /authz/);
+  refused({ 'a.yml': denied.replace('service: authz', 'service: https') }, /authz/);
   refused({ 'a.yml': denied.replace('service: authz', 'category: proxy') }, /category/);
   refused({ 'a.yml': denied.replace('activity: deny', 'activity: []') }, /empty list/);
   refused({ 'a.yml': denied.replace('activity: deny', "'|contains': deny") }, /field name/);
