@@ -32,7 +32,8 @@ export function proposeFiles(
   const heading = [
     `# Learned from ${messages} messages between ${since} and ${until}. A proposal: whatever came in that time is in it,`,
     '# wanted or not. Read it, take away what nobody needs, and give names that say what an operation is for. Grants that write',
-    '# over a bare address need a waiver, and every grant a test: edgeward policy lint says where.',
+    '# over a bare address need a waiver, and every grant a test: edgeward policy lint says where. These interfaces take the place of',
+    '# those of the same name that the repository has.',
     ...seen.flatMap((entry) =>
       entry.left() === 0
         ? []
