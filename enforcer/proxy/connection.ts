@@ -8,7 +8,7 @@ import { createJudging, type Judging, type JudgingPorts } from './judging.ts';
 import { createLane, type Lane } from './lane.ts';
 import { KEEP_ALIVE_MS, LAST_WORDS_MS, MAX_BACKLOG_BYTES, type ProxyLimits } from './limits.ts';
 import type { ConnectionInfo, Exchange, Outcome, Protocol, ProxyOperation } from './protocol.ts';
-import { createUpstream, type Upstream } from './upstream.ts';
+import { createUpstream, endNow, type Upstream } from './upstream.ts';
 
 export interface ConnectionPorts extends JudgingPorts {
   readonly connectUpstream: (destination: Endpoint) => Promise<Socket>;
@@ -51,7 +51,9 @@ class Proxied implements Connection {
   readonly #answers: Lane;
   #flowing = true;
   #gathering = false;
+  /** Nothing more is read or judged; what was written may still be on its way. */
   #ended = false;
+  #hasPlace = true;
   #draining = false;
   /** The server has heard the last of this connection. */
   #left = false;
@@ -76,8 +78,9 @@ class Proxied implements Connection {
     this.#upstream = createUpstream({
       connect: () => ports.connectUpstream(describe().destination),
       onData: (chunk) => this.#receive(this.#answers, chunk),
-      onRoom: () => this.#requests.pump(),
+      onRoom: () => this.#pumpBoth(),
       onEnd: (broken) => this.#serverEnd(broken),
+      onGone: () => this.#leavePlace(),
     });
     const isEnded = (): boolean => this.#ended;
     const gather = (on: boolean): void => this.#gather(on);
@@ -110,7 +113,10 @@ class Proxied implements Connection {
     client.on('data', (chunk: Buffer) => this.#receive(this.#requests, chunk));
     client.on('drain', () => this.#pumpBoth());
     client.on('error', () => this.#end());
-    client.on('close', () => this.#end());
+    client.on('close', () => {
+      this.#end();
+      this.#leavePlace();
+    });
   }
 
   describe(): ConnectionInfo {
@@ -128,8 +134,9 @@ class Proxied implements Connection {
   #look(): void {
     const { clock, limits } = this.#ports;
     const now = clock.monotonic();
-    if (this.#isLate(this.#requests, now)) return this.#refuse('a message was begun and not finished');
-    if (this.#isLate(this.#answers, now)) return this.#refuse('answer of the server: begun and not finished');
+    if (!this.#ended && this.#isLate(this.#requests, now)) return this.#refuse('a message was begun and not finished');
+    if (!this.#ended && this.#isLate(this.#answers, now))
+      return this.#refuse('answer of the server: begun and not finished');
     this.#clientStall = stallOf(this.#clientStall, this.#client, now);
     this.#serverStall = stallOf(
       this.#serverStall,
@@ -140,6 +147,7 @@ class Proxied implements Connection {
       (stall) => stall !== undefined && now - stall.since >= limits.stallTimeoutMs,
     );
     if (stalled) return this.reset();
+    if (this.#ended) return;
     const late = this.#exchange.tick?.(now);
     if (late !== undefined) return this.#refuse(late);
     const standing = this.#exchange.standing?.() ?? [];
@@ -162,9 +170,11 @@ class Proxied implements Connection {
 
   reset(): void {
     this.#gather(false);
-    this.#client.resetAndDestroy();
-    this.#upstream.end(!this.#takeLeave());
+    endNow(this.#client);
+    // What has ended has had its last words.
+    this.#upstream.end(this.#ended || !this.#takeLeave());
     this.#end();
+    this.#leavePlace();
   }
 
   #receive(lane: Lane, chunk: Buffer): void {
@@ -272,18 +282,14 @@ class Proxied implements Connection {
     closeClient?.();
     this.#takeLeave();
     this.#upstream.end(false);
-    if (this.#upstream.pending() > 0) void this.#seeOff();
-    this.#ports.onClosed();
+    this.#leavePlace();
   }
 
-  /** What waits for the server still goes out, as long as it takes any of it. */
-  async #seeOff(): Promise<void> {
-    const { clock, limits } = this.#ports;
-    for (let taken = -1; taken !== this.#upstream.taken();) {
-      taken = this.#upstream.taken();
-      await clock.sleep(limits.stallTimeoutMs);
-    }
-    this.#upstream.end(true);
+  /** Who ends and reads nothing has a place all the same: sockets that linger are bounded as the others, and can be reset. */
+  #leavePlace(): void {
+    if (!this.#hasPlace || !this.#ended || !this.#client.destroyed || !this.#upstream.isGone()) return;
+    this.#hasPlace = false;
+    this.#ports.onClosed();
   }
 }
 

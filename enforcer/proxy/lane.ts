@@ -33,7 +33,7 @@ export interface Lane {
   readonly isEmpty: () => boolean;
   /** Its source is not read from: `pump` finds out whether it may be again. */
   readonly isHeld: () => boolean;
-  /** Since when a message is begun and not finished; monotonic milliseconds. */
+  /** Since when a message is begun and not finished, and its rest is read; monotonic milliseconds. */
   readonly partialSince: () => number | undefined;
   /** Takes no further message and no further byte. */
   readonly stop: () => void;
@@ -97,7 +97,7 @@ class OneWay implements Lane {
   }
 
   partialSince(): number | undefined {
-    return this.#partialSince;
+    return this.#held ? undefined : this.#partialSince;
   }
 
   stop(): void {
@@ -132,7 +132,10 @@ class OneWay implements Lane {
       this.#queue = [];
       this.#next = 0;
     }
+    const wasHeld = this.#held;
     this.#held = this.#hasNext() || this.#isBlocked();
+    // The rest could not come while nobody read it.
+    if (wasHeld && !this.#held && this.#partialSince !== undefined) this.#partialSince = clock.monotonic();
     if (this.#held) flow(false);
     else if (this.#fault !== undefined) onFault(this.#fault);
     else flow(!this.#stopped);

@@ -13,6 +13,8 @@ export interface UpstreamPorts {
   readonly onRoom: () => void;
   /** `broken`: by a reset or another failure, not by its own word. */
   readonly onEnd: (broken: boolean) => void;
+  /** `isGone` is true now. */
+  readonly onGone: () => void;
 }
 
 /** `none`: nobody dialled yet; `wait`: onRoom follows. */
@@ -32,12 +34,15 @@ export interface Upstream {
   readonly taken: () => number;
   /** After what was written, or at once with a reset. */
   readonly end: (reset: boolean) => void;
+  /** Nothing is left of it: neither a socket, nor one on its way. */
+  readonly isGone: () => boolean;
 }
 
 export function createUpstream(ports: UpstreamPorts): Upstream {
   let socket: Socket | undefined;
   let dialling = false;
   let ended = false;
+  let isReset = false;
   let flowing = true;
 
   const finish = (broken: boolean): void => {
@@ -46,16 +51,21 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
     ports.onEnd(broken);
   };
   const use = (opened: Socket): void => {
+    dialling = false;
+    socket = opened;
     if (ended) {
       opened.destroy();
+      ports.onGone();
       return;
     }
-    socket = opened;
     opened.setNoDelay(true);
     opened.on('data', ports.onData);
     opened.on('drain', ports.onRoom);
     opened.on('error', () => finish(true));
-    opened.on('close', () => finish(false));
+    opened.on('close', () => {
+      finish(false);
+      ports.onGone();
+    });
     if (!flowing) opened.pause();
     ports.onRoom();
   };
@@ -67,9 +77,13 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
       return socket.writableNeedDrain ? 'wait' : 'room';
     },
     dial() {
-      if (dialling) return;
+      if (dialling || socket !== undefined) return;
       dialling = true;
-      ports.connect().then(use, () => finish(false));
+      ports.connect().then(use, () => {
+        dialling = false;
+        finish(false);
+        ports.onGone();
+      });
     },
     write: (bytes) => void socket?.write(bytes),
     gather(on) {
@@ -86,10 +100,21 @@ export function createUpstream(ports: UpstreamPorts): Upstream {
     taken: () => (socket === undefined ? 0 : socket.bytesWritten - socket.writableLength),
     end(reset) {
       ended = true;
-      if (reset) socket?.resetAndDestroy();
-      else socket?.destroySoon();
+      isReset ||= reset;
+      if (!reset) socket?.destroySoon();
+      else if (socket !== undefined) endNow(socket);
     },
+    isGone: () => (socket === undefined ? !dialling || isReset : socket.destroyed),
   };
+}
+
+/**
+ * With a reset, unless its end is on its way already: a socket that shuts down cannot be reset (libuv, uv_tcp_close_reset), and
+ * Node would keep it open for ever.
+ */
+export function endNow(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Rejects with PROXY_UPSTREAM_UNREACHABLE. */
