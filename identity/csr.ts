@@ -1,8 +1,8 @@
 // Certificate requests (PKCS#10, RFC 2986). Written by hand; read twice, by our strict reader and by @peculiar/x509,
 // and refused when the two disagree. What a request asks for is only ever a request.
-import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
 import { type KeyObject, sign, verify } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type * as X509 from '@peculiar/x509';
 import {
   bitString,
   context,
@@ -130,6 +130,7 @@ function readRequestedNames(values: DerNode): Pick<ParsedCsr, 'uris' | 'otherNam
 function crossCheck(der: Uint8Array, request: Request): void {
   let second: { publicKeyDer: Buffer; uris: string[] };
   try {
+    const x509 = secondReader();
     const parsed = new x509.Pkcs10CertificateRequest(Buffer.from(der));
     const san = parsed.getExtension(oids.subjectAltName);
     const items = san instanceof x509.SubjectAlternativeNameExtension ? san.names.items : [];
@@ -140,4 +141,10 @@ function crossCheck(der: Uint8Array, request: Request): void {
   }
   const agree = second.publicKeyDer.equals(request.publicKeyDer) && second.uris.join('\n') === request.uris.join('\n');
   if (!agree) throw invalid('two parsers read it differently');
+}
+
+/** Loaded with the first request: only who issues reads one, and an edge has no memory to spare for it. */
+function secondReader(): typeof X509 {
+  createRequire(import.meta.url)('reflect-metadata');
+  return createRequire(import.meta.url)('@peculiar/x509') as typeof X509;
 }
