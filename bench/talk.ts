@@ -3,14 +3,21 @@ import { type ChildProcess, spawn } from 'node:child_process';
 
 const LEAVE_MS = 5_000;
 
-/** As the product's programs run; the flag for collections only lets us ask for one. */
+/** As bin/edgeward starts an edge (test/cli/launcher.test.ts holds both equal); the last one lets us ask for a collection. */
 export const programFlags: readonly string[] = [
   '--disallow-code-generation-from-strings',
   '--max-semi-space-size=2',
   '--expose-gc',
 ];
+/** Beside it: malloc's, mallopt(3). */
+export const programEnvironment: Readonly<Record<string, string>> = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+};
 
 export interface TalkOptions {
+  /** Beside this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Given to node. */
   readonly flags?: readonly string[];
   /** Where it runs: `(argv) => net.commandOn('plc', argv)`. */
@@ -23,9 +30,17 @@ export class Talk {
   readonly #refusals: ((error: Error) => void)[] = [];
 
   /** `module` is a path; what the process sends is taken in the order of the questions. */
-  constructor(module: string, args: readonly string[] = [], { flags = [], on = (argv) => argv }: TalkOptions = {}) {
+  constructor(
+    module: string,
+    args: readonly string[] = [],
+    { environment, flags = [], on = (argv) => argv }: TalkOptions = {},
+  ) {
     const [program = '', ...rest] = on([process.execPath, ...flags, module, ...args]);
-    this.child = spawn(program, rest, { stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced' });
+    this.child = spawn(program, rest, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 2, 2, 'ipc'],
+      serialization: 'advanced',
+    });
     this.child.on('message', (message) => {
       this.#refusals.shift();
       this.#answers.shift()?.(message);

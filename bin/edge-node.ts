@@ -1,6 +1,7 @@
 // The edge: enforcement beside the workloads, with or without the cloud. Above the line the configuration is read; below it
 // the host changes: rules first, before anything that can fail and before any network, then identity and spool, then the
 // enforcement points, then the link to the cloud.
+import { flushCompileCache } from 'node:module';
 import { systemClock } from '../runtime/clock.ts';
 import { serveDiagnostics } from '../runtime/diagnostics.ts';
 import { CodedError } from '../runtime/errors.ts';
@@ -32,6 +33,8 @@ export async function runEdgeNode(configFile: string, signal: AbortSignal): Prom
     { device: core.own.current().id.uri, diagnostics: diagnostics.port, serving: enforcement.serving() },
     'edge runs',
   );
+  // Not only at the end: an edge that loses its power has it at the next start too. Nothing where there is no cache.
+  flushCompileCache();
   try {
     const follow = control.follow(
       () => link.stream.status().connected,

@@ -1,6 +1,7 @@
 // The stand-in: a small process of its own beside the edge, which listens where the kernel diverts to when the edge's proxies do
 // not, decides with the same engine by the files that the edge left, and ends an edge that hangs. It never writes what is the
 // edge's; docs/decisions/0018-standby.md.
+import { flushCompileCache } from 'node:module';
 import type { NewEvent } from '../audit/spool/index.ts';
 import { noRequestUsage } from '../enforcer/request-usage.ts';
 import { createSafety } from '../enforcer/activation/index.ts';
@@ -111,6 +112,8 @@ export async function runStandby(configFile: string, signal: AbortSignal): Promi
     { device: identity.current().id.uri, interfaces: config.proxies.map((proxy) => proxy.interface) },
     'standby runs',
   );
+  // Not only at the end, as the edge does it: who is killed has it at the next start too.
+  flushCompileCache();
   const systemd = systemdWatchdog(process.env, clock, (error) => log.warn({ err: error }, 'systemd was not told'));
   const seen: Task = periodically(clock, SEEN_MS, () => {
     held.seen(serving.peers());

@@ -5,7 +5,7 @@ import type { LoadOrder, LoadReport } from './generator.ts';
 import type { LoadResult } from './load.ts';
 import type { Listening, ServerQuestion, ServerTask, ServerUse } from './server.ts';
 import type { Transport } from './transports.ts';
-import { programFlags, Talk } from '../talk.ts';
+import { programEnvironment, programFlags, Talk } from '../talk.ts';
 import type { WebOrder, WebReport } from './web-client.ts';
 
 export interface MeasuredServer {
@@ -23,7 +23,10 @@ const at = (name: string): string => join(import.meta.dirname, name);
 
 /** `flags` are given to node beside those of the product, e.g. `--cpu-prof`. */
 export async function startServer(task: ServerTask, flags: readonly string[] = []): Promise<MeasuredServer> {
-  const talk = new Talk(at('server.ts'), [JSON.stringify(task)], { flags: [...programFlags, ...flags] });
+  const talk = new Talk(at('server.ts'), [JSON.stringify(task)], {
+    flags: [...programFlags, ...flags],
+    environment: programEnvironment,
+  });
   const timer = setTimeout(() => void talk.stop(), START_MS);
   const listening = await talk.next<Listening>();
   clearTimeout(timer);

@@ -41,6 +41,7 @@ export async function measureConnections(world: BenchWorld, { progress }: BenchO
     externalMb: round(during.externalBytes / MB),
     afterCollectionMb: round(collected.rssBytes / MB),
     path: PATH,
+    compileCache: 'warm',
   };
   if (served < CONNECTIONS) {
     const reason = `${served} of ${CONNECTIONS} connections are served`;

@@ -6,7 +6,7 @@ import { createTestAuthority } from '../../test/support/pki.ts';
 import { createNetwork, type Network } from '../../test/support/netns.ts';
 import { type KnownDevice, seal, statesOf, writeEdgeState } from '../edge-state.ts';
 import { clientHost, routePeers, SERVER, serverHost } from '../firewall/world.ts';
-import { programFlags, Talk } from '../talk.ts';
+import { programEnvironment, programFlags, Talk, type TalkOptions } from '../talk.ts';
 import { inTemporaryFolder } from '../temporary-folder.ts';
 import type { Order, OrderAnswer } from './client.ts';
 import type { EdgeQuestion, EdgeTask, EdgeUse } from './edge-process.ts';
@@ -72,13 +72,14 @@ export async function withWorld<T>(work: (world: BenchWorld) => Promise<T>): Pro
           `proxies: [${protocols.map((of) => `{interface: ${interfaces[of]}, listen: ${listenPorts[of]}}`).join(', ')}]`,
         ],
       };
-      const edge = await startOn(
-        net,
-        'plc',
-        'edge-process.ts',
-        [JSON.stringify(task)],
-        [...programFlags, ...edgeFlags],
-      );
+      const startEdge = async (): Promise<Talk> =>
+        await startOn(net, 'plc', 'edge-process.ts', [JSON.stringify(task)], {
+          flags: [...programFlags, ...edgeFlags],
+          // As the shipped unit gives it one; the first start leaves it to every later one.
+          environment: { ...programEnvironment, NODE_COMPILE_CACHE: join(folder, 'cache') },
+        });
+      await (await startEdge()).stop();
+      const edge = await startEdge();
       talks.push(edge);
       return await work({
         net,
@@ -102,10 +103,10 @@ async function startOn(
   host: Host,
   module: string,
   args: readonly string[],
-  flags: readonly string[] = [],
+  options: TalkOptions = {},
 ): Promise<Talk> {
   const path = join(import.meta.dirname, module);
-  const talk = new Talk(path, args, { flags, on: (argv) => net.commandOn(host, argv) });
+  const talk = new Talk(path, args, { ...options, on: (argv) => net.commandOn(host, argv) });
   await talk.next();
   return talk;
 }

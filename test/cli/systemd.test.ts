@@ -15,7 +15,7 @@ const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
 const known: Readonly<Record<string, string>> = {
   Unit: 'Description Documentation Wants After Before Conflicts DefaultDependencies RequiresMountsFor',
   Service:
-    'Type RemainAfterExit ExecStart TimeoutStartSec User Group StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode RuntimeDirectoryPreserve LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE OOMScoreAdjust UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
+    'Type RemainAfterExit ExecStart TimeoutStartSec User Group StateDirectory StateDirectoryMode CacheDirectory CacheDirectoryMode Environment RuntimeDirectory RuntimeDirectoryMode RuntimeDirectoryPreserve LoadCredential Restart RestartSec TimeoutStopSec WatchdogSec NotifyAccess LimitNOFILE OOMScoreAdjust UMask AmbientCapabilities CapabilityBoundingSet NoNewPrivileges PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality RemoveIPC SystemCallArchitectures SystemCallFilter',
   Install: 'WantedBy',
 };
 const hardening = [
@@ -74,6 +74,19 @@ test('the rules are in force before the network may come up', () => {
   for (const line of [...rules, ...edge]) assert.doesNotMatch(line, /^(ExecStop|BindsTo|PartOf)/);
 });
 
+for (const name of ['edge', 'standby']) {
+  test(`compiled code of the ${name} is kept where no other service and no other user can write`, () => {
+    const lines = linesOf(`edgeward-${name}.service`);
+    for (const line of [
+      `CacheDirectory=edgeward/${name}`,
+      'CacheDirectoryMode=0700',
+      `Environment=NODE_COMPILE_CACHE=/var/cache/edgeward/${name}`,
+    ]) {
+      assert.ok(lines.includes(line), line);
+    }
+  });
+}
+
 test('the stand-in is there when the edge is not', () => {
   const edge = linesOf('edgeward-edge.service');
   const standby = linesOf('edgeward-standby.service');
@@ -90,7 +103,7 @@ test('the stand-in is there when the edge is not', () => {
   const writable = standby.filter((line) =>
     /^(ReadWritePaths|StateDirectory|CacheDirectory|LogsDirectory)=/.test(line),
   );
-  assert.deepEqual(writable, ['StateDirectory=edgeward/standby']);
+  assert.deepEqual(writable, ['StateDirectory=edgeward/standby', 'CacheDirectory=edgeward/standby']);
   for (const line of ['RuntimeDirectory=edgeward', 'RuntimeDirectoryPreserve=yes'])
     assert.ok(edge.includes(line), line);
 });
