@@ -34,6 +34,8 @@ export interface ProxyEvents {
   readonly refused: (connection: ConnectionInfo, why: string, operation?: ProxyOperation) => void;
   /** A client that did not prove who it is, or whose proof no longer holds. */
   readonly unproven: (connection: ConnectionInfo, error: CodedError) => void;
+  /** The server behind an allowed message does not answer. */
+  readonly unreachable: (connection: ConnectionInfo, error: CodedError) => void;
   readonly flush: (all?: boolean) => void;
 }
 
@@ -71,6 +73,23 @@ export function createProxyEvents(
     }
   };
   const record = async (event: NewEvent): Promise<void> => emit({ ...event, data: { ...event.data, count: 1 } }, true);
+
+  const failed =
+    (reason: string) =>
+    (connection: ConnectionInfo, { code, message }: CodedError): void => {
+      const data = { ...peerData(protocol, connection, 'deny', reason), code };
+      const event = (more: NewEventData = {}): NewEvent => ({
+        kind: protocol.kind,
+        activity: 'refuse',
+        severity: 'medium',
+        data: { ...data, ...more },
+      });
+      denials.add({
+        key: keyOf(connection.source.address, connection.interface, code, message),
+        event: () => event({ message }),
+        coarse: () => ({ key: keyOf(connection.interface, code), event }),
+      });
+    };
 
   return {
     allowed(connection, judged) {
@@ -125,20 +144,8 @@ export function createProxyEvents(
         coarse: () => ({ key: keyOf(connection.interface, 'malformed'), event: () => event }),
       });
     },
-    unproven(connection, { code, message }) {
-      const data = { ...peerData(protocol, connection, 'deny', 'unproven'), code };
-      const event = (more: NewEventData = {}): NewEvent => ({
-        kind: protocol.kind,
-        activity: 'refuse',
-        severity: 'medium',
-        data: { ...data, ...more },
-      });
-      denials.add({
-        key: keyOf(connection.source.address, connection.interface, code, message),
-        event: () => event({ message }),
-        coarse: () => ({ key: keyOf(connection.interface, code), event }),
-      });
-    },
+    unproven: failed('unproven'),
+    unreachable: failed('unreachable'),
     flush(all) {
       denials.flush(all);
       allows.flush(all);

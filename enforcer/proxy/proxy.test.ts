@@ -329,6 +329,8 @@ test('proxy: a server that is not there ends the connection', async () => {
   await using client = await rawClient(w.port);
   await client.send(readRegisters(1, 0));
   assert.equal(await client.answer(), undefined);
+  const [said] = (await w.finish()).filter(({ activity }) => activity === 'refuse');
+  assert.deepEqual([said?.data['reason'], said?.data['code']], ['unreachable', 'PROXY_UPSTREAM_UNREACHABLE']);
 });
 
 test('proxy: a policy that changes while the server is dialled counts', async () => {

@@ -6,6 +6,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { EmitEvent } from '../../audit/spool/index.ts';
 import type { Decision } from '../../policy/engine/index.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { isAbort } from '../../runtime/tasks.ts';
 import type { SliceInterface } from '../../policy/bundle/index.ts';
@@ -216,7 +217,14 @@ function accept(
       describe: () => describe(peer),
       decide: options.decide,
       usage: options.usage ?? (() => noRequestUsage),
-      connectUpstream: options.connectUpstream,
+      connectUpstream: async (to) => {
+        try {
+          return await options.connectUpstream(to);
+        } catch (error) {
+          if (error instanceof CodedError) events.unreachable(describe(peer), error);
+          throw error;
+        }
+      },
       entry: () => options.entryOf?.(describe(peer).interface),
       onAllowed: (info, judged) => {
         options.onThrough?.(info, judged);

@@ -28,7 +28,7 @@ const modbusFiles = {
     protocol: modbus
     port: 503
     operations:
-      set: {functions: [6, 16], addresses: ['0-9'], maxQuantity: 2, maxChangePerMinute: 5}
+      set: {functions: [6, 16], units: [1], addresses: ['0-9'], maxQuantity: 2, maxChangePerMinute: 5}
       read: {functions: [3], addresses: ['0-9'], maxQuantity: 4}
 `,
   'grants/more.yaml': `grants:

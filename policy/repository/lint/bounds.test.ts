@@ -21,13 +21,16 @@ const death = (protocol: string, rest: string, operation: string): Files =>
 const cases: Readonly<Record<keyof typeof boundRules, RuleCase>> = {
   POLICY_CHANGE_BOUND: {
     fires: [
-      [modbus('functions: [3], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:78'],
+      [modbus('functions: [3], units: [1], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:90'],
+      [modbus('functions: [6], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:78'],
+      [modbus('functions: [6], units: [1, 2], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:93'],
+      [modbus('functions: [6], units: [0], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:90'],
       [modbus('functions: [5], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:78'],
       [modbus('functions: [6, 15], maxChangePerMinute: 5'), 'interfaces/more.yaml:7:82'],
     ],
     silent: [
-      modbus('functions: [6], maxChangePerMinute: 5'),
-      modbus('functions: [3, 16], maxChangePerMinute: 5, maxQuantity: 3'),
+      modbus('functions: [6], units: [1], maxChangePerMinute: 5'),
+      modbus('functions: [3, 16], units: [7], maxChangePerMinute: 5, maxQuantity: 3'),
       modbus('functions: [3], maxQuantity: 2000'),
     ],
   },

@@ -45,5 +45,8 @@ function headerFault(name: string): string | undefined {
 function changeFault(operation: SliceOperation): string | undefined {
   if (operation.protocol !== 'modbus' || operation.maxChangePerMinute === undefined) return undefined;
   if (!operation.functionCodes.some((code) => writes(code))) return 'only reads';
-  return operation.functionCodes.some((code) => coilWrites.has(code)) ? 'writes coils' : undefined;
+  if (operation.functionCodes.some((code) => coilWrites.has(code))) return 'writes coils';
+  // Many servers look at no unit: each number would then be a way to the same register with a history of its own.
+  if (operation.units.length !== 1 || operation.units[0] === 0) return 'names not exactly one unit, from 1 upwards';
+  return undefined;
 }

@@ -6,9 +6,9 @@ export const boundRules = {
     severity: 'error',
     waivable: false,
     explanation:
-      'maxChangePerMinute is about registers that are written: of an operation that only reads it bounds nothing, and a coil has no way between 0 and 1.',
+      'maxChangePerMinute is about registers that are written: of an operation that only reads it bounds nothing, and a coil has no way between 0 and 1. Changes are measured for each unit, and a server that takes every unit number for its own would have 256 bounds instead of one.',
     example: 'functions: [read-holding-registers], maxChangePerMinute: 50',
-    fix: 'give the bound to an operation that writes registers, and coils an operation of their own',
+    fix: 'give the bound to an operation that writes registers, coils an operation of their own, and name one unit (units: [1])',
   },
   POLICY_HEADER_BOUND: {
     severity: 'error',
