@@ -9,6 +9,7 @@ import type { ConnectionInfo } from './protocol.ts';
 import { isTls } from './tls/first-bytes.ts';
 import { HANDSHAKE_MS } from './tls/limits.ts';
 import type { ProvenPeer, Termination } from './tls/termination.ts';
+import { endNow } from './upstream.ts';
 
 export interface ArrivalPorts {
   readonly termination: Termination;
@@ -76,7 +77,7 @@ class Arrival implements Connection {
       this.#served.reset();
       return;
     }
-    this.#raw.resetAndDestroy();
+    endNow(this.#raw);
     this.#end();
   }
 

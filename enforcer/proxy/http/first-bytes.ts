@@ -2,6 +2,7 @@
 // (RFC 9113, section 3.4).
 import type { Socket } from 'node:net';
 import type { Connection, ConnectionPorts } from '../connection.ts';
+import { endNow } from '../upstream.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -36,7 +37,7 @@ export function serveByFirstBytes(client: Socket, ports: ConnectionPorts, versio
       if (!mayBe) client.resume();
     } catch {
       // A connection that nobody takes ends alone.
-      client.resetAndDestroy();
+      endNow(client);
       over();
     }
   };
@@ -63,7 +64,7 @@ export function serveByFirstBytes(client: Socket, ports: ConnectionPorts, versio
     reset() {
       if (chosen !== undefined) chosen.reset();
       else {
-        client.resetAndDestroy();
+        endNow(client);
         over();
       }
     },

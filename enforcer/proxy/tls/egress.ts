@@ -13,7 +13,7 @@ import { createEventWindow } from '../../event-window.ts';
 import { endpoint, type Endpoint } from '../endpoint.ts';
 import { proxyErrors } from '../errors.ts';
 import { defaultLimits, KEEP_ALIVE_MS, TICK_MS } from '../limits.ts';
-import { connectDirectly } from '../upstream.ts';
+import { connectDirectly, endNow } from '../upstream.ts';
 import { HANDSHAKE_MS, MAX_EGRESS_CONNECTIONS } from './limits.ts';
 import type { ProvenPeer, TerminationParts } from './termination.ts';
 
@@ -63,9 +63,9 @@ export function createEgress(options: EgressOptions): Egress {
 
   const end = (stream: Stream): void => {
     if (!streams.delete(stream)) return;
-    stream.client.resetAndDestroy();
+    endNow(stream.client);
     stream.server?.destroy();
-    stream.raw?.resetAndDestroy();
+    if (stream.raw !== undefined) endNow(stream.raw);
   };
   const refuse = (stream: Stream, error: unknown): void => {
     if (!streams.has(stream)) return;

@@ -8,6 +8,7 @@ import { createHandshakeGate, fourTuple } from '../../../runtime/handshake-gate.
 import { chainOf, serverContext, type ServerTls } from '../../../runtime/tls.ts';
 import { proxyErrors } from '../errors.ts';
 import { HANDSHAKE_LIMITS } from './limits.ts';
+import { endNow } from '../upstream.ts';
 
 /** A client whose certificate was verified. */
 export interface ProvenPeer {
@@ -95,7 +96,7 @@ interface Handshake {
 }
 
 function refuse({ raw, call }: Handshake, error: CodedError): void {
-  raw.resetAndDestroy();
+  endNow(raw);
   call.onRefused(error);
 }
 
@@ -115,10 +116,10 @@ function createTlsServer(
     socket.on('error', () => socket.destroy());
     settle(socket, (handshake) => {
       // A record that does not decrypt is an error of which Node 24.21 closes nothing.
-      socket.on('error', () => handshake.raw.resetAndDestroy());
+      socket.on('error', () => endNow(handshake.raw));
       // A reset is one of the connection: of TLS alone there is none.
       socket.resetAndDestroy = () => {
-        handshake.raw.resetAndDestroy();
+        endNow(handshake.raw);
         return socket.destroy();
       };
       let peer: ProvenPeer;

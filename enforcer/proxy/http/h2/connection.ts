@@ -15,6 +15,7 @@ import type { Connection, ConnectionPorts } from '../../connection.ts';
 import { createJudging, type Judging } from '../../judging.ts';
 import { KEEP_ALIVE_MS } from '../../limits.ts';
 import type { ConnectionInfo } from '../../protocol.ts';
+import { endNow } from '../../upstream.ts';
 import {
   connectionWindowBytes,
   idleFrames,
@@ -96,7 +97,7 @@ class Http2Connection implements Connection {
 
   reset(): void {
     // In this order: a session that is destroyed first never lets go of its socket.
-    this.#client.resetAndDestroy();
+    endNow(this.#client);
     this.#session.destroy();
     this.#end();
   }
