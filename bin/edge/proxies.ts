@@ -26,6 +26,7 @@ import { transparentListener } from '../../runtime/linux.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { runTasks, type Task } from '../../runtime/tasks.ts';
 import type { EdgeConfig } from './config.ts';
+import { loopbacks } from './loopbacks.ts';
 import { createEgresses } from './egress.ts';
 
 export interface ProxyParts {
@@ -136,7 +137,7 @@ export function createProxies(parts: ProxyParts): Proxies {
     listen: async () => {
       for (const proxy of config.proxies) {
         const protocols = protocolsOf(() => systemClock.monotonic(), parts.loginOf);
-        for (const host of transparent ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
+        for (const host of transparent ? loopbacks() : ['127.0.0.1']) {
           const opened = open(proxy, host, protocols);
           await opened.listen();
           proxies.push(opened);
