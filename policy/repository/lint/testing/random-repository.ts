@@ -40,18 +40,23 @@ const http = three(
     .map(({ bounds, ...rest }): Record<string, unknown> => ({ ...rest, ...bounds })),
 );
 const modbus = three(
-  fc.record(
-    {
-      functions: fc.subarray([3, 6, 16], { minLength: 1 }),
-      units: fc.subarray([1, 2]),
-      addresses: fc.array(range, { minLength: 1, maxLength: 2 }),
-      values: range,
-      maxQuantity: fc.integer({ min: 1, max: 2 }),
-      maxChangePerMinute: fc.integer({ min: 1, max: 2 }),
-      ...everyOperation,
-    },
-    { requiredKeys: ['functions', 'addresses', 'class', 'island'] },
-  ),
+  fc
+    .record(
+      {
+        functions: fc.subarray([3, 6, 16], { minLength: 1 }),
+        units: fc.subarray([1, 2]),
+        addresses: fc.array(range, { minLength: 1, maxLength: 2 }),
+        values: range,
+        maxQuantity: fc.integer({ min: 1, max: 2 }),
+        maxChangePerMinute: fc.integer({ min: 1, max: 2 }),
+        ...everyOperation,
+      },
+      { requiredKeys: ['functions', 'addresses', 'class', 'island'] },
+    )
+    // A bound of change is about one unit (POLICY_CHANGE_BOUND).
+    .map((one): Record<string, unknown> =>
+      one.maxChangePerMinute === undefined ? one : { ...one, units: [one.units?.[0] ?? 1] },
+    ),
 );
 const port = three(fc.record(everyOperation));
 
