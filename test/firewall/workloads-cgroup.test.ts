@@ -163,7 +163,10 @@ test('the edge binds a group again by itself', async (t) => {
     rules: { firewall, hostNow: () => host } as unknown as EdgeFirewallParts['rules'],
     deviceId: 'plc',
     clock: systemClock,
-    trusted: { now: Date.now } as EdgeFirewallParts['trusted'],
+    trusted: {
+      now: Date.now,
+      time: () => ({ now: Date.now(), trusted: true }),
+    } as EdgeFirewallParts['trusted'],
     log: createLogger({ name: 'workloads-test', level: 'silent' }),
     orders: () =>
       ({

@@ -9,7 +9,7 @@ test('policy, plan and kernel agree on some hundred real packets', async (t) => 
   const { packets, accepted, unseen, disagreements } = await probeKernel({
     policies: 6,
     packetsPerPolicy: 80,
-    seed: 5,
+    seed: 8,
   });
   assert.deepEqual(disagreements, []);
   assert.equal(unseen, 0);
