@@ -11,6 +11,12 @@ test("the edge's program contains no cloud folder, no response, and no package o
   assert.doesNotMatch(listed, /\/cloud\/|^response\/|^npm:(casbin|pg|kysely|commander)$/m);
 });
 
+test('nor does that of the stand-in', async () => {
+  const standby = await closureOf('bin/edge-standby.ts');
+  assert.ok(standby.files.includes('policy/engine/index.ts'));
+  assert.deepEqual(breaksOf(standby), []);
+});
+
 test('docs/closure-edge.txt is what the program consists of; otherwise run: node scripts/closure.ts --write', () => {
   assert.equal(readFileSync(closurePath, 'utf8'), renderClosure(closure));
 });
